@@ -1,0 +1,118 @@
+"""Where everything lies: the one place that names artifacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of a study's artifacts, relative to the project's root.
+
+    Arguments may also be Snakemake wildcards such as '{setting}'.
+    """
+
+    study: str
+
+    # data
+    @property
+    def data(self) -> Path:
+        return Path("data") / self.study
+
+    @property
+    def avsbench(self) -> Path:
+        """AVSBench-semantic layout: metadata.csv, label2idx.json, {label}/{uid}/..."""
+        return self.data / "avsbench"
+
+    @property
+    def avs_v3(self) -> Path:
+        """meta_v3_*.csv and v3_{k}_shot/{train,test}.csv."""
+        return self.data / "avs_v3"
+
+    @property
+    def vggss(self) -> Path:
+        """vggss.json, vggss_test.csv, frames/*.jpg, audio/*.wav."""
+        return self.data / "vggss"
+
+    def table(self, dataset: str) -> Path:
+        """Frame table of v1s, v1m, v2, v3 or vggss."""
+        return self.data / "tables" / f"{dataset}.parquet"
+
+    # foundation: weights, and beside them what they are worth
+    @property
+    def weights(self) -> Path:
+        return Path("weights") / self.study
+
+    def foundation(self, model: str) -> Path:
+        """Weights of 'sam' or 'audio' (safetensors; architecture in the header)."""
+        return self.weights / f"{model}.safetensors"
+
+    def foundation_quality(self, model: str) -> Path:
+        """Json with the model's own quality and provenance."""
+        return self.weights / f"{model}.json"
+
+    # features
+    @property
+    def features(self) -> Path:
+        return Path("features") / self.study
+
+    @property
+    def visual_plan(self) -> Path:
+        """Which picture stands in which shard and row."""
+        return self.features / "visual" / "plan.parquet"
+
+    def visual_shard(self, shard: int | str) -> Path:
+        """One shard with the activations of all taps."""
+        return self.features / "visual" / f"shard-{shard}.safetensors"
+
+    @property
+    def audio_features(self) -> Path:
+        return self.features / "audio.safetensors"
+
+    # runs
+    @property
+    def runs(self) -> Path:
+        return Path("runs") / self.study
+
+    def run(self, setting: str, model: str, seed: int | str) -> Path:
+        """Run directory: checkpoint.safetensors, metrics.csv, params.json, provenance.json, scores.parquet, ..."""
+        return self.runs / setting / model / f"seed{seed}"
+
+    def trained(self, setting: str, model: str, pack: str) -> Path:
+        """Says which runs of a pack are trained, with the digests of their checkpoints."""
+        return self.runs / setting / model / f"trained-{pack}.json"
+
+    def scored(self, setting: str, model: str, pack: str) -> Path:
+        """Says which runs of a pack are scored, with the digests of their scores."""
+        return self.runs / setting / model / f"scored-{pack}.json"
+
+    def floors(self, setting: str) -> Path:
+        """Scores of the methods that need no training."""
+        return self.runs / setting / "floors" / "scores.parquet"
+
+    # what a reader opens: the study that was run last
+    @property
+    def results(self) -> Path:
+        return Path("results")
+
+    @property
+    def report(self) -> Path:
+        return self.results / "report.html"
+
+    def result_table(self, experiment: str) -> Path:
+        return self.results / "tables" / f"{experiment}.csv"
+
+    def result_plots(self, experiment: str) -> Path:
+        """Folder with the experiment's plots, svg."""
+        return self.results / "plots" / experiment
+
+
+def pack_name(seeds: tuple[int, ...]) -> str:
+    """(0, 1, 2) -> '0-1-2'."""
+    return "-".join(str(seed) for seed in seeds)
+
+
+def pack_seeds(name: str) -> tuple[int, ...]:
+    """'0-1-2' -> (0, 1, 2)."""
+    return tuple(int(seed) for seed in name.split("-"))

@@ -1,0 +1,553 @@
+"""Every setting of the pipeline: typed, documented, validated once.
+
+`params.yaml` is the mini study; a file in `studies/` overlays it. Unknown keys, wrong types and
+impossible combinations are errors that name the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from soundprompt.errors import InputError
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base of all blocks: unknown keys are errors, values cannot change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ------------------------------------------------------------------------------------ data
+class Levels(Settings):
+    """How many levels each latent attribute of the generated world has (at most 5, 3, 3).
+
+    The last pitch level is never met in audio-visual training of the unseen setting.
+    """
+
+    pitch: Annotated[int, Field(ge=3, le=5)] = 5
+    modulation: Annotated[int, Field(ge=1, le=3)] = 3
+    timbre: Annotated[int, Field(ge=1, le=3)] = 3
+
+
+class Clips(Settings):
+    """Clips of each split (v1m: in all; v1s and v2: for each class)."""
+
+    train: Positive
+    val: Positive
+    test: Positive
+
+
+class World(Settings):
+    """The generated audio-visual world (docs/miniworld.md)."""
+
+    seed: Count = 0
+    size: Positive = Field(128, description="side of a frame, pixels")
+    levels: Levels = Levels()
+    v1s_classes: Positive = Field(12, description="seen classes that occur in v1s")
+    v1s: Clips
+    v1m: Clips
+    v1m_unseen: Count = Field(description="two-source clips of unseen classes, for v3 only")
+    v2: Clips
+    vggss: Positive = Field(description="clips of the shifted domain, test only")
+    distractors: Count = Field(2, description="silent objects in a frame")
+    lookalike: Share = Field(0.5, description="chance that a distractor shares two of three levels with the source")
+
+
+class Data(Settings):
+    """Where the datasets come from and how they are read."""
+
+    source: Literal["generated", "avsbench"] = "generated"
+    shots: tuple[Positive, ...] = (1, 3, 5)
+    v1s_supervision: Literal["first", "repeat"] = Field(
+        "first",
+        description="v1s training masks exist for frame 0 only: supervise it alone, or repeat it (released code)",
+    )
+    bgr: bool = Field(False, description="feed BGR pictures to SAM, as the released code does by accident")
+    box_crop: Literal["full_frame", "reference"] = Field("full_frame", description="vggss: geometry of the heat map")
+
+
+# ------------------------------------------------------------------------------ foundation
+class Sam(Settings):
+    """The image encoder, prompt encoder and mask decoder."""
+
+    source: Literal["pretrain", "checkpoint"] = "pretrain"
+    architecture: Literal["mini", "vit_b", "vit_l", "vit_h"] = "mini"
+    checkpoint: str | None = Field(None, description="path of the released weights, with source: checkpoint")
+    image_size: Positive = Field(128, description="longest side of the resized picture, pixels")
+    prompts: Literal["concept", "points"] = Field(
+        "concept",
+        description="pre-training prompts: points, boxes and concept vectors, or points and boxes only (as the released SAM)",
+    )
+    seed: Count = 0
+    pictures: Positive = Field(3000, description="class-agnostic pictures of the pre-training pool")
+    steps: Positive = 1650
+    pictures_per_step: Positive = Field(8, description="each in two views")
+    masks_per_picture: Positive = 3
+    learning_rate: Rate = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> Sam:
+        if (self.source == "pretrain") != (self.architecture == "mini"):
+            raise ValueError("source 'pretrain' goes with architecture 'mini', 'checkpoint' with vit_b, vit_l or vit_h")
+        if (self.source == "checkpoint") != (self.checkpoint is not None):
+            raise ValueError("checkpoint is a path with source 'checkpoint' and null with source 'pretrain'")
+        return self
+
+
+class Audio(Settings):
+    """The sound encoder: 0.96 s of log-mel in, 128 numbers out."""
+
+    source: Literal["pretrain", "checkpoint"] = "pretrain"
+    architecture: Literal["mini_vggish", "vggish"] = "mini_vggish"
+    checkpoint: str | None = None
+    final_relu: bool = Field(True, description="vggish only: the ReLU after the last layer (SPEC row 12)")
+    pca: bool = Field(False, description="vggish only: PCA and quantisation to 0..255")
+    seed: Count = 0
+    sounds: Positive = Field(2000, description="one-second sounds of the pre-training pool")
+    epochs: Positive = 8
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> Audio:
+        if (self.source == "pretrain") != (self.architecture == "mini_vggish"):
+            raise ValueError("source 'pretrain' goes with architecture 'mini_vggish', 'checkpoint' with 'vggish'")
+        if (self.source == "checkpoint") != (self.checkpoint is not None):
+            raise ValueError("checkpoint is a path with source 'checkpoint' and null with source 'pretrain'")
+        return self
+
+
+class Foundation(Settings):
+    """The frozen models that everything else stands on."""
+
+    sam: Sam
+    audio: Audio
+
+
+class Features(Settings):
+    """The cache: frozen encoders run once per frame and per second of sound."""
+
+    dtype: Literal["float16", "float32"] = "float16"
+    shards: Positive = Field(description="files (and jobs) that the visual cache is divided into")
+    batch_size: Positive = 32
+
+
+# ---------------------------------------------------------------------------------- models
+class Sap(Settings):
+    """Semantic-aware audio prompt: which tokens F_A' holds (SPEC 1.2)."""
+
+    audio_token: bool = True
+    visual_cue: bool = True
+    noise: Literal["token", "additive_learned", "gaussian_additive", "gaussian_replace", "off"] = "token"
+    noise_scale: Annotated[float, Field(ge=0)] = Field(0.1, description="gaussian_additive: multiple of std(F_A)")
+    joint_dim: Literal[128, 256] = 128
+    hidden: Positive = 512
+    gap_valid_only: bool = Field(True, description="average F_V over the un-padded part of the frame")
+
+    @model_validator(mode="after")
+    def _some_token(self) -> Sap:
+        if not (self.audio_token or self.visual_cue):
+            raise ValueError("at least one of audio_token and visual_cue must be on")
+        if self.noise not in ("token", "off") and not self.audio_token:
+            raise ValueError(f"noise '{self.noise}' changes the audio token, which is off")
+        return self
+
+
+class Cola(Settings):
+    """Correlation Adapter behind the MLP of each two-way decoder block (SPEC 1.4)."""
+
+    enabled: bool = True
+    dim: Positive = 128
+    act: Literal["gelu", "relu"] = "gelu"
+    residual: bool = True
+    zero_init: bool = False
+    placement: Literal["mlp", "attention", "parallel"] = Field(
+        "mlp", description="after the MLP (the paper's), after the token-to-image attention, or parallel to the MLP"
+    )
+
+
+class Visual(Settings):
+    """Adapters in SAM's image encoder (SPEC 1.5)."""
+
+    tune_from: Count | None = Field(None, description="first block with an adapter; null: encoder frozen, no adapters")
+    dim: Positive = 128
+    zero_init: bool = False
+    tune_norms: bool = Field(True, description="also train norm1 and norm2 of the blocks after tune_from")
+    tune_neck: bool = Field(False, description="also train the LayerNorms of the encoder's neck")
+
+
+class Triplet(Settings):
+    """Alignment of sound and visual cue (SPEC 1.3); margin and weight are this project's choice."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.1
+    margin: Annotated[float, Field(ge=0, le=2)] = 0.3
+    anchor: Literal["audio", "visual", "both"] = "audio"
+
+
+class Fusion(Settings):
+    """SAM-Fusion: sound mixed into F_V before the decoder (SPEC part 5)."""
+
+    decoder: Literal["sam", "scratch"] = "sam"
+    width: Positive = Field(64, description="channels of the decoder from scratch")
+
+
+class Schedule(Settings):
+    """How a model is trained."""
+
+    learning_rate: Rate = 1e-3
+    adapter_learning_rate: Rate | None = Field(None, description="visual adapters; null: as learning_rate")
+    steps: Positive = Field(1000, description="at most; best on validation is kept")
+    validate_every: Positive = 100
+    patience: Positive = Field(6, description="validations without a new best before it stops")
+    warmup: Count = 30
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    clips_per_step: Positive = 8
+    frames_per_clip: Positive = 2
+    shot_epochs: Positive = Field(10, description="few-shot: epochs from the seen model (AVS-V3 protocol)")
+    shot_learning_rate: Rate | None = Field(None, description="few-shot; null: as learning_rate")
+    loss_size: Literal["decoder", "original"] = Field("original", description="grid on which the mask loss is computed")
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class Model(Settings):
+    """One trainable architecture with everything in it that may train."""
+
+    architecture: Literal["gavs", "sam_fusion"] = "gavs"
+    decoder: Literal["frozen", "cross_attention", "full"] = Field(
+        "frozen", description="which weights of SAM's own mask decoder train, besides ColA"
+    )
+    mute: bool = Field(False, description="the sound is replaced by zeros in training and test: a model without audio")
+    sap: Sap = Sap()
+    cola: Cola = Cola()
+    visual: Visual = Visual()
+    triplet: Triplet = Triplet()
+    fusion: Fusion = Fusion()
+    schedule: Schedule = Schedule()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Model:
+        if self.architecture == "sam_fusion" and self.cola.enabled:
+            raise ValueError("sam_fusion has no ColA: set cola.enabled to false")
+        if self.triplet.weight and not (self.architecture == "gavs" and self.sap.visual_cue and self.sap.audio_token):
+            raise ValueError(
+                "a triplet loss needs gavs with sap.visual_cue and sap.audio_token: set triplet.weight to 0"
+            )
+        return self
+
+
+# ------------------------------------------------------------------- settings, experiments
+class Setting(Settings):
+    """Names data: `dataset/split` selections of the frame tables."""
+
+    train: tuple[str, ...] = ()
+    validate_on: tuple[str, ...] = ()
+    test: tuple[str, ...] = Field(min_length=1)
+    start_from: str | None = Field(None, description="few-shot: setting whose trained model is continued")
+    model_of: str | None = Field(None, description="cross-dataset: setting whose trained model is tested, no training")
+
+    @model_validator(mode="after")
+    def _trains_or_borrows(self) -> Setting:
+        if bool(self.train) == bool(self.model_of):
+            raise ValueError("a setting either trains (train, validate_on) or borrows a model (model_of)")
+        if bool(self.train) != bool(self.validate_on):
+            raise ValueError("train and validate_on go together")
+        return self
+
+
+class Evaluation(Settings):
+    """Metric conventions where sources differ (SPEC 1.8)."""
+
+    threshold: Rate = Field(0.5, description="headline binarisation; 0.4 (released code) is always computed beside it")
+    f_group: Literal["clip", "batch4"] = Field(
+        "clip", description="frames whose F curves are averaged before the maximum"
+    )
+    hit_iou: Rate = Field(0.5, description="a frame counts as the right object from this IoU on")
+    wrong_iou: Rate = Field(0.2, description="and as a wrong object below this IoU")
+    bootstrap: Positive = Field(2000, description="draws of the paired bootstrap over clips and seeds")
+
+
+class Experiment(Settings):
+    """Which settings and methods make a table, and which plots beside it.
+
+    A method is a model, `model@probe` (probe: mismatched, muted: its sound at test time), or a floor.
+    """
+
+    title: str
+    settings: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[Count, ...] | None = Field(None, description="null: the study's seeds")
+    metrics: tuple[str, ...] = ("miou", "f_score", "hit_rate", "wrong_rate", "iou_in_hits")
+    by_kind: bool = Field(False, description="also break down by kind of class (new combination, new level)")
+    reference: str | None = Field(None, description="method that the others are compared with, paired")
+    published: str | None = Field(None, description="the paper's table whose figures stand beside ours")
+    plots: tuple[Literal["bars", "shots", "classes"], ...] = ()
+
+
+FLOORS = ("all_positive", "all_objects", "centre_disc")
+PROBES = ("own", "mismatched", "muted")
+METRICS = (
+    "miou",
+    "miou_04",
+    "f_score",
+    "hit_rate",
+    "wrong_rate",
+    "iou_in_hits",
+    "ciou",
+    "auc",
+    "ciou_fixed",
+    "auc_fixed",
+)
+
+
+class Params(Settings):
+    """The whole of params.yaml with its overlay."""
+
+    study: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    seeds: tuple[Count, ...] = Field(min_length=1)
+    seeds_per_job: Positive = Field(3, description="runs packed into one process, so that start-up does not dominate")
+    world: World
+    data: Data
+    foundation: Foundation
+    features: Features
+    models: dict[str, Model]
+    settings: dict[str, Setting]
+    evaluation: Evaluation
+    experiments: dict[str, Experiment]
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("seeds must differ")
+        return seeds
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Params:
+        for name, setting in self.settings.items():
+            for other in filter(None, (setting.start_from, setting.model_of)):
+                if not (other in self.settings and self.settings[other].train):
+                    raise ValueError(f"settings.{name}: '{other}' is not a setting that trains")
+        for name, experiment in self.experiments.items():
+            where = f"experiments.{name}"
+            _check_names(f"{where}.settings", experiment.settings, self.settings)
+            _check_names(f"{where}.metrics", experiment.metrics, METRICS)
+            for method in experiment.methods:
+                model, _, probe = method.partition("@")
+                _check_names(f"{where}.methods", [model], [*self.models, *FLOORS])
+                _check_names(f"{where}.methods", [probe or "own"], PROBES)
+            if experiment.reference and experiment.reference not in experiment.methods:
+                raise ValueError(f"{where}.reference: '{experiment.reference}' is not among its methods")
+        return self
+
+    # ---- what the experiments need
+    def runs(self) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) to train, once, in a stable order; cross-dataset settings train nothing."""
+        wanted: dict[tuple[str, str, int], None] = {}
+        for setting, model, seed in self.evaluations():
+            spec = self.settings[setting]
+            for origin in filter(None, (spec.model_of or setting, spec.start_from)):
+                wanted.setdefault((origin, model, seed))
+        return sorted(wanted)
+
+    def evaluations(self) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) that some experiment scores, once."""
+        wanted = {
+            (setting, model_of(method), seed)
+            for experiment in self.experiments.values()
+            for setting in experiment.settings
+            for method in experiment.methods
+            if model_of(method) in self.models
+            for seed in experiment.seeds or self.seeds
+        }
+        return sorted(wanted)
+
+    def probes(self, setting: str, model: str) -> tuple[str, ...]:
+        """Sounds at test time under which (setting, model) is scored; 'own' always."""
+        asked = {
+            method.partition("@")[2]
+            for experiment in self.experiments.values()
+            if setting in experiment.settings
+            for method in experiment.methods
+            if model_of(method) == model
+        }
+        return tuple(probe for probe in PROBES if probe == "own" or probe in asked)
+
+    def packs(self, setting: str, model: str, *, evaluate: bool = False) -> list[tuple[int, ...]]:
+        """The seeds of (setting, model), divided into jobs of at most `seeds_per_job`."""
+        keys = self.evaluations() if evaluate else self.runs()
+        seeds = [seed for s, m, seed in keys if (s, m) == (setting, model)]
+        return [tuple(seeds[i : i + self.seeds_per_job]) for i in range(0, len(seeds), self.seeds_per_job)]
+
+    def tables(self) -> list[str]:
+        """The frame tables (datasets) that the settings draw from."""
+        selections = [
+            s for setting in self.settings.values() for s in setting.train + setting.validate_on + setting.test
+        ]
+        return sorted({selection.partition("/")[0] for selection in selections})
+
+    def taps(self) -> list[int | None]:
+        """Encoder blocks whose input the visual cache holds; None is the encoder's output."""
+        used = {model for _, model, _ in self.runs()}
+        return sorted({self.models[m].visual.tune_from for m in used}, key=lambda tap: (tap is None, tap))
+
+
+# ----------------------------------------------------------------- what a stage may know
+class TrainView(Settings):
+    """All that training one pack of runs depends on, besides its input files."""
+
+    study: str
+    setting_name: str
+    setting: Setting
+    model_name: str
+    model: Model
+    data: Data
+
+
+class ScoreView(TrainView):
+    """All that scoring one pack of runs depends on, besides its input files."""
+
+    evaluation: Evaluation
+    probes: tuple[str, ...]
+
+
+class TableView(Settings):
+    """All that an experiment's table and plots depend on, besides the scores."""
+
+    study: str
+    name: str
+    experiment: Experiment
+    settings: dict[str, Setting]
+    models: dict[str, Model]
+    seeds: tuple[int, ...]
+    evaluation: Evaluation
+
+
+def train_view(params: Params, setting: str, model: str) -> TrainView:
+    """The part of the settings that training (setting, model) may read."""
+    return TrainView(
+        study=params.study,
+        setting_name=setting,
+        setting=params.settings[setting],
+        model_name=model,
+        model=params.models[model],
+        data=params.data,
+    )
+
+
+def score_view(params: Params, setting: str, model: str) -> ScoreView:
+    """The part of the settings that scoring (setting, model) may read."""
+    return ScoreView(
+        **dict(train_view(params, setting, model)),
+        evaluation=params.evaluation,
+        probes=params.probes(setting, model),
+    )
+
+
+def table_view(params: Params, name: str) -> TableView:
+    """The part of the settings that an experiment's table may read."""
+    experiment = params.experiments[name]
+    return TableView(
+        study=params.study,
+        name=name,
+        experiment=experiment,
+        settings={setting: params.settings[setting] for setting in experiment.settings},
+        models={m: params.models[m] for m in map(model_of, experiment.methods) if m in params.models},
+        seeds=experiment.seeds or params.seeds,
+        evaluation=params.evaluation,
+    )
+
+
+def model_of(method: str) -> str:
+    """'gavs@mismatched' -> 'gavs'."""
+    return method.partition("@")[0]
+
+
+def _check_names(where: str, names: Any, known: Any) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{where}: '{name}' is not one of {', '.join(known)}")
+
+
+# --------------------------------------------------------------------------------- loading
+def load(study: str | Path | None = None, base: str | Path = "params.yaml") -> Params:
+    """Reads `params.yaml` with the overlay of a study (a name such as 'smoke', or a path).
+
+    Raises InputError naming the key, its value and what is allowed.
+    """
+    merged = read_yaml(base)
+    if study is not None and str(study) != merged.get("study"):
+        path = Path(study) if str(study).endswith((".yaml", ".yml")) else Path("studies") / f"{study}.yaml"
+        if not path.exists():
+            known = ", ".join(sorted(p.stem for p in Path("studies").glob("*.yaml")))
+            raise InputError("no such study", path=path, remedy=f"use {merged.get('study')} or one of: {known}")
+        merged = merge(merged, read_yaml(path))
+    return validate(merged)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping. Raises InputError."""
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise InputError("missing", path=path, remedy="run from the root of the project") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"not valid YAML: {error}", path=path) from error
+    if not isinstance(content, dict):
+        raise InputError("must hold a mapping of settings", path=path)
+    return content
+
+
+def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """Deep merge: mappings are merged key by key, everything else is replaced. As Snakemake merges configfiles."""
+    merged = copy.copy(base)
+    for key, value in overlay.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def validate(raw: dict[str, Any]) -> Params:
+    """Resolves model bases and validates. Raises InputError that lists every problem."""
+    try:
+        return Params.model_validate({**raw, "models": resolve_models(raw.get("models") or {})})
+    except ValidationError as error:
+        problems = "\n".join(f"  {describe(problem)}" for problem in error.errors())
+        raise InputError(
+            f"invalid settings\n{problems}", remedy="correct them in params.yaml or the study's file"
+        ) from error
+
+
+def resolve_models(models: dict[str, Any]) -> dict[str, Any]:
+    """Follows `base:` (one model named as another with overrides) down to complete settings."""
+
+    def resolve(name: str, chain: tuple[str, ...]) -> dict[str, Any]:
+        if name in chain:
+            raise InputError(f"models: 'base' goes in a circle: {' -> '.join((*chain, name))}")
+        if name not in models:
+            raise InputError(f"models.{chain[-1]}.base: '{name}' is not one of {', '.join(models)}")
+        own = dict(models[name] or {})
+        base = own.pop("base", None)
+        return merge(resolve(base, (*chain, name)), own) if base else own
+
+    return {name: resolve(name, ()) for name in models}
+
+
+def describe(problem: Any) -> str:
+    """One pydantic error as 'key: what is allowed, got value'."""
+    key = ".".join(str(part) for part in problem["loc"]) or "settings"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if problem["type"] in ("missing", "value_error"):
+        return f"{key}: {message}"
+    return f"{key}: {message}, got {problem['input']!r}"

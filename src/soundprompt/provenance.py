@@ -1,0 +1,123 @@
+"""Where a result comes from: parameters, seed, input digests, code, commit, versions, machine, cost."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from soundprompt.files import digest_bytes, digest_value
+
+# What each stage executes: a change in these files, and only in these, makes its results stale.
+CODE = {
+    "world": ("data/world",),
+    "tables": ("data",),
+    "foundation": ("foundation", "data/world"),
+    "features": ("features", "foundation/sam.py", "foundation/audio.py", "data/media.py"),
+    "train": ("training", "models", "features", "foundation/sam.py"),
+    "score": ("evaluation", "training/checkpoint.py", "models", "features", "foundation/sam.py"),
+    "report": ("report", "evaluation/statistics.py"),
+}
+PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
+
+
+def code_files(stage: str) -> list[Path]:
+    """The source files that a stage executes, sorted; Snakemake takes them as inputs of its rules."""
+    root = Path(__file__).parent
+    files: set[Path] = set()
+    for part in CODE[stage]:
+        place = root / part
+        files.update(place.rglob("*.py") if place.is_dir() else [place])
+    return sorted(files)
+
+
+@functools.cache
+def code_digest(stage: str) -> str:
+    """sha256 over the stage's source files."""
+    root = Path(__file__).parent
+    return digest_value([[str(f.relative_to(root)), digest_bytes(f.read_bytes())] for f in code_files(stage)])
+
+
+def key(stage: str, view: BaseModel, seed: int | None, inputs: dict[str, str]) -> str:
+    """Names a result by everything it depends on.
+
+    view: the settings the stage may read; inputs: name -> sha256 of each input file.
+    Equal keys mean equal results, so that finished work is kept when a job is started again.
+    """
+    settings = view.model_dump(mode="json")
+    return digest_value(
+        {"stage": stage, "settings": settings, "seed": seed, "inputs": inputs, "code": code_digest(stage)}
+    )
+
+
+class Stopwatch:
+    """Measures a stage: wall time, processor time and the peak memory of the process."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        """Seconds since construction; peak memory of this process so far, MiB."""
+        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+        return {
+            "wall_s": round(time.perf_counter() - self.wall, 3),
+            "cpu_s": round(time.process_time() - self.cpu, 3),
+            "peak_mib": round(peak, 1),
+        }
+
+
+def record(
+    stage: str, view: BaseModel, seed: int | None, inputs: dict[str, str], watch: Stopwatch, **facts: Any
+) -> dict[str, Any]:
+    """What is written as provenance.json beside a result. `facts` are added as they are."""
+    return {
+        "stage": stage,
+        "key": key(stage, view, seed, inputs),
+        "settings": view.model_dump(mode="json"),
+        "seed": seed,
+        "inputs": inputs,
+        "code": code_digest(stage),
+        "commit": commit(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "machine": machine(),
+        "cost": watch.read(),
+        **facts,
+    }
+
+
+@functools.cache
+def commit() -> str:
+    """Hash of the checked-out commit, with '+changes' when the tree differs; 'unknown' outside git."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        state = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+changes" if state.stdout.strip() else "")
+
+
+def machine() -> dict[str, Any]:
+    """Processor, system and Python; no host name, so that reports can be shared."""
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
