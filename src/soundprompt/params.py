@@ -47,12 +47,17 @@ class Clips(Settings):
     test: Positive
 
 
-class World(Settings):
-    """The generated audio-visual world (docs/miniworld.md)."""
+class Scene(Settings):
+    """What the generated world can show and sound like; all that pre-training may know of it."""
 
-    seed: Count = 0
     size: Positive = Field(128, description="side of a frame, pixels")
     levels: Levels = Levels()
+
+
+class World(Scene):
+    """The generated audio-visual world (docs/miniworld.md): a scene and the clips drawn from it."""
+
+    seed: Count = 0
     v1s_classes: Positive = Field(12, description="seen classes that occur in v1s")
     v1s: Clips
     v1m: Clips
@@ -86,7 +91,7 @@ class Sam(Settings):
     image_size: Positive = Field(128, description="longest side of the resized picture, pixels")
     prompts: Literal["concept", "points"] = Field(
         "concept",
-        description="pre-training prompts: points, boxes and concept vectors, or points and boxes only (as the released SAM)",
+        description="pre-training prompts: with concept vectors; or points and boxes only, as the released SAM",
     )
     seed: Count = 0
     pictures: Positive = Field(3000, description="class-agnostic pictures of the pre-training pool")
@@ -402,6 +407,13 @@ class Params(Settings):
 
 
 # ----------------------------------------------------------------- what a stage may know
+class PretrainView(Settings):
+    """All that pre-training a foundation model depends on: its own block and the scene, no clips, no world seed."""
+
+    model: Sam | Audio
+    scene: Scene
+
+
 class TrainView(Settings):
     """All that training one pack of runs depends on, besides its input files."""
 
@@ -430,6 +442,12 @@ class TableView(Settings):
     models: dict[str, Model]
     seeds: tuple[int, ...]
     evaluation: Evaluation
+
+
+def pretrain_view(params: Params, name: Literal["sam", "audio"]) -> PretrainView:
+    """The part of the settings that pre-training a foundation model may read."""
+    model = params.foundation.sam if name == "sam" else params.foundation.audio
+    return PretrainView(model=model, scene=Scene(size=params.world.size, levels=params.world.levels))
 
 
 def train_view(params: Params, setting: str, model: str) -> TrainView:
