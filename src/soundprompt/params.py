@@ -407,11 +407,48 @@ class Params(Settings):
 
 
 # ----------------------------------------------------------------- what a stage may know
+class WorldView(Settings):
+    """All that generating the world depends on."""
+
+    study: str
+    world: World
+    shots: tuple[Positive, ...]
+
+
+class TablesView(Settings):
+    """All that reading a dataset into its frame table depends on, besides its files."""
+
+    study: str
+    dataset: str
+    data: Data
+
+
 class PretrainView(Settings):
     """All that pre-training a foundation model depends on: its own block and the scene, no clips, no world seed."""
 
+    study: str
     model: Sam | Audio
     scene: Scene
+
+
+class FeaturesView(Settings):
+    """All that the feature cache depends on, besides weights and frame tables."""
+
+    study: str
+    tables: tuple[str, ...]
+    taps: tuple[int | None, ...]
+    features: Features
+    bgr: bool
+
+
+class FloorsView(Settings):
+    """All that scoring the methods without training depends on, besides the frame tables."""
+
+    study: str
+    setting_name: str
+    setting: Setting
+    data: Data
+    evaluation: Evaluation
 
 
 class TrainView(Settings):
@@ -444,10 +481,39 @@ class TableView(Settings):
     evaluation: Evaluation
 
 
+def world_view(params: Params) -> WorldView:
+    """The part of the settings that generating the world may read."""
+    return WorldView(study=params.study, world=params.world, shots=params.data.shots)
+
+
+def tables_view(params: Params, dataset: str) -> TablesView:
+    """The part of the settings that reading a dataset may read."""
+    return TablesView(study=params.study, dataset=dataset, data=params.data)
+
+
+def features_view(params: Params) -> FeaturesView:
+    """The part of the settings that the feature cache may read."""
+    tables, taps = tuple(params.tables()), tuple(params.taps())
+    return FeaturesView(study=params.study, tables=tables, taps=taps, features=params.features, bgr=params.data.bgr)
+
+
+def floors_view(params: Params, setting: str) -> FloorsView:
+    """The part of the settings that scoring the floors of a setting may read."""
+    return FloorsView(
+        study=params.study,
+        setting_name=setting,
+        setting=params.settings[setting],
+        data=params.data,
+        evaluation=params.evaluation,
+    )
+
+
 def pretrain_view(params: Params, name: Literal["sam", "audio"]) -> PretrainView:
     """The part of the settings that pre-training a foundation model may read."""
     model = params.foundation.sam if name == "sam" else params.foundation.audio
-    return PretrainView(model=model, scene=Scene(size=params.world.size, levels=params.world.levels))
+    return PretrainView(
+        study=params.study, model=model, scene=Scene(size=params.world.size, levels=params.world.levels)
+    )
 
 
 def train_view(params: Params, setting: str, model: str) -> TrainView:

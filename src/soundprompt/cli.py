@@ -1,0 +1,208 @@
+"""The command line: one verb per stage.
+
+By hand a verb reads `params.yaml` (and the overlay named by `--study`). The workflow instead hands
+each verb, as `--settings`, exactly the part of the settings that the stage may read; what a stage
+did not declare it cannot use. Heavy imports happen inside the verbs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from soundprompt import params as p
+from soundprompt.errors import InputError
+from soundprompt.layout import Layout, pack_seeds
+
+app = typer.Typer(
+    help="GAVS as a reproducible pipeline: segment what makes the sound. Stages, in order: "
+    "world, tables, pretrain, features, train, score, table, report.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Study = Annotated[str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay.")]
+View = Annotated[str | None, typer.Option("--settings", hidden=True, help="The stage's settings as JSON.")]
+SettingName = Annotated[str, typer.Option(help="A setting of params.yaml, such as v1s.")]
+ModelName = Annotated[str, typer.Option(help="A model of params.yaml, such as gavs.")]
+Seeds = Annotated[str, typer.Option(help="Seeds to run in this process: '0' or '0-1-2'.")]
+ViewType = TypeVar("ViewType", bound=p.Settings)
+
+
+def main() -> None:
+    """Entry point: InputErrors become one readable message and exit status 1."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # two busy threads on one core are ten times slower than one
+    try:
+        app()
+    except InputError as error:
+        print(f"soundprompt: error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def settings(study: Study = "mini") -> None:
+    """Check the settings of a study and print what it will run."""
+    params = _params(study)
+    runs, scored = params.runs(), params.evaluations()
+    print(f"study {params.study}: settings are valid")
+    print(f"{len(params.experiments)} experiments: {', '.join(params.experiments)}")
+    print(f"{len(runs)} models to train, {len(scored)} to score, seeds {', '.join(map(str, params.seeds))}")
+
+
+@app.command()
+def world(
+    part: Annotated[str, typer.Option(help="v1s, v1m, v2, vggss, or index (which joins them).")],
+    study: Study = "mini",
+    view: View = None,
+) -> None:
+    """Generate a part of the mini audio-visual world."""
+    from soundprompt.data.world import datasets
+
+    chosen = _view(p.WorldView, view, study, p.world_view)
+    datasets.make_part(part, chosen, Layout(chosen.study))
+
+
+@app.command()
+def tables(
+    dataset: Annotated[str, typer.Option(help="v1s, v1m, v2, v3 or vggss.")], study: Study = "mini", view: View = None
+) -> None:
+    """Read a dataset into its frame table."""
+    from soundprompt.data.tables import make_table
+
+    chosen = _view(p.TablesView, view, study, lambda params: p.tables_view(params, dataset))
+    make_table(chosen, Layout(chosen.study))
+
+
+@app.command()
+def pretrain(
+    model: Annotated[str, typer.Option(help="sam or audio.")], study: Study = "mini", view: View = None
+) -> None:
+    """Make a foundation model: pre-train the mini one, or import released weights."""
+    from soundprompt.foundation import audio, pretrain_audio, pretrain_sam, sam
+
+    if model not in ("sam", "audio"):
+        raise InputError(f"--model: '{model}' is not one of sam, audio")
+    chosen = _view(p.PretrainView, view, study, lambda params: p.pretrain_view(params, model))
+    stages = {
+        ("sam", "pretrain"): pretrain_sam.run,
+        ("sam", "checkpoint"): sam.import_checkpoint,
+        ("audio", "pretrain"): pretrain_audio.run,
+        ("audio", "checkpoint"): audio.import_checkpoint,
+    }
+    stages[model, chosen.model.source](chosen, Layout(chosen.study))
+
+
+@app.command()
+def features(
+    step: Annotated[str, typer.Option(help="plan, shard, audio, or all of them in this order.")] = "all",
+    shard: Annotated[int, typer.Option(help="Which shard, with --step shard.")] = 0,
+    study: Study = "mini",
+    view: View = None,
+) -> None:
+    """Run the frozen encoders once over every picture and every second of sound."""
+    from soundprompt.features import extract, plan
+
+    chosen = _view(p.FeaturesView, view, study, p.features_view)
+    layout = Layout(chosen.study)
+    if step not in ("plan", "shard", "audio", "all"):
+        raise InputError(f"--step: '{step}' is not one of plan, shard, audio, all")
+    if step in ("plan", "all"):
+        plan.run(chosen, layout)
+    for index in range(chosen.features.shards) if step == "all" else [shard] if step == "shard" else []:
+        extract.run_shard(index, chosen, layout)
+    if step in ("audio", "all"):
+        extract.run_audio(chosen, layout)
+
+
+@app.command()
+def train(
+    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
+) -> None:
+    """Train a model on a setting, one run per seed; finished runs are kept, killed ones resumed."""
+    from soundprompt.training.run import train_pack
+
+    chosen = _view(p.TrainView, view, study, lambda params: p.train_view(params, *_known(params, setting, model)))
+    train_pack(chosen, pack_seeds(seeds), Layout(chosen.study))
+
+
+@app.command()
+def score(
+    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
+) -> None:
+    """Score trained runs on the test selections of a setting."""
+    from soundprompt.evaluation.run import score_pack
+
+    chosen = _view(p.ScoreView, view, study, lambda params: p.score_view(params, *_known(params, setting, model)))
+    score_pack(chosen, pack_seeds(seeds), Layout(chosen.study))
+
+
+@app.command()
+def floors(setting: SettingName = "", study: Study = "mini", view: View = None) -> None:
+    """Score the methods that need no training on a setting."""
+    from soundprompt.evaluation.run import score_floors
+
+    chosen = _view(p.FloorsView, view, study, lambda params: p.floors_view(params, _known(params, setting)[0]))
+    score_floors(chosen, Layout(chosen.study))
+
+
+@app.command()
+def table(
+    experiment: Annotated[str, typer.Option(help="An experiment of params.yaml.")] = "",
+    study: Study = "mini",
+    view: View = None,
+) -> None:
+    """Make an experiment's table and plots from its scores."""
+    from soundprompt.report import plots
+    from soundprompt.report import tables as result_tables
+
+    chosen = _view(p.TableView, view, study, lambda params: p.table_view(params, _experiment(params, experiment)))
+    result_tables.run(chosen, Layout(chosen.study))
+    plots.run(chosen, Layout(chosen.study))
+
+
+@app.command()
+def report(study: Study = "mini", view: View = None) -> None:
+    """Write results/report.html from what the other stages made."""
+    from soundprompt.report import html
+
+    params = p.Params.model_validate_json(view) if view else _params(study)
+    html.run(params, Layout(params.study))
+
+
+@app.command()
+def headline(study: Study = "mini") -> None:
+    """Print where the report is and its headline numbers."""
+    from soundprompt.report import html
+
+    params = _params(study)
+    print(html.headline(params, Layout(params.study)))
+
+
+def _params(study: str) -> p.Params:
+    return p.load(None if study == "mini" else study)
+
+
+def _view(kind: type[ViewType], given: str | None, study: str, choose: Callable[[p.Params], ViewType]) -> ViewType:
+    return kind.model_validate_json(given) if given else choose(_params(study))
+
+
+def _known(params: p.Params, setting: str, model: str | None = None) -> tuple[str, ...]:
+    if setting not in params.settings:
+        raise InputError(f"--setting: '{setting}' is not one of {', '.join(params.settings)}")
+    if model is None:
+        return (setting,)
+    if model not in params.models:
+        raise InputError(f"--model: '{model}' is not one of {', '.join(params.models)}")
+    return setting, model
+
+
+def _experiment(params: p.Params, name: str) -> str:
+    if name not in params.experiments:
+        raise InputError(f"--experiment: '{name}' is not one of {', '.join(params.experiments)}")
+    return name
