@@ -62,9 +62,10 @@ def world(
     view: View = None,
 ) -> None:
     """Generate a part of the mini audio-visual world."""
+    chosen = _view(p.WorldView, view, study, p.world_view)
+
     from soundprompt.data.world import datasets
 
-    chosen = _view(p.WorldView, view, study, p.world_view)
     datasets.make_part(part, chosen, Layout(chosen.study))
 
 
@@ -73,9 +74,10 @@ def tables(
     dataset: Annotated[str, typer.Option(help="v1s, v1m, v2, v3 or vggss.")], study: Study = "mini", view: View = None
 ) -> None:
     """Read a dataset into its frame table."""
+    chosen = _view(p.TablesView, view, study, lambda params: p.tables_view(params, dataset))
+
     from soundprompt.data.tables import make_table
 
-    chosen = _view(p.TablesView, view, study, lambda params: p.tables_view(params, dataset))
     make_table(chosen, Layout(chosen.study))
 
 
@@ -84,11 +86,12 @@ def pretrain(
     model: Annotated[str, typer.Option(help="sam or audio.")], study: Study = "mini", view: View = None
 ) -> None:
     """Make a foundation model: pre-train the mini one, or import released weights."""
-    from soundprompt.foundation import audio, pretrain_audio, pretrain_sam, sam
-
     if model not in ("sam", "audio"):
         raise InputError(f"--model: '{model}' is not one of sam, audio")
     chosen = _view(p.PretrainView, view, study, lambda params: p.pretrain_view(params, model))
+
+    from soundprompt.foundation import audio, pretrain_audio, pretrain_sam, sam
+
     stages = {
         ("sam", "pretrain"): pretrain_sam.run,
         ("sam", "checkpoint"): sam.import_checkpoint,
@@ -106,9 +109,10 @@ def features(
     view: View = None,
 ) -> None:
     """Run the frozen encoders once over every picture and every second of sound."""
+    chosen = _view(p.FeaturesView, view, study, p.features_view)
+
     from soundprompt.features import extract, plan
 
-    chosen = _view(p.FeaturesView, view, study, p.features_view)
     layout = Layout(chosen.study)
     if step not in ("plan", "shard", "audio", "all"):
         raise InputError(f"--step: '{step}' is not one of plan, shard, audio, all")
@@ -125,9 +129,10 @@ def train(
     setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
 ) -> None:
     """Train a model on a setting, one run per seed; finished runs are kept, killed ones resumed."""
+    chosen = _view(p.TrainView, view, study, lambda params: p.train_view(params, *_known(params, setting, model)))
+
     from soundprompt.training.run import train_pack
 
-    chosen = _view(p.TrainView, view, study, lambda params: p.train_view(params, *_known(params, setting, model)))
     train_pack(chosen, pack_seeds(seeds), Layout(chosen.study))
 
 
@@ -136,18 +141,20 @@ def score(
     setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
 ) -> None:
     """Score trained runs on the test selections of a setting."""
+    chosen = _view(p.ScoreView, view, study, lambda params: p.score_view(params, *_known(params, setting, model)))
+
     from soundprompt.evaluation.run import score_pack
 
-    chosen = _view(p.ScoreView, view, study, lambda params: p.score_view(params, *_known(params, setting, model)))
     score_pack(chosen, pack_seeds(seeds), Layout(chosen.study))
 
 
 @app.command()
 def floors(setting: SettingName = "", study: Study = "mini", view: View = None) -> None:
     """Score the methods that need no training on a setting."""
+    chosen = _view(p.FloorsView, view, study, lambda params: p.floors_view(params, _known(params, setting)[0]))
+
     from soundprompt.evaluation.run import score_floors
 
-    chosen = _view(p.FloorsView, view, study, lambda params: p.floors_view(params, _known(params, setting)[0]))
     score_floors(chosen, Layout(chosen.study))
 
 
@@ -158,10 +165,11 @@ def table(
     view: View = None,
 ) -> None:
     """Make an experiment's table and plots from its scores."""
+    chosen = _view(p.TableView, view, study, lambda params: p.table_view(params, _experiment(params, experiment)))
+
     from soundprompt.report import plots
     from soundprompt.report import tables as result_tables
 
-    chosen = _view(p.TableView, view, study, lambda params: p.table_view(params, _experiment(params, experiment)))
     result_tables.run(chosen, Layout(chosen.study))
     plots.run(chosen, Layout(chosen.study))
 

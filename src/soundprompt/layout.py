@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from soundprompt.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -114,5 +117,7 @@ def pack_name(seeds: tuple[int, ...]) -> str:
 
 
 def pack_seeds(name: str) -> tuple[int, ...]:
-    """'0-1-2' -> (0, 1, 2)."""
+    """'0-1-2' -> (0, 1, 2). Raises InputError."""
+    if not re.fullmatch(r"\d+(-\d+)*", name):
+        raise InputError(f"seeds '{name}' are not numbers joined by '-'", remedy="write 0 or 0-1-2")
     return tuple(int(seed) for seed in name.split("-"))

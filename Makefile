@@ -1,0 +1,43 @@
+# Each target works on a fresh machine with Python 3.11 or newer.
+#   make report               the mini study, ends with results/report.html
+#   make report STUDY=smoke   the same in minutes
+#   make test, lint, bench, clean
+PYTHON ?= python3
+STUDY ?= mini
+CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+BIN := .venv/bin
+READY := .venv/.ready
+OVERLAY := $(if $(filter mini,$(STUDY)),,--configfile studies/$(STUDY).yaml)
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(OVERLAY)
+
+.PHONY: env report test lint bench clean
+
+report: $(READY)
+	$(SNAKEMAKE) --logger soundprompt -- all
+	@$(BIN)/soundprompt headline --study $(STUDY)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+bench: $(READY)
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+env: $(READY)
+
+# The marker is touched last, so an interrupted installation is done again.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "soundprompt needs Python 3.11 or newer: make PYTHON=python3.11 report")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+clean:
+	rm -rf data weights features runs results logs .snakemake

@@ -1,0 +1,122 @@
+"""Settings: what is refused, and what the experiments ask to be run."""
+
+import pytest
+
+from soundprompt import params
+from soundprompt.errors import InputError
+
+
+@pytest.fixture
+def raw():
+    return params.read_yaml("params.yaml")
+
+
+def test_studies_are_valid():
+    assert params.load().study == "mini"
+    assert params.load("smoke").study == "smoke"
+    assert params.load("studies/points.yaml").foundation.sam.prompts == "points"
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        (("seedz",), 1, ["seedz", "unknown key"]),
+        (("world", "v1s", "trains"), 1, ["world.v1s.trains", "unknown key"]),
+        (("world", "size"), "big", ["world.size", "integer", "'big'"]),
+        (("world", "levels", "pitch"), 9, ["world.levels.pitch", "5", "9"]),
+        (("models", "gavs", "sap"), {"noise": False}, ["models.gavs.sap.noise", "token", "False"]),
+        (("models", "gavs", "sap"), {"visual_cue": False}, ["triplet", "visual_cue"]),
+        (("models", "sam_fusion", "cola"), {"enabled": True}, ["sam_fusion", "cola.enabled"]),
+        (("foundation", "sam", "source"), "checkpoint", ["foundation.sam", "pretrain"]),
+        (("settings", "v3_1shot", "start_from"), "v9", ["v3_1shot", "v9"]),
+        (("settings", "v1s", "model_of"), "v2", ["settings.v1s", "model_of"]),
+        (("experiments", "ablation_sap", "methods"), ["gavs", "gavz"], ["ablation_sap", "gavz", "sam_fusion"]),
+        (("experiments", "ablation_sap", "reference"), "audio_sam", ["reference", "audio_sam"]),
+        (("experiments", "ablation_sap", "metrics"), ["iou"], ["iou", "miou"]),
+        (("seeds",), [0, 0], ["seeds", "differ"]),
+    ],
+)
+def test_mistakes_are_named(raw, keys, value, words):
+    block = raw
+    for key in keys[:-1]:
+        block = block.setdefault(key, {})
+    block[keys[-1]] = value
+    with pytest.raises(InputError) as caught:
+        params.validate(raw)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_every_problem_is_listed(raw):
+    raw["seedz"], raw["world"]["size"] = 1, -3
+    with pytest.raises(InputError) as caught:
+        params.validate(raw)
+    assert "seedz" in str(caught.value) and "world.size" in str(caught.value)
+
+
+def test_model_base_chains_and_circles(raw):
+    raw["models"]["child"] = {"base": "gavs-no_cue", "cola": {"dim": 8}}
+    child = params.validate(raw).models["child"]
+    assert (child.sap.visual_cue, child.cola.dim, child.schedule.steps) == (
+        False,
+        8,
+        raw["models"]["gavs"]["schedule"]["steps"],
+    )
+    raw["models"]["child"]["base"] = "child"
+    with pytest.raises(InputError, match="circle"):
+        params.validate(raw)
+
+
+def test_unknown_study_names_the_known_ones():
+    with pytest.raises(InputError, match="smoke"):
+        params.load("tiny")
+
+
+def test_runs_are_shared_and_complete(raw):
+    study = params.validate(raw)
+    runs = study.runs()
+    assert len(runs) == len(set(runs))
+    # ablation_sap and table_v3 share gavs on v3_0shot; few-shot runs bring the model they start from
+    assert ("v3_0shot", "gavs", 0) in runs
+    for setting, model, seed in runs:
+        start = study.settings[setting].start_from
+        assert start is None or (start, model, seed) in runs
+    # a cross-dataset setting is scored but trains nothing; its model is trained where it comes from
+    assert all(setting != "vggss" for setting, _, _ in runs)
+    assert ("vggss", "audio_sam", 2) in study.evaluations() and ("v2", "audio_sam", 2) in runs
+
+
+def test_probes_follow_the_experiments(raw):
+    study = params.validate(raw)
+    assert study.probes("v1s", "gavs") == ("own", "mismatched")
+    assert study.probes("v1s", "audio_sam") == ("own",)
+
+
+def test_packs_cover_all_seeds(raw):
+    raw["seeds"], raw["seeds_per_job"] = [0, 1, 2, 3, 4], 2
+    assert params.validate(raw).packs("v1s", "gavs") == [(0, 1), (2, 3), (4,)]
+
+
+def test_a_stage_sees_only_its_own_settings(raw):
+    before = params.validate(raw)
+    raw["models"]["gavs"]["schedule"]["steps"] += 1
+    after = params.validate(raw)
+    assert params.train_view(before, "v1s", "gavs") != params.train_view(after, "v1s", "gavs")
+    assert params.train_view(before, "v1s", "sam_fusion") == params.train_view(after, "v1s", "sam_fusion")
+    assert params.features_view(before) == params.features_view(after)
+    raw["world"]["seed"] = 7
+    assert params.pretrain_view(params.validate(raw), "sam") == params.pretrain_view(after, "sam")
+
+
+def test_views_survive_the_command_line(raw):
+    study = params.validate(raw)
+    for view in (
+        params.score_view(study, "v1s", "gavs"),
+        params.pretrain_view(study, "audio"),
+        params.table_view(study, "table_v3"),
+    ):
+        assert type(view).model_validate_json(view.model_dump_json()) == view
+
+
+def test_merge_is_deep_and_replaces_lists():
+    assert params.merge({"a": {"b": 1, "c": [1, 2]}}, {"a": {"c": [3]}}) == {"a": {"b": 1, "c": [3]}}

@@ -1,0 +1,36 @@
+"""A key changes with everything that a result depends on, and with nothing else."""
+
+from soundprompt import params, provenance
+
+
+def key(study, seed=0, inputs=None, stage="train"):
+    return provenance.key(stage, params.train_view(study, "v1s", "gavs"), seed, inputs or {"sam": "00"})
+
+
+def test_key_names_what_a_result_depends_on():
+    raw = params.read_yaml("params.yaml")
+    study = params.validate(raw)
+    assert key(study) == key(params.validate(raw))
+    assert key(study) != key(study, seed=1)
+    assert key(study) != key(study, inputs={"sam": "01"})
+    assert key(study) != key(study, stage="score")
+    raw["report_only"] = raw["experiments"].pop("ablation_sap")
+    del raw["report_only"]
+    assert key(study) == key(params.validate(raw))
+    raw["models"]["gavs"]["schedule"]["learning_rate"] *= 2
+    assert key(study) != key(params.validate(raw))
+
+
+def test_every_stage_names_real_code():
+    for stage in provenance.CODE:
+        files = provenance.code_files(stage)
+        assert files and all(path.is_file() for path in files)
+
+
+def test_record_says_where_a_result_comes_from():
+    study = params.load()
+    view = params.train_view(study, "v1s", "gavs")
+    record = provenance.record("train", view, 3, {"sam": "00"}, provenance.Stopwatch(), best_step=7)
+    assert record["key"] == provenance.key("train", view, 3, {"sam": "00"})
+    assert record["seed"] == 3 and record["best_step"] == 7 and record["packages"]["torch"]
+    assert record["cost"]["peak_mib"] > 1 and record["cost"]["wall_s"] >= 0

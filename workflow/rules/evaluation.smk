@@ -1,0 +1,39 @@
+# Scores: one row per clip, frame and metric. Tables and intervals are computed from them, never from models.
+def scoring_inputs(wildcards):
+    """The trained runs (of another setting, when it is tested across datasets) and the frames to test on."""
+    origin = STUDY.settings[wildcards.setting].model_of or wildcards.setting
+    return {"runs": trained(origin, wildcards.model), "tables": tables_of(wildcards.setting)}
+
+
+rule score:
+    input:
+        unpack(scoring_inputs),
+        features=FEATURES,
+        foundation=FOUNDATION,
+        code=code("score"),
+    output:
+        LAYOUT.scored("{setting}", "{model}", "{pack}"),
+    log:
+        "logs/{}/score/{{setting}}/{{model}}/{{pack}}.log".format(STUDY.study),
+    params:
+        settings=lambda wildcards: settings(params.score_view(STUDY, wildcards.setting, wildcards.model)),
+    message:
+        "score {wildcards.model} on {wildcards.setting}, seeds {wildcards.pack}"
+    shell:
+        "{SOUNDPROMPT} score --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
+
+
+rule floors:
+    input:
+        tables=lambda wildcards: tables_of(wildcards.setting),
+        code=code("score"),
+    output:
+        LAYOUT.floors("{setting}"),
+    log:
+        "logs/{}/floors/{{setting}}.log".format(STUDY.study),
+    params:
+        settings=lambda wildcards: settings(params.floors_view(STUDY, wildcards.setting)),
+    message:
+        "score what needs no training on {wildcards.setting}"
+    shell:
+        "{SOUNDPROMPT} floors --settings '{params.settings}' > {log} 2>&1"

@@ -1,0 +1,28 @@
+# The frozen models: the mini ones are pre-trained here, released weights are imported and checked.
+FOUNDATION = [LAYOUT.foundation("sam"), LAYOUT.foundation("audio")]
+
+
+def released_weights(wildcards):
+    """The released checkpoint to import, if the study uses one."""
+    settings = STUDY.foundation.sam if wildcards.foundation == "sam" else STUDY.foundation.audio
+    return settings.checkpoint or []
+
+
+rule pretrain:
+    input:
+        checkpoint=released_weights,
+        code=code("foundation"),
+    output:
+        weights=LAYOUT.foundation("{foundation}"),
+        quality=LAYOUT.foundation_quality("{foundation}"),
+    wildcard_constraints:
+        foundation="sam|audio",
+    log:
+        "logs/{}/pretrain/{{foundation}}.log".format(STUDY.study),
+    params:
+        settings=lambda wildcards: settings(params.pretrain_view(STUDY, wildcards.foundation)),
+    priority: 100  # the longest chain of the study starts here
+    message:
+        "make the foundation model '{wildcards.foundation}'"
+    shell:
+        "{SOUNDPROMPT} pretrain --model {wildcards.foundation} --settings '{params.settings}' > {log} 2>&1"

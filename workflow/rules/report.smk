@@ -1,0 +1,55 @@
+# What a reader opens. Everything here is cheap and made from scores alone.
+def experiment_scores(wildcards):
+    """Scores of every (setting, model) of an experiment, and its floors."""
+    experiment = STUDY.experiments[wildcards.experiment]
+    models = dict.fromkeys(params.model_of(m) for m in experiment.methods if params.model_of(m) in STUDY.models)
+    return {
+        "scores": [pack for s in experiment.settings for m in models for pack in scored(s, m)],
+        "floors": [LAYOUT.floors(setting) for setting in experiment.settings],
+    }
+
+
+rule table:
+    input:
+        unpack(experiment_scores),
+        code=code("report"),
+    output:
+        table=LAYOUT.result_table("{experiment}"),
+        plots=directory(LAYOUT.result_plots("{experiment}")),
+    log:
+        "logs/{}/table/{{experiment}}.log".format(STUDY.study),
+    params:
+        settings=lambda wildcards: settings(params.table_view(STUDY, wildcards.experiment)),
+    message:
+        "table and plots of {wildcards.experiment}"
+    shell:
+        "{SOUNDPROMPT} table --settings '{params.settings}' > {log} 2>&1"
+
+
+rule report:
+    input:
+        tables=[LAYOUT.result_table(name) for name in STUDY.experiments],
+        plots=[LAYOUT.result_plots(name) for name in STUDY.experiments],
+        quality=[LAYOUT.foundation_quality(model) for model in ("sam", "audio")],
+        code=code("report"),
+    output:
+        LAYOUT.report,
+    log:
+        "logs/{}/report.log".format(STUDY.study),
+    params:
+        settings=settings(STUDY),
+    message:
+        "write {output}"
+    shell:
+        "{SOUNDPROMPT} report --settings '{params.settings}' > {log} 2>&1"
+
+
+# Each experiment is a target of its own: `snakemake ablation_sap`.
+for name in STUDY.experiments:
+
+    rule:
+        name:
+            name
+        input:
+            LAYOUT.result_table(name),
+            LAYOUT.result_plots(name),
