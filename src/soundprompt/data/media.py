@@ -1,0 +1,226 @@
+"""Pictures, masks and sounds from disk, checked at the border.
+
+Every reader raises InputError with the file and a remedy when the file is missing, unreadable,
+cut short or empty.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from PIL import Image, ImageOps
+
+from soundprompt.errors import InputError
+from soundprompt.files import digest_bytes
+
+RATE = 16000
+"""Samples per second of every sound inside the project."""
+
+_ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 lie on their side
+_log = logging.getLogger(__name__)
+
+
+# -------------------------------------------------------------------------------- pictures
+def read_image(path: Path | str) -> np.ndarray:
+    """Picture as (H, W, 3) uint8, RGB, upright (an EXIF orientation is applied)."""
+    return np.asarray(ImageOps.exif_transpose(_decoded(path, _content(path))).convert("RGB"))
+
+
+def read_mask(path: Path | str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Mask as (H, W) bool: True where the picture is not black (AVSBench colours each class).
+
+    size: (H, W) that the mask must have, that of its image.
+    """
+    picture = _decoded(path, _content(path))
+    plain = picture.mode in ("1", "L", "I", "I;16", "F")
+    mask = np.asarray(picture) > 0 if plain else np.asarray(picture.convert("RGB")).any(axis=2)
+    _check_size(path, mask.shape, size)
+    return mask
+
+
+def read_objects(path: Path | str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Map of objects as (H, W) uint8: 0 is background, i is object i.
+
+    size: (H, W) that the map must have, that of its image.
+    """
+    picture = _decoded(path, _content(path))
+    if picture.mode not in ("L", "P"):
+        raise InputError(f"has mode {picture.mode}", path=path, remedy="store an 8-bit picture with one channel")
+    objects = np.asarray(picture)
+    _check_size(path, objects.shape, size)
+    return objects
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the frame table keeps of a picture: sha256 of its bytes, upright width and height."""
+
+    digest: str
+    width: int
+    height: int
+
+
+def inspect_picture(path: Path | str) -> Picture:
+    """Digest and size of a picture without decoding its pixels, where its end marker shows that it is whole."""
+    content = _content(path)
+    if _ends_well(content):
+        picture = _opened(path, content)
+    else:  # another format, or bytes after the end marker: only decoding tells
+        picture = _decoded(path, content)
+    width, height = picture.size
+    if picture.getexif().get(_ORIENTATION, 1) >= 5:
+        width, height = height, width
+    return Picture(digest_bytes(content), width, height)
+
+
+def _content(path: Path | str) -> bytes:
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError("missing", path=path, remedy="restore the file, or run the stage that makes it") from error
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror})", path=path, remedy="check the file and its mode"
+        ) from error
+    if not content:
+        raise InputError("is empty (0 bytes)", path=path, remedy="restore the file from its source")
+    return content
+
+
+def _opened(path: Path | str, content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"not a readable picture ({_first_line(error)})", path=path, remedy=_RESTORE) from error
+
+
+def _decoded(path: Path | str, content: bytes) -> Image.Image:
+    picture = _opened(path, content)
+    try:
+        picture.load()
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise InputError(f"picture cut short or damaged ({error})", path=path, remedy=_RESTORE) from error
+    return picture
+
+
+def _ends_well(content: bytes) -> bool:
+    """Whether a JPEG or PNG ends with its own end marker, which a cut-short one lacks."""
+    jpeg = content[:2] == b"\xff\xd8" and content[-2:] == b"\xff\xd9"
+    png = content[:8] == b"\x89PNG\r\n\x1a\n" and content[-8:-4] == b"IEND"
+    return jpeg or png
+
+
+def _check_size(path: Path | str, found: tuple[int, ...], wanted: tuple[int, int] | None) -> None:
+    if wanted is not None and tuple(found) != tuple(wanted):
+        what = f"is {found[1]}x{found[0]} pixels, its image {wanted[1]}x{wanted[0]}"
+        raise InputError(what, path=path, remedy="resize it to its image without interpolation, or restore it")
+
+
+# ---------------------------------------------------------------------------------- sounds
+def read_audio(path: Path | str) -> np.ndarray:
+    """Sound as (n_samples,) float32 at 16 kHz, full scale at -1 and 1.
+
+    Several channels are averaged and other rates resampled (soxr, HQ); the first file of each
+    rate and channel count is named in a warning of the log.
+    """
+    sound = _open_sound(path, _content(path))
+    with sound:
+        if sound.samplerate != RATE or sound.channels != 1:
+            _warn_of_conversion(sound.samplerate, sound.channels, str(path))
+        try:
+            wave = sound.read(dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise InputError(f"sound damaged ({_first_line(error)})", path=path, remedy=_RESTORE) from error
+        if len(wave) < sound.frames:
+            raise InputError(f"cut short: {len(wave)} of {sound.frames} samples", path=path, remedy=_RESTORE)
+        wave = to_mono_16k(wave, sound.samplerate)
+    if not np.isfinite(wave).all():
+        raise InputError("has samples that are not finite numbers", path=path, remedy=_RESTORE)
+    return wave
+
+
+def to_mono_16k(wave: np.ndarray, rate: int) -> np.ndarray:
+    """(n, channels) or (n,) at `rate` -> (m,) float32 at 16 kHz: mean of the channels, soxr HQ."""
+    mono = wave if wave.ndim == 1 else wave.mean(axis=1)
+    if rate != RATE:
+        mono = soxr.resample(mono, rate, RATE, quality="HQ")
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What the frame table keeps of a sound: sha256 of its bytes and its length in samples at 16 kHz."""
+
+    digest: str
+    samples: int
+
+
+def inspect_sound(path: Path | str) -> Sound:
+    """Digest and length of a sound from its header, without decoding it."""
+    content = _content(path)
+    with _open_sound(path, content) as sound:
+        return Sound(digest_bytes(content), round(sound.frames * RATE / sound.samplerate))
+
+
+def vggish_examples(samples: int) -> int:
+    """How many 0.96 s examples VGGish makes of `samples` at 16 kHz: 80,000 -> 5, 160,000 -> 10.
+
+    Spectra of 400 samples every 160, examples of 96 spectra without overlap; a rest is dropped.
+    """
+    spectra = (samples - 400) // 160 + 1
+    return max(spectra // 96, 0)
+
+
+def _open_sound(path: Path | str, content: bytes) -> soundfile.SoundFile:
+    lacking = _wav_bytes_lacking(content)
+    if lacking:
+        raise InputError(f"cut short: {lacking} bytes of sound are lacking", path=path, remedy=_RESTORE)
+    try:
+        sound = soundfile.SoundFile(io.BytesIO(content))
+    except (soundfile.SoundFileError, TypeError) as error:
+        raise InputError(f"not a readable sound ({_first_line(error)})", path=path, remedy=_RESTORE) from error
+    if sound.frames == 0:
+        raise InputError("has no samples", path=path, remedy="extract the sound again, or leave the clip out")
+    return sound
+
+
+def _wav_bytes_lacking(content: bytes) -> int:
+    """Bytes that a WAV's data chunk announces beyond the end of the file; libsndfile would just read less."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return 0
+    at = 12
+    while at + 8 <= len(content):
+        name, size = struct.unpack_from("<4sI", content, at)
+        if name == b"data":
+            unknown = size in (0, 0xFFFFFFFF)  # written to a pipe: the length was not known
+            return 0 if unknown else max(at + 8 + size - len(content), 0)
+        at += 8 + size + size % 2
+    return 0
+
+
+@lru_cache
+def _warn_of_conversion_once(rate: int, channels: int) -> list[str]:
+    return []
+
+
+def _warn_of_conversion(rate: int, channels: int, path: str) -> None:
+    """Once for each format: a dataset in another format would fill the log."""
+    warned = _warn_of_conversion_once(rate, channels)
+    if not warned:
+        warned.append(path)
+        _log.warning("%s: %d Hz, %d channels; such sounds are mixed down and resampled to 16 kHz", path, rate, channels)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].replace("<_io.BytesIO object", "<content")
+
+
+_RESTORE = "restore the file from its source, or leave the clip out"

@@ -1,0 +1,1 @@
+"""The generated audio-visual world (docs/miniworld.md)."""
