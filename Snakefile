@@ -2,7 +2,6 @@
 # Settings: params.yaml, overlaid by --configfile studies/<study>.yaml. What a rule may know of them is its `view`.
 from snakemake.utils import min_version
 
-
 min_version("9.0")
 
 

@@ -43,7 +43,9 @@ rule frame_table:
     log:
         "logs/{}/tables/{{dataset}}.log".format(STUDY.study),
     params:
-        settings=lambda wildcards: settings(params.tables_view(STUDY, wildcards.dataset)),
+        settings=lambda wildcards: settings(
+            params.tables_view(STUDY, wildcards.dataset)
+        ),
     message:
         "read {wildcards.dataset} into its frame table"
     shell:

@@ -2,7 +2,10 @@
 def scoring_inputs(wildcards):
     """The trained runs (of another setting, when it is tested across datasets) and the frames to test on."""
     origin = STUDY.settings[wildcards.setting].model_of or wildcards.setting
-    return {"runs": trained(origin, wildcards.model), "tables": tables_of(wildcards.setting)}
+    return {
+        "runs": trained(origin, wildcards.model),
+        "tables": tables_of(wildcards.setting),
+    }
 
 
 rule score:
@@ -16,7 +19,9 @@ rule score:
     log:
         "logs/{}/score/{{setting}}/{{model}}/{{pack}}.log".format(STUDY.study),
     params:
-        settings=lambda wildcards: settings(params.score_view(STUDY, wildcards.setting, wildcards.model)),
+        settings=lambda wildcards: settings(
+            params.score_view(STUDY, wildcards.setting, wildcards.model)
+        ),
     message:
         "score {wildcards.model} on {wildcards.setting}, seeds {wildcards.pack}"
     shell:
@@ -32,7 +37,9 @@ rule floors:
     log:
         "logs/{}/floors/{{setting}}.log".format(STUDY.study),
     params:
-        settings=lambda wildcards: settings(params.floors_view(STUDY, wildcards.setting)),
+        settings=lambda wildcards: settings(
+            params.floors_view(STUDY, wildcards.setting)
+        ),
     message:
         "score what needs no training on {wildcards.setting}"
     shell:

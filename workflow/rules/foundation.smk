@@ -4,7 +4,11 @@ FOUNDATION = [LAYOUT.foundation("sam"), LAYOUT.foundation("audio")]
 
 def released_weights(wildcards):
     """The released checkpoint to import, if the study uses one."""
-    settings = STUDY.foundation.sam if wildcards.foundation == "sam" else STUDY.foundation.audio
+    settings = (
+        STUDY.foundation.sam
+        if wildcards.foundation == "sam"
+        else STUDY.foundation.audio
+    )
     return settings.checkpoint or []
 
 
@@ -15,13 +19,15 @@ rule pretrain:
     output:
         weights=LAYOUT.foundation("{foundation}"),
         quality=LAYOUT.foundation_quality("{foundation}"),
-    wildcard_constraints:
-        foundation="sam|audio",
     log:
         "logs/{}/pretrain/{{foundation}}.log".format(STUDY.study),
-    params:
-        settings=lambda wildcards: settings(params.pretrain_view(STUDY, wildcards.foundation)),
+    wildcard_constraints:
+        foundation="sam|audio",
     priority: 100  # the longest chain of the study starts here
+    params:
+        settings=lambda wildcards: settings(
+            params.pretrain_view(STUDY, wildcards.foundation)
+        ),
     message:
         "make the foundation model '{wildcards.foundation}'"
     shell:

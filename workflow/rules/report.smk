@@ -2,9 +2,15 @@
 def experiment_scores(wildcards):
     """Scores of every (setting, model) of an experiment, and its floors."""
     experiment = STUDY.experiments[wildcards.experiment]
-    models = dict.fromkeys(params.model_of(m) for m in experiment.methods if params.model_of(m) in STUDY.models)
+    models = dict.fromkeys(
+        params.model_of(m)
+        for m in experiment.methods
+        if params.model_of(m) in STUDY.models
+    )
     return {
-        "scores": [pack for s in experiment.settings for m in models for pack in scored(s, m)],
+        "scores": [
+            pack for s in experiment.settings for m in models for pack in scored(s, m)
+        ],
         "floors": [LAYOUT.floors(setting) for setting in experiment.settings],
     }
 
@@ -19,7 +25,9 @@ rule table:
     log:
         "logs/{}/table/{{experiment}}.log".format(STUDY.study),
     params:
-        settings=lambda wildcards: settings(params.table_view(STUDY, wildcards.experiment)),
+        settings=lambda wildcards: settings(
+            params.table_view(STUDY, wildcards.experiment)
+        ),
     message:
         "table and plots of {wildcards.experiment}"
     shell:

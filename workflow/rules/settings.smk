@@ -43,13 +43,19 @@ def code(stage):
 def tables_of(setting):
     """Frame tables that a setting draws from."""
     spec = STUDY.settings[setting]
-    names = {selection.partition("/")[0] for selection in spec.train + spec.validate_on + spec.test}
+    names = {
+        selection.partition("/")[0]
+        for selection in spec.train + spec.validate_on + spec.test
+    }
     return [LAYOUT.table(name) for name in sorted(names)]
 
 
 def trained(setting, model):
     """What says that every seed of (setting, model) is trained."""
-    return [LAYOUT.trained(setting, model, pack_name(seeds)) for seeds in STUDY.packs(setting, model)]
+    return [
+        LAYOUT.trained(setting, model, pack_name(seeds))
+        for seeds in STUDY.packs(setting, model)
+    ]
 
 
 def scored(setting, model):

@@ -19,7 +19,9 @@ rule train:
     log:
         "logs/{}/train/{{setting}}/{{model}}/{{pack}}.log".format(STUDY.study),
     params:
-        settings=lambda wildcards: settings(params.train_view(STUDY, wildcards.setting, wildcards.model)),
+        settings=lambda wildcards: settings(
+            params.train_view(STUDY, wildcards.setting, wildcards.model)
+        ),
     message:
         "train {wildcards.model} on {wildcards.setting}, seeds {wildcards.pack}"
     shell:

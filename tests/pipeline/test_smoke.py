@@ -1,0 +1,67 @@
+"""The whole pipeline at smoke scale: it learns, it does nothing twice, it reruns what a change touches."""
+
+import time
+
+import pandas as pd
+import pytest
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+
+
+def test_it_says_what_it_does_and_where_the_report_is(smoke):
+    assert "train gavs on v1s" in smoke.answer.stderr
+    assert "left" in smoke.answer.stderr
+    assert "results/report.html" in smoke.answer.stdout
+    assert (smoke.root / "results" / "report.html").stat().st_size > 100_000
+
+
+def test_every_experiment_has_a_table_and_plots(smoke):
+    for name in ("table_benchmarks", "table_v3", "table_vggss", "ablation_sap"):
+        table = pd.read_csv(smoke.root / "results" / "tables" / f"{name}.csv")
+        assert len(table) and table["mean"].notna().any()
+        assert list((smoke.root / "results" / "plots" / name).glob("*.svg"))
+
+
+def test_it_learns_something(smoke):
+    """Hearing must pay even at smoke scale: GAVS is above the mask of all objects."""
+    table = pd.read_csv(smoke.root / "results" / "tables" / "table_benchmarks.csv")
+    scores = table[(table.setting == "v1s") & (table.metric == "miou")].set_index("method")["mean"]
+    assert scores["gavs"] > scores["all_objects"]
+
+
+def test_a_second_call_does_nothing(smoke):
+    began = time.monotonic()
+    answer = smoke.run("make", "report", "STUDY=smoke", "CORES=2")
+    assert answer.returncode == 0 and "nothing to do" in answer.stderr
+    assert time.monotonic() - began < 60  # a rerun of anything real would take longer
+
+
+def planned(study, *arguments):
+    """Rules that a dry run would execute, with how often."""
+    text = study.snakemake("--dry-run", *arguments)
+    if "Job stats:" not in text:
+        return {}
+    rows = [line.split() for line in text[text.index("Job stats:") :].splitlines()[3:]]
+    rows = rows[: next(i for i, row in enumerate(rows) if row[:1] == ["total"])]
+    return {rule: int(count) for rule, count in rows}
+
+
+def test_a_changed_parameter_reruns_only_what_depends_on_it(smoke):
+    (smoke.root / "change.yaml").write_text("models: {sam_fusion: {schedule: {steps: 3}}}\n")
+    counts = planned(smoke, "--configfile", "studies/smoke.yaml", "change.yaml", "--", "all")
+    assert counts["train"] > 0
+    assert not {"pretrain", "world_part", "visual_features", "audio_features", "frame_table", "floors"} & set(counts)
+    text = smoke.snakemake("--dry-run", "--configfile", "studies/smoke.yaml", "change.yaml", "--", "all")
+    assert "train gavs on" not in text and "train sam_fusion on v1s" in text
+
+
+def test_a_comment_in_the_settings_reruns_nothing(smoke):
+    path = smoke.root / "params.yaml"
+    path.write_text(path.read_text() + "\n# a comment\n")
+    assert "Nothing to be done" in smoke.snakemake("--dry-run", "--", "all")
+
+
+def test_a_wrong_parameter_stops_before_anything_runs(smoke):
+    answer = smoke.run("snakemake", "--cores", "2", "--config", "sedes=3", "--", "all_tables")
+    assert answer.returncode != 0
+    assert "sedes" in answer.stderr and "unknown key" in answer.stderr
