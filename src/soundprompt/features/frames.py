@@ -1,0 +1,292 @@
+"""The batches that models eat: cached features, each frame's own second of sound, masks and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, overload
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from soundprompt.data import media
+from soundprompt.errors import InputError
+from soundprompt.features import extract, plan
+from soundprompt.features.store import Store
+from soundprompt.foundation.sam import FrozenSam
+from soundprompt.layout import Layout
+
+IN_MEMORY = 2 * 2**30  # features, or masks and targets, of a subset up to this size are kept in memory, bytes
+
+
+@dataclass
+class Batch:
+    """B frames as a model takes them. h = w: side of SAM's feature grid, C: width of its prompts.
+
+    visual: float32; (B, h, w, D), the input of an encoder block, or (B, C, h, w), the encoder's output F_V.
+    audio: (B, 128) float32, the second of sound that belongs to each frame.
+    valid: (B, h, w) bool, False where the square input is padding.
+    sizes: (height, width) of each original frame.
+    masks: B tensors (H, W) bool, True where it sounds, loaded when first looked at; None if unlabelled.
+    targets: (B, 1, 4h, 4w) float32 in [0, 1], the share of each cell that sounds; None if unlabelled.
+    target_valid: (B, 1, 4h, 4w) bool, as `valid` on the decoder's grid.
+    clips, videos, classes: names of each frame's clip, source video and class.
+    """
+
+    visual: Tensor
+    audio: Tensor
+    valid: Tensor
+    sizes: list[tuple[int, int]]
+    masks: Sequence[Tensor] | None
+    targets: Tensor | None
+    target_valid: Tensor
+    clips: list[str]
+    videos: list[str]
+    classes: list[str]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch with its tensors on a device; masks are loaded for that, unless they are there already."""
+        if self.visual.device == torch.device(device):
+            return self
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in ("visual", "audio", "valid", "targets", "target_valid")
+            if getattr(self, name) is not None
+        }
+        masks = None if self.masks is None else [mask.to(device) for mask in self.masks]
+        return replace(self, masks=masks, **moved)
+
+
+class Frames:
+    """Frames of a table with their cached features.
+
+    rows: frames as `frame_table.select` gives them. tap: the encoder block whose input the model starts
+    from; None: the encoder's output. sam: the encoder that made the cache. bgr: colour order of the cache.
+    supervision: what a frame without a mask is worth in a clip whose first frame has one (v1s training):
+    'first' nothing, it is not in `supervised`; 'repeat' the first frame's mask, as in the released code.
+
+    supervised: (n,) int64, indices of the frames that have a mask. audio: (len, 128) float32.
+    Raises InputError when a feature is missing, damaged, or made by another encoder.
+    """
+
+    def __init__(
+        self,
+        rows: pd.DataFrame,
+        layout: Layout,
+        tap: int | None,
+        sam: FrozenSam,
+        *,
+        bgr: bool = False,
+        supervision: Literal["first", "repeat"] = "first",
+    ):
+        rows = rows.reset_index(drop=True)
+        self.rows, self.sam = (_repeat_masks(rows) if supervision == "repeat" else rows), sam
+        self._clips, self._videos = rows["clip"].tolist(), rows["video"].tolist()
+        self._classes = rows["class_name"].tolist()
+        self._sizes = list(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
+        self._visual = _Visual(rows["image_digest"], layout, tap, sam, bgr)
+        self.audio = _sounds(rows, layout)
+        self._shapes, self._shape_of = _distinct(self._sizes)
+        self._valid = sam.valid_cells(self._shapes)
+        self._grids = [_Grid(size, sam) for size in self._shapes]
+        self._target_valid = torch.stack([grid.valid for grid in self._grids])[:, None]
+        self._labels = _Labels(self.rows["mask"].tolist(), self._sizes, [self._grids[i] for i in self._shape_of])
+        self.supervised = np.flatnonzero(self.rows["mask"].notna().to_numpy())
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The frames at these indices, in this order; frames with and without a mask do not mix.
+
+        Raises InputError when a mask is missing, unreadable, or of another size than its frame.
+        """
+        picked = torch.as_tensor(np.asarray(indices, dtype=np.int64))
+        each = picked.tolist()
+        shapes = self._shape_of[picked]
+        labelled = self._labels.of(each)
+        return Batch(
+            visual=self._visual.of(picked),
+            audio=self.audio[picked],
+            valid=self._valid[shapes],
+            sizes=[self._sizes[i] for i in each],
+            masks=Masks(self._labels, each) if labelled else None,
+            targets=self._labels.targets(each) if labelled else None,
+            target_valid=self._target_valid[shapes],
+            clips=[self._clips[i] for i in each],
+            videos=[self._videos[i] for i in each],
+            classes=[self._classes[i] for i in each],
+        )
+
+
+class Masks(Sequence[Tensor]):
+    """Masks of a batch, (H, W) bool each, read from disk when first looked at."""
+
+    def __init__(self, labels: _Labels, indices: Sequence[int]):
+        self._labels, self._indices = labels, list(indices)
+        self._seen: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, position: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Tensor]: ...
+    def __getitem__(self, position: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(position, slice):
+            return [self[i] for i in range(*position.indices(len(self)))]
+        index = self._indices[position]
+        if index not in self._seen:
+            self._seen[index] = self._labels.mask(index)
+        return self._seen[index]
+
+
+# -------------------------------------------------------------------------------- inputs
+class _Visual:
+    """Cached features of frames: all in memory when they are small, else read row by row from the shards."""
+
+    def __init__(self, digests: pd.Series, layout: Layout, tap: int | None, sam: FrozenSam, bgr: bool):
+        self._name, self._dtype = extract.tap_name(tap), torch.float32
+        unique, which = np.unique(digests.to_numpy(dtype=str), return_inverse=True)
+        self._which = torch.as_tensor(which.astype(np.int64))
+        self._places = _places(unique, layout)
+        self._stores = _open_shards({shard for shard, _ in self._places}, layout, sam, bgr)
+        first = next(iter(self._stores.values()))
+        self._shape, dtype = first.shape(self._name), first.dtype(self._name)
+        size = len(unique) * int(np.prod(self._shape)) * dtype.itemsize
+        self._memory = self._read(range(len(unique)), dtype) if size <= IN_MEMORY else None
+
+    def of(self, picked: Tensor) -> Tensor:
+        """Features of the frames at these indices, float32."""
+        unique = self._which[picked]
+        if self._memory is not None:
+            return self._memory[unique].float()
+        return self._read(unique.tolist(), torch.float32)
+
+    def _read(self, unique: Sequence[int], dtype: torch.dtype) -> Tensor:
+        values = torch.empty((len(unique), *self._shape), dtype=dtype)
+        for target, number in zip(values.numpy(), unique, strict=True):
+            shard, row = self._places[number]
+            self._stores[shard].read_into(self._name, row, target)
+        return values
+
+
+def _places(digests: np.ndarray, layout: Layout) -> list[tuple[int, int]]:
+    """Shard and row of each picture, from the plan. Raises InputError for a picture that was not planned."""
+    planned = plan.read(layout).set_index("image_digest")[["shard", "row"]]
+    absent = [digest for digest in digests if digest not in planned.index]
+    if absent:
+        what = f"{len(absent)} pictures are not in it, among them {absent[0]}"
+        raise InputError(what, path=layout.visual_plan, remedy="run: soundprompt features")
+    return list(planned.loc[digests].itertuples(index=False, name=None))
+
+
+def _open_shards(shards: set[int], layout: Layout, sam: FrozenSam, bgr: bool) -> dict[int, Store]:
+    stores = {}
+    for shard in sorted(shards):
+        store = Store(layout.visual_shard(shard))
+        store.check_recipe(extract.visual_recipe(sam, bgr) | {"dtype": store.recipe.get("dtype")})
+        stores[shard] = store
+    return stores
+
+
+def _sounds(rows: pd.DataFrame, layout: Layout) -> Tensor:
+    """(n, 128) float32: for each frame the second of sound that the frame table gives it."""
+    store = Store(layout.audio_features)
+    wanted = [extract.sound_row(*pair) for pair in zip(rows["audio_digest"], rows["second"].tolist(), strict=True)]
+    for row_id, path, second in zip(wanted, rows["audio"], rows["second"], strict=True):
+        if row_id not in store.index:
+            what = f"second {second} of it is not among the cached sounds: the sound is shorter, or the cache is older"
+            raise InputError(what, path=path, remedy="check the sound, then run: soundprompt features --step audio")
+    return store.read(extract.SOUND, wanted)
+
+
+# -------------------------------------------------------------------------------- labels
+def _repeat_masks(rows: pd.DataFrame) -> pd.DataFrame:
+    """Frames of single-source clips without a mask get the mask of their clip's first frame, if that has one."""
+    first = rows[(rows["frame"] == 0) & rows["mask"].notna()].drop_duplicates("clip").set_index("clip")["mask"]
+    lone = (rows["dataset"] == "v1s") & rows["mask"].isna()
+    return rows.assign(mask=rows["mask"].where(~lone, rows["clip"].map(first)))
+
+
+def _distinct(sizes: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], Tensor]:
+    """The different sizes, and for each frame which of them it has, (n,) int64."""
+    number = {size: i for i, size in enumerate(dict.fromkeys(sizes))}
+    return list(number), torch.tensor([number[size] for size in sizes], dtype=torch.int64)
+
+
+class _Grid:
+    """How a frame of one size lies on the decoder's grid of 4h x 4w cells.
+
+    A cell's target is the mean of the mask over the part of the cell that lies in the frame. A cell counts as
+    valid when at least half of its rows and of its columns lie in the frame, as in `FrozenSam.valid_cells`.
+    """
+
+    def __init__(self, size: tuple[int, int], sam: FrozenSam):
+        self.size = size
+        cells, side = 4 * sam.grid, sam.image_size // (4 * sam.grid)
+        ends = sam.resized(size)
+        self._rows, self._columns = (
+            _overlaps(length, end, cells, side) for length, end in zip(size, ends, strict=True)
+        )
+        rows, columns = (torch.arange(cells) < max(1, (2 * end + side) // (2 * side)) for end in ends)
+        self.valid = rows[:, None] & columns
+
+    def average(self, mask: Tensor) -> Tensor:
+        """(H, W) bool -> (4h, 4w) float32 in [0, 1]; 0 in the padding."""
+        return (self._rows @ mask.float() @ self._columns.T).clamp(0, 1)
+
+
+def _overlaps(length: int, resized: int, cells: int, side: int) -> Tensor:
+    """(cells, length) float32: weight of each original pixel in each cell; rows add up to 1, or 0 in the padding.
+
+    The frame's `length` pixels are stretched to `resized` pixels, of which a cell covers `side`.
+    """
+    edges = np.minimum(np.arange(cells + 1) * side, resized) * (length / resized)
+    pixels = np.arange(length)
+    shared = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    shared = shared.clip(0)
+    return torch.from_numpy(shared / np.maximum(shared.sum(1, keepdims=True), 1e-9)).float()
+
+
+class _Labels:
+    """Masks and low-resolution targets, each made once when they are small, else whenever asked for."""
+
+    def __init__(self, paths: list[str | None], sizes: list[tuple[int, int]], grids: list[_Grid]):
+        self._paths = [path if isinstance(path, str) else None for path in paths]
+        self._sizes, self._grids = sizes, grids
+        labelled = [i for i, path in enumerate(self._paths) if path]
+        cells = grids[0].valid.numel() if grids else 0
+        small = sum(sizes[i][0] * sizes[i][1] + 4 * cells for i in labelled) <= IN_MEMORY
+        self._masks: dict[int, Tensor] | None = {} if small else None
+        self._made = np.zeros(len(paths), bool)
+        self._targets = torch.zeros((len(paths), 1, *grids[0].valid.shape)) if small and labelled else None
+
+    def of(self, indices: list[int]) -> bool:
+        """Whether these frames have masks; a batch in which some have and some have not is a mistake."""
+        found = {self._paths[i] is not None for i in indices}
+        if len(found) > 1:
+            raise ValueError("frames with and without a mask in one batch: draw from Frames.supervised")
+        return found == {True}
+
+    def mask(self, index: int) -> Tensor:
+        """(H, W) bool."""
+        if self._masks is not None and index in self._masks:
+            return self._masks[index]
+        mask = torch.from_numpy(media.read_mask(self._paths[index], self._sizes[index]))
+        if self._masks is not None:
+            self._masks[index] = mask
+        return mask
+
+    def targets(self, indices: list[int]) -> Tensor:
+        """(B, 1, 4h, 4w) float32."""
+        if self._targets is None:
+            return torch.stack([self._grids[i].average(self.mask(i)) for i in indices])[:, None]
+        for i in indices:
+            if not self._made[i]:
+                self._targets[i, 0] = self._grids[i].average(self.mask(i))
+                self._made[i] = True
+        return self._targets[indices]

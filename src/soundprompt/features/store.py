@@ -1,0 +1,181 @@
+"""A file of features that says what it holds, who made it, and whether it is still whole.
+
+A store is one safetensors file. Its tensors share their first dimension, the rows; its header holds the
+recipe (what made the numbers), an id for each row, and a sha256 for each row of each tensor. Rows are
+read through a memory map and checked when they are first read, so that a store larger than memory costs
+what is used of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from soundprompt.errors import InputError
+from soundprompt.files import canonical_json, digest_value, publish
+
+FORMAT = 1
+DTYPES = {"F16": np.float16, "F32": np.float32}
+NAMES = {torch.float16: "F16", torch.float32: "F32"}
+REDO = "delete it and run: soundprompt features"
+
+
+def key(recipe: Mapping[str, Any]) -> str:
+    """Digest of a recipe: two stores with one key hold the same numbers for the same row ids."""
+    return digest_value({"format": FORMAT, **recipe})
+
+
+def write(path: Path, recipe: Mapping[str, Any], rows: Sequence[str], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Publishes a store, whole or not at all.
+
+    recipe: JSON-able facts that determine the numbers. rows: distinct ids.
+    tensors: name -> (len(rows), ...), float16 or float32, contiguous, on the CPU.
+    """
+    content = {
+        "key": key(recipe),
+        "recipe": dict(recipe),
+        "rows": list(rows),
+        "tensors": {name: [NAMES[t.dtype], list(t.shape)] for name, t in tensors.items()},
+        "checksums": {name: [_checksum(row) for row in t.numpy()] for name, t in tensors.items()},
+    }
+    # one entry only: safetensors writes several in an order that changes from run to run
+    metadata = {"store": canonical_json({**content, "seal": digest_value(content)})}
+    with publish(path) as aside:
+        save_file(dict(tensors), aside, metadata)
+
+
+class Store:
+    """A store opened for reading.
+
+    recipe: where given, the store must have been made by it.
+    Raises InputError when the file is missing, cut short, altered or made by another recipe.
+    """
+
+    def __init__(self, path: Path, recipe: Mapping[str, Any] | None = None):
+        self.path = Path(path)
+        header, start, self._bytes = self._open()
+        content = self._sealed(header)
+        self.recipe: dict[str, Any] = content["recipe"]
+        if recipe is not None:
+            self.check_recipe(recipe)
+        self.rows: list[str] = content["rows"]
+        self.index = {name: row for row, name in enumerate(self.rows)}
+        self._checksums = content["checksums"]
+        self._tensors = {name: self._view(header[name], start) for name in content["tensors"]}
+        self._known_good = {name: np.zeros(len(self.rows), bool) for name in self._tensors}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tensors, sorted."""
+        return tuple(sorted(self._tensors))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one row of a tensor."""
+        return self._array(name).shape[1:]
+
+    def dtype(self, name: str) -> torch.dtype:
+        """torch.float16 or torch.float32."""
+        return torch.float16 if self._array(name).dtype == np.float16 else torch.float32
+
+    def read_into(self, name: str, row: int, target: np.ndarray) -> None:
+        """Copies one row into `target` (of the row's shape; converts to its dtype). Raises InputError if altered."""
+        source = self._array(name)[row]
+        if not self._known_good[name][row]:
+            if _checksum(source) != self._checksums[name][row]:
+                raise self._damaged(f"{name} of {self.rows[row]} is altered (its checksum differs)")
+            self._known_good[name][row] = True
+        target[...] = source
+
+    def read(self, name: str, ids: Sequence[str]) -> torch.Tensor:
+        """Rows of a tensor by id, as stored: (len(ids), ...). Raises InputError when one is absent or altered."""
+        values = torch.empty((len(ids), *self.shape(name)), dtype=self.dtype(name))
+        for target, row_id in zip(values.numpy(), ids, strict=True):
+            if row_id not in self.index:
+                raise InputError(f"holds no row {row_id}", path=self.path, remedy=REDO)
+            self.read_into(name, self.index[row_id], target)
+        return values
+
+    def verify(self) -> None:
+        """Checks every row, one at a time. Raises InputError naming the first that is altered."""
+        for name, array in self._tensors.items():
+            scratch = np.empty(array.shape[1:], array.dtype)
+            for row in range(len(array)):
+                self.read_into(name, row, scratch)
+
+    # ------------------------------------------------------------------------------ opening
+    def _open(self) -> tuple[dict[str, Any], int, np.ndarray]:
+        """Header, offset of the first tensor, and all bytes of the file as a memory map."""
+        try:
+            content = np.memmap(self.path, np.uint8, "r")
+        except FileNotFoundError as error:
+            raise InputError("missing", path=self.path, remedy="run: soundprompt features") from error
+        except ValueError as error:
+            raise self._damaged("it is empty") from error
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror})", path=self.path) from error
+        size = int.from_bytes(content[:8].tobytes(), "little")
+        try:
+            header = json.loads(content[8 : 8 + size].tobytes())
+            end = max((v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"), default=0)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._damaged("its header is cut short or altered") from error
+        if len(content) != 8 + size + end:
+            raise self._damaged(f"it has {len(content)} bytes instead of {8 + size + end}")
+        return header, 8 + size, content
+
+    def _sealed(self, header: dict[str, Any]) -> dict[str, Any]:
+        try:
+            content = json.loads(header["__metadata__"]["store"])
+            seal = content.pop("seal")
+            tensors = {k: [v["dtype"], v["shape"]] for k, v in header.items() if k != "__metadata__"}
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._damaged("it is not a store of features") from error
+        if digest_value(content) != seal or content["tensors"] != tensors:
+            raise self._damaged("its header is altered")
+        return content
+
+    def check_recipe(self, wanted: Mapping[str, Any]) -> None:
+        if key(self.recipe) == key(wanted):
+            return
+        differs = [k for k in sorted({*self.recipe, *wanted}) if self.recipe.get(k) != wanted.get(k)]
+        detail = ", ".join(f"{k} is {self.recipe.get(k)!r}, expected {wanted.get(k)!r}" for k in differs)
+        raise InputError(f"made by another encoder or by other settings: {detail}", path=self.path, remedy=REDO)
+
+    def _view(self, entry: dict[str, Any], start: int) -> np.ndarray:
+        first, last = entry["data_offsets"]
+        dtype, shape = DTYPES[entry["dtype"]], entry["shape"]
+        if first < 0 or last - first != np.dtype(dtype).itemsize * int(np.prod(shape)) or shape[0] != len(self.rows):
+            raise self._damaged("its header is altered")
+        return self._bytes[start + first : start + last].view(dtype).reshape(shape)
+
+    def _array(self, name: str) -> np.ndarray:
+        if name not in self._tensors:
+            held = ", ".join(self.names)
+            raise InputError(f"holds no '{name}', only {held}", path=self.path, remedy=REDO)
+        return self._tensors[name]
+
+    def _damaged(self, why: str) -> InputError:
+        return InputError(f"damaged: {why}", path=self.path, remedy=REDO)
+
+
+def holds(path: Path, recipe: Mapping[str, Any], rows: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a whole, unaltered store of exactly these rows and tensors, made by this recipe, is there."""
+    try:
+        store = Store(path, recipe)
+        if store.rows != list(rows) or store.names != tuple(sorted(names)):
+            return False
+        store.verify()
+    except InputError:
+        return False
+    return True
+
+
+def _checksum(row: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(row)).hexdigest()
