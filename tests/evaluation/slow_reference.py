@@ -1,0 +1,95 @@
+"""The metrics once more, pixel by pixel in plain Python: slow, and sharing no code with the package.
+
+Probabilities are compared in float32, as the field's code does; everything else is exact or float64.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+
+def sigmoid(logits):
+    """float32 sigmoid, of the whole array at once: element by element torch may differ in the last bit."""
+    return torch.sigmoid(torch.from_numpy(logits)).numpy()
+
+
+def thresholds():
+    """255 float32 values from 0 to 1: the two ends are exact, the step is rounded once, in float32."""
+    return [np.float32(v) for v in torch.linspace(0, 1 - 1e-10, 255).tolist()]
+
+
+def mask_iou(logits, target, threshold):
+    per_frame = []
+    for frame, truth in zip(sigmoid(logits), target, strict=True):
+        pixels = [(p > np.float32(threshold), bool(t)) for p, t in zip(frame.flat, truth.flat, strict=True)]
+        if any(t for _, t in pixels):
+            both = sum(p and t for p, t in pixels)
+            either = sum(p or t for p, t in pixels)
+            per_frame.append(both / (either + 1e-7))
+        else:
+            per_frame.append(sum(not p for p, _ in pixels) / (len(pixels) + 1e-7))
+    return sum(per_frame) / len(per_frame)
+
+
+def f_score(logits, target):
+    curves = []
+    for frame, truth in zip(sigmoid(logits), target, strict=True):
+        if not truth.any():
+            continue
+        pixels = [(p, bool(t)) for p, t in zip(frame.flat, truth.flat, strict=True)]
+        curves.append([f_at(pixels, threshold) for threshold in thresholds()])
+    if not curves:
+        return 0.0
+    return max(sum(column) / len(curves) for column in zip(*curves, strict=True))
+
+
+def f_at(pixels, threshold):
+    hits = sum(p >= threshold and t for p, t in pixels)
+    precision = hits / (sum(bool(p >= threshold) for p, _ in pixels) + 1e-20)
+    recall = hits / (sum(t for _, t in pixels) + 1e-20)
+    below = 0.3 * precision + recall
+    return 1.3 * precision * recall / below if below else 0.0
+
+
+def colour_sums(prediction, target, n_classes):
+    iou, f, count = [0.0] * n_classes, [0.0] * n_classes, [0] * n_classes
+    for said, truth in zip(prediction, target, strict=True):
+        for label in range(n_classes):
+            a = {i for i, v in enumerate(said.flat) if v == label}
+            b = {i for i, v in enumerate(truth.flat) if v == label}
+            if not a | b:
+                continue
+            count[label] += 1
+            iou[label] += len(a & b) / len(a | b)
+            if a & b:
+                precision, recall = len(a & b) / len(a), len(a & b) / len(b)
+                f[label] += 1.3 * precision * recall / (0.3 * precision + recall)
+    return iou, f, count
+
+
+def box_mask(boxes, size=224):
+    mask = np.zeros((size, size), bool)
+    for left, top, right, bottom in boxes:
+        for y in range(size):
+            for x in range(size):
+                inside_x = math.floor(size * max(left, 0)) <= x < math.floor(size * max(right, 0))
+                mask[y, x] |= inside_x and math.floor(size * max(top, 0)) <= y < math.floor(size * max(bottom, 0))
+    return mask
+
+
+def ciou(heat, boxes):
+    """`heat` is 224 x 224 already."""
+    low, high = heat.min(), heat.max()
+    heat = 1 - (high - heat) / (high - low) if high > low else 1 + heat  # 1 - minmax(-heat)
+    median = sorted(heat.flat)[heat.size // 2]
+    on = np.where(heat > median, 1.0, heat)
+    on = np.where(on < 1, 0.0, 1.0)
+    truth = box_mask(boxes)
+    return (on * truth).sum() / (truth.sum() + (on * ~truth).sum())
+
+
+def ciou_summary(values):
+    curve = [sum(v >= 0.05 * i for v in values) / len(values) for i in range(21)]
+    area = sum((curve[i] + curve[i + 1]) / 2 * 0.05 for i in range(20))
+    return curve[10], area
