@@ -1,0 +1,56 @@
+"""The pictures that SAM's pre-training sees: drawn once, kept in memory, shown in ever new views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from soundprompt.data.world import pretraining
+from soundprompt.params import Scene
+from soundprompt.progress import track
+
+# Streams of random numbers that never meet: default_rng([seed, stream, index]).
+TRAINING, HELD_OUT, PROBES, STEPS = 101, 102, 103, 104
+
+
+@dataclass(frozen=True)
+class Picture:
+    """image: uint8 (S, S, 3) RGB. masks: bool (objects, S, S). small: float32 (objects, S/4, S/4), area averages."""
+
+    image: np.ndarray
+    masks: np.ndarray
+    small: np.ndarray
+
+
+@dataclass(frozen=True)
+class View:
+    """One of the eight ways to lay a square down: mirrored or not, then turned by quarters, anticlockwise."""
+
+    mirrored: bool
+    quarters: int
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        """The view of (S, S, ...)."""
+        return np.rot90(array[:, ::-1] if self.mirrored else array, self.quarters)
+
+
+def draw(seed: int, stream: int, index: int, scene: Scene) -> Picture | None:
+    """Picture `index` of a stream; None for the rare one in which no object is visible enough for a mask."""
+    image, masks = pretraining.picture(np.random.default_rng([seed, stream, index]), scene)
+    if not masks:
+        return None
+    stacked = np.stack(masks)
+    return Picture(image, stacked, shrink(stacked))
+
+
+def shrink(masks: np.ndarray) -> np.ndarray:
+    """Area averages over 4 x 4 pixels: bool (n, S, S) to float32 (n, S/4, S/4), on the grid of decoder logits."""
+    count, side, _ = masks.shape
+    return masks.reshape(count, side // 4, 4, side // 4, 4).mean(axis=(2, 4), dtype=np.float32)
+
+
+def pool(seed: int, count: int, scene: Scene) -> list[Picture]:
+    """`count` training pictures, always the same for the same seed."""
+    drawn = (draw(seed, TRAINING, index, scene) for index in range(count))
+    return [picture for picture in track(drawn, "pictures", count) if picture is not None]

@@ -1,0 +1,234 @@
+"""Pre-trains the mini SAM on class-agnostic pictures, with SAM's own kinds of prompts.
+
+What departs from the released SAM is listed in docs/foundation.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from soundprompt import params, provenance
+from soundprompt.files import digest_file, write_json
+from soundprompt.foundation import pictures, process, prompting, quality, resume
+from soundprompt.foundation import sam as foundation_sam
+from soundprompt.foundation.pictures import Picture, View
+from soundprompt.layout import Layout
+from soundprompt.progress import Progress
+
+RESUME_EVERY = 100  # steps
+WARMUP = 60  # steps
+
+
+def run(view: params.PretrainView, layout: Layout) -> None:
+    """Pre-trains and writes layout.foundation("sam") and, with its quality, layout.foundation_quality("sam").
+
+    Seeded: the same settings give the same bytes on the same machine. Killed and started again, it continues
+    from its last saved state and ends with the same bytes.
+    """
+    watch = provenance.Stopwatch()
+    process.keep_freed_memory()
+    with process.single_thread():
+        target = layout.foundation("sam")
+        key = provenance.key("foundation", view, view.model.seed, {})
+        trainer = Trainer(view)
+        saved = resume.load(target, key)
+        if saved is not None:
+            trainer.restore(saved)
+        trainer.train(lambda: resume.save(target, key, trainer.state()))
+        foundation_sam.save(trainer.sam, view.model, target)
+        frozen = foundation_sam.FrozenSam(trainer.sam, "mini", digest_file(target))
+        measured = quality.measure_sam(frozen, trainer.concept, view.scene, view.model.seed)
+        origin = provenance.record("foundation", view, view.model.seed, {}, watch, weights=frozen.digest)
+        origin["resumed_at_step"] = 0 if saved is None else saved["step"]
+        write_json(layout.foundation_quality("sam"), {"quality": measured, "provenance": origin})
+        resume.clear(target)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step's data: P pictures in two views each (B = 2P), M masks a picture (N = B M rows).
+
+    images: float32 (B, 3, S, S), normalised. prompts: N. masks: float32 (N, 1, S/4, S/4).
+    hidden: bool (B, 1, h, w), patches that the encoder does not get to see.
+    by_concept: bool (N,), rows prompted by a concept.
+    """
+
+    images: Tensor
+    prompts: prompting.Prompts
+    masks: Tensor
+    hidden: Tensor
+    by_concept: Tensor
+
+
+class Trainer:
+    """The mini SAM, the two heads that only pre-training needs, and their optimiser."""
+
+    def __init__(self, view: params.PretrainView):
+        self.settings, self.scene = view.model, view.scene
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            self.sam = foundation_sam.build("mini", self.settings.image_size)
+            width = self.sam.prompt_encoder.embed_dim
+            self.concept = prompting.Concept(width)
+            self.rebuild = nn.Conv2d(width, TARGETS, 1)
+        # Mask prompts are not used: their weights stay as they were drawn.
+        named = [(n, p) for n, p in self.sam.named_parameters() if "mask_downscaling" not in n]
+        self.trained = [p for _, p in named] + [*self.concept.parameters(), *self.rebuild.parameters()]
+        decay = self.settings.weight_decay
+        self.optimiser = torch.optim.AdamW(self.trained, weight_decay=decay, betas=(0.9, 0.98), fused=True)
+        self.step = 0
+
+    def train(self, keep) -> None:
+        """Runs the steps that are left; `keep()` is called every RESUME_EVERY steps and after the last."""
+        if self.step >= self.settings.steps:
+            return
+        pool = pictures.pool(self.settings.seed, self.settings.pictures, self.scene)
+        self.sam.train()
+        progress = Progress(f"SAM, {self.settings.prompts}", self.settings.steps)
+        progress.done = self.step
+        recent = np.zeros(3)
+        while self.step < self.settings.steps:
+            data = draw_step(pool, self.settings, self.step, self.sam)
+            recent += 0.05 * (np.array(self.update(data)) - recent)
+            self.step += 1
+            if self.step % RESUME_EVERY == 0 or self.step == self.settings.steps:
+                keep()
+            progress.advance("loss {:.2f}, IoU by point or box {:.2f}, by concept {:.2f}".format(*recent))
+
+    def update(self, data: Step) -> tuple[float, float, float]:
+        """One optimiser step; returns the loss and the mean IoU of the masks by point or box, and by concept."""
+        done = self.step / self.settings.steps
+        rate = self.settings.learning_rate * min(1.0, (self.step + 1) / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * done))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate + 1e-6
+        loss, found = self.loss(data)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.trained, 1.0)
+        self.optimiser.step()
+        return loss.item(), mean(found[~data.by_concept]), mean(found[data.by_concept])
+
+    def loss(self, data: Step) -> tuple[Tensor, Tensor]:
+        """The sum of all parts, and the IoU of each row's single mask (N,).
+
+        Parts: the single mask; half the best of the three masks where the prompt is one point, which may mean
+        several things; the IoU that SAM predicts for its masks; the features of hidden patches.
+        """
+        visible = data.images * ~F.interpolate(data.hidden.float(), data.images.shape[-1]).bool()
+        features = self.sam.image_encoder(visible)
+        each = len(data.masks) // len(features)
+        rows = features.repeat_interleave(each, dim=0)
+        tokens = prompting.embed(self.sam.prompt_encoder, data.prompts)
+        if data.by_concept.any():
+            # What the same object looks like in the picture's other view.
+            looks = prompting.mask_pool(rows, data.masks).unflatten(0, (-1, 2, each)).flip(1).flatten(0, 2)
+            concepts = self.concept.tokens(looks, self.sam.prompt_encoder)
+            tokens = torch.where(data.by_concept[:, None, None], concepts, tokens)
+        logits, predicted = prompting.decode(self.sam, rows, tokens)
+        of_mask = mask_loss(logits, data.masks)
+        ambiguous = torch.from_numpy(data.prompts.labels[:, 1] == prompting.NOT_A_POINT)
+        found = iou(logits.detach(), data.masks)
+        loss = of_mask[:, 0].mean() + 0.5 * (of_mask[:, 1:].amin(dim=1) * ambiguous).mean()
+        loss = loss + 0.2 * F.mse_loss(predicted, found)
+        loss = loss + F.smooth_l1_loss(self.rebuild(features), patch_targets(data.images))
+        return loss, found[:, 0]
+
+    def state(self) -> dict:
+        """All that `restore` needs to go on as if nothing had happened; no random state, as draws are stateless."""
+        return {
+            "step": self.step,
+            "sam": self.sam.state_dict(),
+            "concept": self.concept.state_dict(),
+            "rebuild": self.rebuild.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Continues from `state`."""
+        self.step = state["step"]
+        for part in ("sam", "concept", "rebuild", "optimiser"):
+            getattr(self, part).load_state_dict(state[part])
+
+
+# ---------------------------------------------------------------------------------- data
+def draw_step(pool: list[Picture], settings: params.Sam, step: int, sam: nn.Module) -> Step:
+    """The data of one step: a function of the seed and the step alone."""
+    rng = np.random.default_rng([settings.seed, pictures.STEPS, step])
+    images, prompts, masks = [], [], []
+    for _ in range(settings.pictures_per_step):
+        picture = pool[rng.integers(len(pool))]
+        count = len(picture.masks)
+        chosen = rng.choice(count, settings.masks_per_picture, replace=count < settings.masks_per_picture)
+        for _ in range(2):
+            view = View(bool(rng.random() < 0.5), int(rng.integers(4)))
+            images.append(view.of(picture.image))
+            for number in chosen:
+                prompts.append(prompting.training_prompt(rng, view.of(picture.masks[number])))
+                masks.append(view.of(picture.small[number]))
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    grid = sam.prompt_encoder.image_embedding_size
+    shares = rng.uniform(0, 0.25, (len(images), 1, 1, 1))  # of hidden patches, in each picture
+    concept_share = 0.5 if settings.prompts == "concept" else 0.0
+    return Step(
+        images=sam.preprocess(pixels).contiguous(),
+        prompts=prompting.collect(prompts),
+        masks=torch.from_numpy(np.stack(masks))[:, None],
+        hidden=torch.from_numpy(rng.random((len(images), 1, *grid)) < shares),
+        by_concept=torch.from_numpy(rng.random(len(masks)) < concept_share),
+    )
+
+
+# -------------------------------------------------------------------------------- losses
+def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """5 BCE + dice of each mask: logits (N, k, H, W), masks (N, 1, H, W) in 0..1; (N, k)."""
+    masks = masks.expand_as(logits)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean(dim=(2, 3))
+    shares = logits.sigmoid()
+    overlap = (shares * masks).sum(dim=(2, 3))
+    dice = 1 - (2 * overlap + 1) / (shares.sum(dim=(2, 3)) + masks.sum(dim=(2, 3)) + 1)
+    return 5 * cross_entropy + dice
+
+
+def iou(logits: Tensor, masks: Tensor) -> Tensor:
+    """Intersection over union at threshold one half, on the decoder's grid: (N, k)."""
+    found, truth = logits > 0, masks > 0.5
+    both = (found & truth).sum(dim=(2, 3))
+    return both / (found | truth).sum(dim=(2, 3)).clamp(min=1)
+
+
+TARGETS = 96  # numbers that describe a patch, below
+
+
+def patch_targets(images: Tensor) -> Tensor:
+    """What a hidden patch is to be described by, (B, 96, h, w), each channel with mean 0 and sd 1 in the batch.
+
+    images: (B, 3, S, S), normalised. Mean colours of 4 x 4 cells (48 numbers), and on 2 x 2 cells the log energy
+    of brightness changes in four directions at three scales (48 numbers): hue, outline and stripes.
+    """
+    grid = images.shape[-1] // foundation_sam.PATCH
+    parts = [F.pixel_unshuffle(F.adaptive_avg_pool2d(images, 4 * grid), 4)]
+    brightness = images.mean(dim=1, keepdim=True)
+    for scale in (1, 2, 4):
+        level = F.avg_pool2d(brightness, scale)
+        changes = (
+            level[..., :, 1:] - level[..., :, :-1],
+            level[..., 1:, :] - level[..., :-1, :],
+            level[..., 1:, 1:] - level[..., :-1, :-1],
+            level[..., 1:, :-1] - level[..., :-1, 1:],
+        )
+        energy = torch.cat([F.adaptive_avg_pool2d(change.abs(), 2 * grid) for change in changes], dim=1)
+        parts.append(F.pixel_unshuffle(torch.log1p(4 * energy), 2))
+    targets = torch.cat(parts, dim=1)
+    middle, spread = targets.mean(dim=(0, 2, 3), keepdim=True), targets.std(dim=(0, 2, 3), keepdim=True)
+    return (targets - middle) / (spread + 1e-3)
+
+
+def mean(values: Tensor) -> float:
+    """The mean, 0 of nothing."""
+    return values.mean().item() if len(values) else 0.0

@@ -1,0 +1,96 @@
+"""Weights on disk: safetensors with the facts about them in the header, equal bytes for equal content."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from soundprompt.errors import InputError
+from soundprompt.files import canonical_json, publish
+
+
+def write(path: Path | str, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
+    """Writes tensors and header metadata (text to text), whole or not at all.
+
+    safetensors orders its metadata by chance, anew in each process; here the header is written sorted, so that
+    equal weights have equal bytes and digests.
+    """
+    content = safetensors.torch.save({name: tensor.detach().contiguous() for name, tensor in tensors.items()})
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    head = canonical_json({**header, "__metadata__": facts}).encode()
+    head += b" " * (-len(head) % 8)  # the format wants the tensors aligned to 8 bytes
+    with publish(path) as aside, open(aside, "wb") as stream:
+        stream.write(len(head).to_bytes(8, "little"))
+        stream.write(head)
+        stream.write(memoryview(content)[8 + length :])
+
+
+def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors (on the CPU) and header metadata. Raises InputError when the file is missing, cut short or altered."""
+    try:
+        with safetensors.safe_open(path, "pt") as stream:
+            return {name: stream.get_tensor(name) for name in stream.keys()}, stream.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise InputError("missing", path=path, remedy="run `soundprompt foundation`, which makes it") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        remedy = "delete the file and run `soundprompt foundation` again"
+        raise InputError(f"not a whole weight file ({error})", path=path, remedy=remedy) from error
+
+
+def read_released(path: Path | str, trusted: tuple = ()) -> dict[str, Tensor]:
+    """A released PyTorch checkpoint (.pth): a mapping of names to tensors, read without running any of its code.
+
+    trusted: further classes that the file may contain besides tensors and plain containers.
+    Raises InputError when the file is missing, cut short, a web page, or holds anything else.
+    """
+    remedy = "download the file again and compare its size and sha256 with the release"
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(512).lstrip().lower()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path, remedy=remedy) from error
+    if not start:
+        raise InputError("empty file where a checkpoint is expected", path=path, remedy=remedy)
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise InputError("a web page, not a checkpoint: the download was answered with HTML", path=path, remedy=remedy)
+    try:
+        with torch.serialization.safe_globals(list(trusted)):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        what = "not a plain checkpoint: it holds something other than weights, which is not executed"
+        raise InputError(what, path=path, remedy=remedy) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise InputError(f"not a whole checkpoint ({first_line(error)})", path=path, remedy=remedy) from error
+    if not isinstance(content, dict) or not content:
+        what = f"expected a mapping of names to weights, got {type(content).__name__}"
+        raise InputError(what, path=path, remedy=remedy)
+    return content
+
+
+def load_strictly(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path | str, architecture: str) -> None:
+    """Fills a module; every name and shape must fit. Raises InputError naming what differs."""
+    expected = module.state_dict()
+    wrong = [f"{name} is missing" for name in sorted(expected.keys() - tensors.keys())]
+    wrong += [f"{name} is unknown" for name in sorted(tensors.keys() - expected.keys())]
+    wrong += [
+        f"{name} has shape {tuple(tensors[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in sorted(expected.keys() & tensors.keys())
+        if not isinstance(tensors[name], Tensor) or tensors[name].shape != expected[name].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more differences" if len(wrong) > 3 else ""
+        what = f"not the weights of {architecture}: {'; '.join(wrong[:3])}{more}"
+        raise InputError(what, path=path, remedy="check foundation.*.architecture and foundation.*.checkpoint")
+    module.load_state_dict(tensors)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an exception's message, at most 160 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
