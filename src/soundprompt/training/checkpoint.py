@@ -1,0 +1,107 @@
+"""What a run leaves on disk: the trained parameters, and while it lasts the state to go on from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from soundprompt.errors import InputError
+from soundprompt.files import canonical_json, digest_file, publish
+
+HEADER = "soundprompt"  # one key, since the order of several in the file is not the same in every process
+REDO = "delete the file and train again"
+
+
+def save(parameters: dict[str, Tensor], path: Path | str, facts: dict[str, Any]) -> str:
+    """Writes trained parameters and what they belong to; returns the file's sha256.
+
+    Frozen weights are not in it. Equal parameters and facts give equal bytes.
+    """
+    with publish(path) as aside:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parameters.items()}
+        save_file(tensors, aside, metadata={HEADER: canonical_json(facts)})
+    return digest_file(path)
+
+
+def facts(path: Path | str) -> dict[str, Any]:
+    """What `save` was told: setting, model settings, seed, digest of the SAM weights, step.
+
+    Raises InputError when the file is missing, cut short or not a checkpoint.
+    """
+    with _opened(path) as content:
+        return json.loads((content.metadata() or {}).get(HEADER, "{}"))
+
+
+def load_into(model: nn.Module, path: Path | str, expected_digest: str | None = None) -> dict[str, Any]:
+    """Copies a checkpoint into `model.trained_parameters()`; returns its facts.
+
+    Raises InputError, and leaves the model as it was, when the file is missing or cut short, has not
+    the expected sha256, or does not hold exactly the trained parameters of this model in their shapes.
+    """
+    if expected_digest is not None and Path(path).exists():
+        digest = digest_file(path)
+        if digest != expected_digest:
+            what = f"is not the checkpoint that training wrote: sha256 {digest[:12]}, expected {expected_digest[:12]}"
+            raise InputError(what, path=path, remedy=REDO)
+    with _opened(path) as content:
+        stored = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a dict
+        metadata = json.loads((content.metadata() or {}).get(HEADER, "{}"))
+    wanted = model.trained_parameters()
+    _check_fit(stored, wanted, path)
+    with torch.no_grad():
+        for name, parameter in wanted.items():
+            parameter.copy_(stored[name])
+    return metadata
+
+
+def save_resume(path: Path, key: str, state: dict[str, Any]) -> None:
+    """Writes the state of an unfinished run; `key` names what the run depends on."""
+    with publish(path) as aside:
+        torch.save({"key": key, **state}, aside)
+
+
+def load_resume(path: Path, key: str) -> tuple[dict[str, Any] | None, str]:
+    """The state of an unfinished run and why there is none (then the run starts from its beginning).
+
+    A file of another key, from older settings, data or code, is of no use; nor is a damaged one.
+    It is read without unpickling objects.
+    """
+    if not path.exists():
+        return None, ""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch names no common class for what a damaged file can raise
+        return None, f"{path} cannot be read ({type(error).__name__})"
+    if not isinstance(state, dict) or state.get("key") != key:
+        return None, f"{path} belongs to other settings, data or code"
+    return state, ""
+
+
+def _opened(path: Path | str):
+    try:
+        return safe_open(os.fspath(path), "pt")
+    except FileNotFoundError as error:
+        raise InputError("checkpoint missing", path=path, remedy="train the model first") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"cut short or not a checkpoint ({error})", path=path, remedy=REDO) from error
+
+
+def _check_fit(stored: dict[str, Tensor], wanted: dict[str, Tensor], path: Path | str) -> None:
+    problems = [f"missing {name}" for name in wanted if name not in stored]
+    problems += [f"unexpected {name}" for name in stored if name not in wanted]
+    problems += [
+        f"{name} has shape {tuple(stored[name].shape)}, not {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in stored and stored[name].shape != wanted[name].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+        what = f"does not fit this model: {'; '.join(problems[:4])}{more}"
+        raise InputError(what, path=path, remedy="use the settings it was trained with, or train again")

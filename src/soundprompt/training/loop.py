@@ -1,0 +1,269 @@
+"""The training loop: steps, validation, the best step, and resuming to the same bits after a kill.
+
+Nothing here depends on what happened before a step except parameters, optimiser state and the best
+so far. Batches and random numbers are functions of (seed, step), learning rates of the step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from soundprompt.errors import InputError
+from soundprompt.params import Model
+from soundprompt.progress import Progress
+from soundprompt.training import checkpoint, journal, losses, validation
+from soundprompt.training.sampler import Sampler
+from soundprompt.training.schedule import Plan
+
+if TYPE_CHECKING:
+    from soundprompt.features.frames import Batch, Frames
+    from soundprompt.foundation.sam import FrozenSam
+    from soundprompt.models import Segmenter
+
+RESUME = "resume.pt"
+METRICS = "metrics.csv"
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and has saved its state: started again, it goes on."""
+
+
+@dataclass
+class Best:
+    """The best validation so far. step 0 is the starting point of a few-shot run."""
+
+    step: int = -1
+    score: float = -math.inf
+    scores: dict[str, float] = field(default_factory=dict)
+    parameters: dict[str, Tensor] = field(default_factory=dict)
+    misses: int = 0  # validations since
+
+
+class Trainer:
+    """One model in training: what a step does, and the state that a step changes.
+
+    train: supervised frames. validation: selection -> frames with masks. The model lies on `device`;
+    batches are moved there.
+    """
+
+    def __init__(
+        self,
+        model: Segmenter,
+        settings: Model,
+        plan: Plan,
+        sam: FrozenSam,
+        sampler: Sampler,
+        train: Frames,
+        validation: Mapping[str, Frames],
+        device: str = "cpu",
+    ):
+        self.model, self.settings, self.plan, self.restore = model, settings, plan, sam.restore
+        self.sampler, self.train, self.validation = sampler, train, validation
+        self.device = torch.device(device)
+        self.parameters = model.trained_parameters()
+        self.groups = [
+            {"params": list(parameters), "rate": {"head": plan.head_rate, "adapters": plan.adapter_rate}[name]}
+            for name, parameters in model.parameter_groups().items()
+            if parameters
+        ]
+        # fused: one call for all tensors, a fifth of the time of a loop over them
+        decay = settings.schedule.weight_decay
+        self.optimizer = torch.optim.AdamW(self.groups, lr=plan.head_rate, weight_decay=decay, fused=True)
+        self.step, self.best = 0, Best()
+
+    # ---- one step
+    def sample(self, step: int) -> tuple[Batch, Batch | None]:
+        """The batch of a step, and the spare frame that it needs for a triplet, if it does."""
+        spare = self.sampler.spare(step) if self.settings.triplet.weight else None
+        batch = self._load(self.train, self.sampler.batch(step))
+        return batch, None if spare is None else self._load(self.train, [spare])
+
+    def loss(self, batch: Batch, spare: Batch | None = None) -> dict[str, Tensor]:
+        """Loss of a batch and its parts: loss, mask, triplet, active (see `journal`)."""
+        self.model.train()
+        with self._autocast():
+            prediction = self.model(batch)
+        logits = prediction.logits.float()
+        if self.settings.schedule.loss_size == "decoder":
+            mask = losses.decoder_loss(logits, batch.targets, batch.target_valid)
+        else:
+            mask = losses.original_loss(logits, batch.masks, self.restore)
+        if not self.settings.triplet.weight:
+            return {"loss": mask, "mask": mask.detach()}
+        triplet, active = self._triplet(prediction, batch, spare)
+        total = mask + self.settings.triplet.weight * triplet
+        return {"loss": total, "mask": mask.detach(), "triplet": triplet.detach(), "active": active}
+
+    def update(self, step: int, loss: Tensor) -> Tensor:
+        """Backward pass and optimiser step; returns the gradient's norm. Not finite: nothing is updated."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        clip = self.settings.schedule.clip_norm
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), clip)
+        factor = self.plan.factor(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["rate"] * factor
+        if math.isfinite(norm):
+            self.optimizer.step()
+        return norm
+
+    def advance(self) -> dict[str, float]:
+        """Takes the next step; returns its row of metrics. Raises InputError when the loss is not finite."""
+        step = self.step + 1
+        torch.manual_seed(self.sampler.torch_seed(step))
+        batch, spare = self.sample(step)
+        parts = self.loss(batch, spare)
+        row = {"step": step, **{name: float(value) for name, value in parts.items()}}
+        self._check(row["loss"], "loss", step, batch)
+        row["gradient"] = float(self.update(step, parts["loss"]))
+        self._check(row["gradient"], "gradient", step, batch)
+        self.step = step
+        return row | {"rate": self.plan.head_rate * self.plan.factor(step)}
+
+    # ---- validation
+    def validate(self) -> dict[str, float]:
+        """Scores the model as it is and keeps it if it is the best; returns the scores by selection and their mean."""
+        self.model.eval()
+        scores = {
+            name: validation.mean_iou(self._predict, self._batches(frames), self.restore)
+            for name, frames in self.validation.items()
+        }
+        mean = sum(scores.values()) / len(scores)
+        if mean > self.best.score:
+            kept = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+            self.best = Best(self.step, mean, scores, kept)
+        else:
+            self.best.misses += 1
+        return {"validation": mean, **scores}
+
+    @property
+    def finished(self) -> bool:
+        """All steps taken, or no new best for `patience` validations."""
+        patience = self.plan.patience
+        return self.step >= self.plan.steps or (patience is not None and self.best.misses >= patience)
+
+    # ---- state
+    def state(self) -> dict[str, Any]:
+        """All that the next steps depend on, as `checkpoint.save_resume` takes it."""
+        return {
+            "step": self.step,
+            "parameters": {name: parameter.detach() for name, parameter in self.parameters.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "best": dataclasses.asdict(self.best),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes back to a state."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(state["parameters"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.best = state["step"], Best(**state["best"])
+
+    # ---- inside
+    def _triplet(self, prediction, batch: Batch, spare: Batch | None) -> tuple[Tensor, Tensor]:
+        cue, sound = prediction.cue, prediction.sound
+        videos, classes = list(batch.videos), list(batch.classes)
+        if spare is not None:
+            with torch.no_grad(), self._autocast():
+                other = self.model(spare)
+            cue, sound = torch.cat([cue, other.cue]), torch.cat([sound, other.sound])
+            videos, classes = videos + list(spare.videos), classes + list(spare.classes)
+        negatives = losses.allowed_negatives(videos, classes)[: len(batch.videos)].to(cue.device)
+        triplet = self.settings.triplet
+        return losses.triplet_loss(cue, sound, negatives, triplet.margin, triplet.anchor)
+
+    def _predict(self, batch: Batch) -> Tensor:
+        with self._autocast():
+            return self.model(batch).logits
+
+    def _batches(self, frames: Frames):
+        size = 2 * self.settings.schedule.clips_per_step * self.settings.schedule.frames_per_clip
+        for start in range(0, len(frames), size):
+            yield self._load(frames, list(range(start, min(start + size, len(frames)))))
+
+    def _load(self, frames: Frames, indices: Sequence[int]) -> Batch:
+        batch = frames.batch(indices)
+        if self.device.type != "cpu" and frames is self.train and self.settings.schedule.loss_size == "decoder":
+            batch = dataclasses.replace(batch, masks=None)  # not needed, so neither read nor moved
+        return batch.to(self.device)
+
+    def _autocast(self) -> torch.autocast:
+        low = self.settings.schedule.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
+
+    def _check(self, value: float, what: str, step: int, batch: Batch) -> None:
+        if not math.isfinite(value):
+            clips = ", ".join(dict.fromkeys(batch.clips))
+            remedy = "look at these clips, or lower schedule.learning_rate"
+            raise InputError(f"the {what} is {value} at step {step}; clips of the batch: {clips}", remedy=remedy)
+
+
+def fit(trainer: Trainer, folder: Path, key: str, label: str, stop: Callable[[], bool] = lambda: False) -> float:
+    """Trains until `trainer.finished`, resuming what was begun in `folder` under the same key.
+
+    Writes metrics.csv row by row, and resume.pt at each validation and when `stop()` turns true; then
+    raises Stopped. Returns the seconds that training took, all its attempts together.
+    """
+    resume, selections = folder / RESUME, list(trainer.validation)
+    state, offset, spent = _begun(folder, key, label)
+    if state is not None:
+        trainer.load_state(state)
+    log = journal.Journal(folder / METRICS, selections, offset)
+    began = time.perf_counter() - spent
+    progress = Progress(label, trainer.plan.steps - trainer.step)
+
+    def save() -> None:
+        seconds = time.perf_counter() - began
+        checkpoint.save_resume(resume, key, {**trainer.state(), "metrics": log.offset(), "seconds": seconds})
+
+    try:
+        if state is None and trainer.plan.continued:
+            torch.manual_seed(trainer.sampler.torch_seed(0))
+            log.write({"step": 0, **trainer.validate()})
+        while not trainer.finished:
+            row = trainer.advance()
+            validates = trainer.plan.validates(trainer.step)
+            if validates:
+                row |= trainer.validate()
+            log.write(row)
+            stopping = stop() and not trainer.finished
+            if validates or stopping:
+                save()
+            progress.advance(_note(row, trainer.best))
+            if stopping:
+                raise Stopped(f"{label}: stopped after step {trainer.step}; started again, it goes on from there")
+        if progress.done < progress.total:
+            progress.total = progress.done
+            progress.advance(f"no new best for {trainer.best.misses} validations", steps=0)
+    finally:
+        log.close()
+    return time.perf_counter() - began
+
+
+def _begun(folder: Path, key: str, label: str) -> tuple[dict[str, Any] | None, int | None, float]:
+    """State to go on from, length of its metrics file and seconds spent; None, None, 0 for a fresh start."""
+    state, why = checkpoint.load_resume(folder / RESUME, key)
+    if state is not None and not journal.reaches(folder / METRICS, state["metrics"]):
+        state, why = None, f"{folder / METRICS} is missing or cut short"
+    if state is None:
+        if why:
+            print(f"{label}: {why}; starting from the beginning", file=sys.stderr, flush=True)
+        return None, None, 0.0
+    print(f"{label}: going on after step {state['step']}", file=sys.stderr, flush=True)
+    return state, state["metrics"], state["seconds"]
+
+
+def _note(row: Mapping[str, float], best: Best) -> str:
+    note = f"loss {row['loss']:.4f}"
+    return note if best.step < 0 else f"{note}, best mIoU {best.score:.3f} at step {best.step}"

@@ -1,0 +1,81 @@
+"""What training minimises: the mask loss and the triplet loss that aligns sound and visual cue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Restore = Callable[[Tensor, list[tuple[int, int]]], list[Tensor]]
+
+
+def decoder_loss(logits: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """Binary cross-entropy on the decoder's own grid: mean over a frame's valid cells, then over frames.
+
+    logits: (B, 1, 4h, 4w). targets: the same shape, values 0..1, the share of each cell that sounds.
+    valid: the same shape, bool, False where the square input is padding. A frame without any valid
+    cell counts as 0. The released code computes this loss at the frame's original size instead
+    (`original_loss`); here the cross-entropy of a soft target stands for the pixels in a cell.
+    """
+    losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    inside = valid.to(losses.dtype)
+    return ((losses * inside).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp(min=1)).mean()
+
+
+def original_loss(logits: Tensor, masks: Sequence[Tensor], restore: Restore) -> Tensor:
+    """Binary cross-entropy at the frames' original sizes: mean over the pixels of a frame, then over frames.
+
+    logits: (B, 1, 4h, 4w). masks: B of (H, W) bool, of any sizes. restore: `FrozenSam.restore`.
+    As in the released code, with the mean over the frames of a batch in place of those of one video.
+    """
+    pictures = restore(logits, [tuple(mask.shape) for mask in masks])
+    pairs = zip(pictures, masks, strict=True)
+    losses = [F.binary_cross_entropy_with_logits(picture, mask.to(picture.dtype)) for picture, mask in pairs]
+    return torch.stack(losses).mean()
+
+
+def allowed_negatives(videos: Sequence[str], classes: Sequence[str]) -> Tensor:
+    """Which frames may be the negative of which: (B, B) bool, row = anchor.
+
+    A negative comes from another video with another class string. Where a row has no such frame,
+    any frame of another video will do; where there is only one video, the row is all False.
+    """
+    video, kind = _codes(videos), _codes(classes)
+    other = video[:, None] != video[None]
+    better = other & (kind[:, None] != kind[None])
+    return torch.where(better.any(1, keepdim=True), better, other)
+
+
+def triplet_loss(
+    cue: Tensor, sound: Tensor, negatives: Tensor, margin: float, anchor: str = "audio"
+) -> tuple[Tensor, Tensor]:
+    """Triplet loss with cosine similarity between a frame's sound and its visual cue.
+
+    cue, sound: (N, d), one row per frame, of which the first B are anchors; negatives: (B, N) bool,
+    as `allowed_negatives` gives it; one is drawn per anchor. anchor 'audio': the sound of a frame is
+    to be nearer to its own cue than to the cue of the negative; 'visual': its cue nearer to its own
+    sound than to the negative's; 'both': mean of the two.
+
+    Returns the mean of max(0, cos(anchor, negative) - cos(anchor, positive) + margin) over the
+    anchors that have a negative, and the share of these triplets that is above 0 (nan without any).
+    The paper (arXiv 2309.07929, Learning Objectives) names the form and the similarity; margin,
+    anchor and choice of negatives are this project's.
+    """
+    usable = negatives.any(1)
+    if not usable.any():
+        return cue.sum() * 0, cue.new_tensor(float("nan"))
+    rows = usable.nonzero()[:, 0]
+    drawn = torch.multinomial(negatives[rows].float(), 1)[:, 0]
+    cue, sound = F.normalize(cue.float(), dim=1), F.normalize(sound.float(), dim=1)
+    positive = (cue[rows] * sound[rows]).sum(1)
+    to_cue, to_sound = (sound[rows] * cue[drawn]).sum(1), (cue[rows] * sound[drawn]).sum(1)
+    nearer = {"audio": to_cue, "visual": to_sound, "both": torch.cat([to_cue, to_sound])}[anchor]
+    losses = (nearer - positive.repeat(len(nearer) // len(positive)) + margin).clamp(min=0)
+    return losses.mean(), (losses.detach() > 0).float().mean()
+
+
+def _codes(names: Sequence[str]) -> Tensor:
+    order = {name: code for code, name in enumerate(dict.fromkeys(names))}
+    return torch.tensor([order[name] for name in names])

@@ -1,0 +1,215 @@
+"""Trains the runs of a pack: opens its data once, keeps what is finished, goes on with what was begun."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from soundprompt import models, provenance
+from soundprompt.data import frame_table
+from soundprompt.errors import InputError
+from soundprompt.features import plan as visual_plan
+from soundprompt.features import store
+from soundprompt.features.frames import Frames
+from soundprompt.files import digest_file, digest_value, read_json, write_json
+from soundprompt.foundation import sam as sam_models
+from soundprompt.foundation.sam import FrozenSam
+from soundprompt.layout import Layout, pack_name
+from soundprompt.params import TrainView
+from soundprompt.training import checkpoint, loop
+from soundprompt.training.sampler import Sampler
+from soundprompt.training.schedule import plan
+
+CHECKPOINT, PARAMS, PROVENANCE = "checkpoint.safetensors", "params.json", "provenance.json"
+STOPPED = 75  # exit status of a pack that was asked to stop (EX_TEMPFAIL): start it again
+
+
+def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout) -> None:
+    """Trains one run per seed and writes `layout.trained` once all are there.
+
+    A run writes checkpoint.safetensors (trained parameters of the best step), metrics.csv, params.json
+    and provenance.json into its folder. A run whose settings, inputs and code are as before and whose
+    checkpoint is whole is kept; one that was killed goes on from its last validation, to the bits
+    that it would have reached undisturbed (on the CPU). On SIGTERM the step in progress is
+    finished and saved, and the process exits with status 75.
+    """
+    data = _Data(view, layout)
+    with _stop_on_sigterm() as stop:
+        try:
+            runs = {str(seed): _Run(view, seed, layout, data).train(stop) for seed in seeds}
+        except loop.Stopped as stopped:
+            print(stopped, file=sys.stderr, flush=True)
+            sys.exit(STOPPED)
+    write_json(layout.trained(view.setting_name, view.model_name, pack_name(tuple(seeds))), {"runs": runs})
+
+
+@dataclass
+class _Data:
+    """What the runs of a pack share, each part opened when first needed: a finished pack opens none of it."""
+
+    view: TrainView
+    layout: Layout
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Name -> digest of the input files; of the feature cache, what determines it together with the tables."""
+        selections = self.view.setting.train + self.view.setting.validate_on
+        datasets = sorted({selection.partition("/")[0] for selection in selections})
+        shard = int(visual_plan.read(self.layout)["shard"].min())
+        return {
+            **{f"table {name}": digest_file(self.layout.table(name)) for name in datasets},
+            "sam": digest_file(self.layout.foundation("sam")),
+            "visual features": digest_value(store.Store(self.layout.visual_shard(shard)).recipe),
+            "audio features": digest_value(store.Store(self.layout.audio_features).recipe),
+        }
+
+    @cached_property
+    def sam(self) -> FrozenSam:
+        return sam_models.load(self.layout.foundation("sam"))
+
+    @cached_property
+    def train(self) -> Frames:
+        return self._frames(frame_table.select(self.layout, self.view.setting.train))
+
+    @cached_property
+    def validation(self) -> dict[str, Frames]:
+        """Selection -> its frames with a mask."""
+        found = {}
+        for selection in self.view.setting.validate_on:
+            rows = frame_table.select(self.layout, [selection])
+            rows = rows[rows["mask"].notna()]
+            if rows.empty:
+                remedy = "choose other selections in the setting's validate_on"
+                raise InputError(f"{selection} has no masks to validate on", remedy=remedy)
+            found[selection] = self._frames(rows)
+        return found
+
+    def sampler(self, seed: int) -> Sampler:
+        """Draws from the supervised frames, clip by clip."""
+        rows = self.train.rows.iloc[self.train.supervised].assign(index=self.train.supervised)
+        clips = rows.groupby(["dataset", "clip"], sort=False)
+        first, schedule = clips.first(), self.view.model.schedule
+        return Sampler(
+            clips["index"].apply(list).tolist(),
+            first["video"].tolist(),
+            first["class_name"].tolist(),
+            seed,
+            schedule.clips_per_step,
+            schedule.frames_per_clip,
+        )
+
+    def _frames(self, rows: Any) -> Frames:
+        data = self.view.data
+        tap = self.view.model.visual.tune_from
+        return Frames(rows, self.layout, tap, self.sam, bgr=data.bgr, supervision=data.v1s_supervision)
+
+
+class _Run:
+    """One seed of a pack."""
+
+    def __init__(self, view: TrainView, seed: int, layout: Layout, data: _Data):
+        self.view, self.seed, self.layout, self.data = view, seed, layout, data
+        self.folder = layout.run(view.setting_name, view.model_name, seed)
+        self.label = f"{view.setting_name}/{view.model_name} seed {seed}"
+        self.inputs = dict(data.digests)
+        if view.setting.start_from:
+            self.inputs["start"] = self._start_digest()
+        self.key = provenance.key("train", view, seed, self.inputs)
+
+    def train(self, stop: Callable[[], bool]) -> dict[str, Any]:
+        """Trains unless that is done; returns the run's entry in `layout.trained`."""
+        done = self._finished()
+        if done is None:
+            done = self._train(stop)
+        (self.folder / loop.RESUME).unlink(missing_ok=True)
+        return done
+
+    def _finished(self) -> dict[str, Any] | None:
+        """The entry of a run that is there, whole and of the same key."""
+        path = self.folder / CHECKPOINT
+        try:
+            origin = read_json(self.folder / PROVENANCE)
+            if origin["key"] != self.key or digest_file(path) != origin["result"]["checkpoint"]:
+                return None
+        except (InputError, KeyError, TypeError):
+            return None
+        whole = (self.folder / loop.METRICS).exists() and (self.folder / PARAMS).exists()
+        return origin["result"] if whole else None
+
+    def _train(self, stop: Callable[[], bool]) -> dict[str, Any]:
+        watch = provenance.Stopwatch()
+        trainer = self._trainer()
+        seconds = loop.fit(trainer, self.folder, self.key, self.label, stop)
+        settings = {**self.view.model_dump(mode="json"), "seed": self.seed}
+        facts = {**settings, "sam": self.data.sam.digest, "step": trainer.best.step}
+        result = {
+            "key": self.key,
+            "checkpoint": checkpoint.save(trainer.best.parameters, self.folder / CHECKPOINT, facts),
+            "best_step": trainer.best.step,
+            "validation": trainer.best.score,
+            "validations": trainer.best.scores,
+            "steps": trainer.step,
+            "trained_parameters": sum(parameter.numel() for parameter in trainer.parameters.values()),
+            # few-shot: none of its steps was better on validation than the model it started from
+            "start_kept": trainer.plan.continued and trainer.best.step == 0,
+        }
+        write_json(self.folder / PARAMS, settings)
+        cost = {"training_s": round(seconds, 3), "device": str(trainer.device)}
+        record = provenance.record("train", self.view, self.seed, self.inputs, watch, result=result, **cost)
+        write_json(self.folder / PROVENANCE, record)
+        return result
+
+    def _trainer(self) -> loop.Trainer:
+        view, data = self.view, self.data
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = models.build(view.model, data.sam, self.seed)
+        if view.setting.start_from:
+            checkpoint.load_into(model, self._start / CHECKPOINT, self.inputs["start"])
+        sampler = data.sampler(self.seed)
+        schedule = plan(view.model.schedule, sampler.steps_per_epoch, view.setting.start_from is not None)
+        train, validation = data.train, data.validation
+        return loop.Trainer(model.to(device), view.model, schedule, data.sam, sampler, train, validation, device)
+
+    @property
+    def _start(self):
+        return self.layout.run(self.view.setting.start_from, self.view.model_name, self.seed)
+
+    def _start_digest(self) -> str:
+        """sha256 of the checkpoint to start from, checked against what training wrote down for it.
+
+        The packs of the two settings may differ, so every list of trained runs of that model is searched.
+        """
+        path = self._start / CHECKPOINT
+        lists = sorted(self._start.parent.glob("trained-*.json"))
+        written = {read_json(name)["runs"].get(str(self.seed), {}).get("checkpoint") for name in lists} - {None}
+        remedy = f"run: soundprompt train --setting {self.view.setting.start_from} --model {self.view.model_name}"
+        remedy += f" --seeds {self.seed}"
+        if not written:
+            raise InputError("the model to start from is not trained", path=path, remedy=remedy)
+        digest = digest_file(path)
+        if digest not in written:
+            what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
+            raise InputError(what, path=path, remedy=f"delete it and {remedy}")
+        return digest
+
+
+@contextmanager
+def _stop_on_sigterm() -> Iterator[Callable[[], bool]]:
+    """Yields a function that tells whether SIGTERM has come; outside the main thread it never has."""
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came.is_set
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: came.set())
+    try:
+        yield came.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,53 @@
+"""How long a run trains and at which learning rates: pure functions of the settings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from soundprompt.params import Schedule
+
+SHOT_VALIDATIONS = 5  # of a few-shot run, besides that of its starting point
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps of one run. patience None: it runs to its end. continued: it starts from a trained model,
+    and that model, unchanged, is a candidate for the best."""
+
+    steps: int
+    validate_every: int
+    patience: int | None
+    warmup: int
+    head_rate: float
+    adapter_rate: float
+    continued: bool
+
+    def validates(self, step: int) -> bool:
+        """Whether a validation follows this step."""
+        return step % self.validate_every == 0 or step == self.steps
+
+    def factor(self, step: int) -> float:
+        """Share of the full learning rates at a step (from 1): linear warm-up times a cosine down to 0."""
+        warm = min(1.0, step / self.warmup) if self.warmup else 1.0
+        return warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / self.steps))
+
+
+def plan(schedule: Schedule, steps_per_epoch: int, continued: bool) -> Plan:
+    """The plan of a run from the start, or of a few-shot run that continues from a trained model.
+
+    A few-shot run takes `shot_epochs` epochs over its few clips (AVS-V3 protocol) whatever `steps`
+    says, is validated `SHOT_VALIDATIONS` times, and warms up over a tenth of its steps at most.
+    `shot_learning_rate` scales the adapters' rate along with the head's.
+    """
+    head = schedule.learning_rate
+    adapters = schedule.adapter_learning_rate or head
+    if not continued:
+        return Plan(
+            schedule.steps, schedule.validate_every, schedule.patience, schedule.warmup, head, adapters, continued
+        )
+    steps = schedule.shot_epochs * steps_per_epoch
+    every = -(-schedule.shot_epochs // SHOT_VALIDATIONS) * steps_per_epoch
+    scale = (schedule.shot_learning_rate or head) / head
+    warmup = min(schedule.warmup, steps // 10)
+    return Plan(steps, every, None, warmup, head * scale, adapters * scale, continued)
