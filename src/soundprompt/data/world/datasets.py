@@ -1,0 +1,123 @@
+"""The generated world on disk: one part at a time, then the index that joins them.
+
+| part  | writes                                                            |
+|-------|-------------------------------------------------------------------|
+| v1s   | avsbench/v1s/{uid}/...                                            |
+| v1m   | avsbench/v1m/{uid}/...                                            |
+| v2    | avsbench/v2/{uid}/...                                             |
+| vggss | vggss/frames, vggss/audio, vggss.json, vggss_test.csv             |
+| index | avsbench/metadata.csv, label2idx.json, kinds.json, avs_v3/*.csv   |
+
+Each part also writes its rows as world-{part}.csv, last: that file says that the part is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from soundprompt.data.world.classes import all_classes, joined_kind
+from soundprompt.data.world.parts import PARTS, Plan, check_world, plan_part
+from soundprompt.data.world.splits import COLUMNS, write_splits
+from soundprompt.data.world.writing import write_avsbench_clip, write_vggss_clip
+from soundprompt.errors import InputError
+from soundprompt.files import publish, publish_folder, write_json
+from soundprompt.layout import Layout
+from soundprompt.params import World, WorldView
+from soundprompt.progress import Progress
+
+
+def make_part(part: str, view: WorldView, layout: Layout, workers: int = 1) -> None:
+    """Makes one part: v1s, v1m, v2, vggss or index. The bytes do not depend on `workers` (processes).
+
+    Raises InputError for an unknown part, for a world that cannot be (before anything is
+    written), and when `index` misses a part.
+    """
+    check_world(view.world, view.shots)
+    if part == "index":
+        _make_index(view, layout)
+        return
+    plans = plan_part(part, view.world)
+    if part == "vggss":
+        _make_vggss(plans, view.world, layout, workers)
+    else:
+        with publish_folder(layout.avsbench / part) as folder:
+            for _ in _each(partial(write_avsbench_clip, world=view.world, folder=folder), plans, part, workers):
+                pass
+    _write_rows(plans, rows_path(layout, part))
+
+
+def rows_path(layout: Layout, part: str) -> Path:
+    """The rows of a part, in the columns of metadata.csv."""
+    return layout.data / f"world-{part}.csv"
+
+
+def _make_vggss(plans: list[Plan], world: World, layout: Layout, workers: int) -> None:
+    with publish_folder(layout.vggss) as folder:
+        for name in ("frames", "audio"):
+            (folder / name).mkdir()
+        write = partial(write_vggss_clip, world=world, folder=folder)
+        entries = [
+            {"file": plan.uid, "class": plan.class_name, "bbox": boxes}
+            for plan, boxes in zip(plans, _each(write, plans, "vggss", workers), strict=True)
+        ]
+        (folder / "vggss.json").write_text(json.dumps(entries) + "\n")
+        (folder / "vggss_test.csv").write_text("".join(f"{plan.uid}\n" for plan in plans))
+
+
+def _make_index(view: WorldView, layout: Layout) -> None:
+    """Joins the parts; metadata.csv comes last, because later stages wait for it."""
+    rows = pd.concat([_read_rows(rows_path(layout, part)) for part in PARTS])
+    metadata = rows[rows["label"] != "vggss"]
+    classes = all_classes(view.world.levels)
+    by_name = {cls.name: cls for cls in classes}
+    strings = sorted({*by_name, *rows["a_obj"]})
+    kinds = {string: joined_kind([by_name[name] for name in string.split("_")]) for string in strings}
+    write_json(layout.avsbench / "label2idx.json", {"background": 0} | {c.name: c.index + 1 for c in classes})
+    write_json(layout.avsbench / "kinds.json", kinds)
+    with publish_folder(layout.avs_v3) as folder:
+        write_splits(metadata, classes, view.shots, view.world.seed, folder)
+    with publish(layout.avsbench / "metadata.csv") as aside:
+        metadata.to_csv(aside, index=False, lineterminator="\n")
+
+
+def _each(write: Any, plans: list[Plan], label: str, workers: int) -> Iterator[Any]:
+    """Results of `write` for each plan, in order, with progress."""
+    progress = Progress(f"world: {label} clips", len(plans))
+    if workers == 1:
+        results: Iterator[Any] = map(write, plans)
+        yield from _counted(results, progress)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from _counted(pool.map(write, plans, chunksize=4), progress)
+
+
+def _counted(results: Iterator[Any], progress: Progress) -> Iterator[Any]:
+    for result in results:
+        yield result
+        progress.advance()
+
+
+def _write_rows(plans: list[Plan], path: Path) -> None:
+    values = [
+        (plan.vid, plan.uid, plan.start // 60, plan.start % 60, plan.class_name, plan.split, plan.part)
+        for plan in plans
+    ]
+    with publish(path) as aside:
+        pd.DataFrame(values, columns=COLUMNS).to_csv(aside, index=False, lineterminator="\n")
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError as error:
+        part = path.stem.removeprefix("world-")
+        raise InputError("missing", path=path, remedy=f"run `soundprompt world --part {part}`") from error
