@@ -1,0 +1,131 @@
+"""SAM's mask decoder for a batch of frames, each with prompt tokens of its own."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from soundprompt import params as p
+from soundprompt.models.adapters import norm_channels
+from soundprompt.models.cola import CorrelationAdapter
+from soundprompt.models.seeding import seeded
+
+if TYPE_CHECKING:
+    from soundprompt.foundation.sam import FrozenSam
+
+
+class MaskDecoder(nn.Module):
+    """A private copy of SAM's mask decoder that draws one mask a frame: that of mask token 0.
+
+    Image by image it equals `predict_masks` of the package's decoder, which can only share one picture
+    among many prompts. What cannot reach mask 0 is left out: the IoU head and the networks of the other
+    masks. Features have channels last.
+
+    trained: 'frozen'; 'cross_attention' (attention between tokens and image, and the norm behind the last
+    one); or 'full' (every weight that mask 0 depends on). ColA, if given, always trains.
+    """
+
+    def __init__(self, sam: FrozenSam, trained: str = "frozen", cola: p.Cola | None = None, seed: int = 0):
+        super().__init__()
+        decoder = copy.deepcopy(sam.sam.mask_decoder)
+        self.iou_token, self.mask_tokens = decoder.iou_token, decoder.mask_tokens
+        self.transformer = decoder.transformer
+        self.upscaling = decoder.output_upscaling
+        self.hypernetwork = decoder.output_hypernetworks_mlps[0]
+        self.requires_grad_(trained == "full")
+        if trained == "cross_attention":
+            for attention in self.cross_attentions():
+                attention.requires_grad_(True)
+        self.register_buffer("image_pe", sam.image_pe.detach().flatten(2).mT.clone(), persistent=False)
+        self.register_buffer("no_mask", sam.no_mask.detach().reshape(1, 1, -1).clone(), persistent=False)
+        self.cola = self.adapters(cola, seed) if cola is not None and cola.enabled else None
+
+    def cross_attentions(self) -> list[nn.Module]:
+        """The attention modules between tokens and image, and the norm behind the last."""
+        modules = [self.transformer.final_attn_token_to_image, self.transformer.norm_final_attn]
+        for layer in self.transformer.layers:
+            modules += [layer.cross_attn_token_to_image, layer.cross_attn_image_to_token]
+        return modules
+
+    def adapters(self, cola: p.Cola, seed: int) -> nn.ModuleList:
+        """One ColA for each two-way block."""
+        with seeded(seed, "decoder.cola"):
+            made = [CorrelationAdapter(self.no_mask.shape[-1], cola) for _ in self.transformer.layers]
+        return nn.ModuleList(made).to(self.no_mask.device)
+
+    def forward(self, features: Tensor, prompts: Tensor) -> Tensor:
+        """features: F_V (B, h, w, C); prompts: (B, n, C), n may be 0. Returns logits (B, 1, 4h, 4w)."""
+        b, h, w, c = features.shape
+        output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        tokens = torch.cat([output_tokens.expand(b, -1, -1), prompts], 1)
+        image = features.reshape(b, h * w, c) + self.no_mask
+        queries = tokens
+        for index, layer in enumerate(self.transformer.layers):
+            cola = None if self.cola is None else self.cola[index]
+            queries, image = two_way(layer, cola, queries, image, tokens, self.image_pe)
+        final = self.transformer.final_attn_token_to_image
+        asked = slice(1, 2)  # mask token 0; the other tokens' last update is read by nobody
+        query = queries[:, asked]
+        query = query + attend(final, query + tokens[:, asked], image + self.image_pe, image)
+        return self.draw(self.transformer.norm_final_attn(query), image, h, w)
+
+    def draw(self, token: Tensor, image: Tensor, h: int, w: int) -> Tensor:
+        """token (B, 1, C) and image (B, h*w, C): upscales four times, then the product with the token's network.
+
+        A transposed convolution with kernel = stride = 2 is one matrix product that gives each cell its
+        2 x 2 children; they are put in their places once, at the end, when only one channel is left.
+        """
+        up1, norm, act1, up2, act2 = self.upscaling
+        children = act1(norm_channels(norm, split(up1, image)))
+        grandchildren = act2(split(up2, children)).flatten(1, 3)
+        logits = grandchildren @ self.hypernetwork(token).mT
+        logits = logits.view(-1, h, w, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
+        return logits.reshape(-1, 1, 4 * h, 4 * w)
+
+
+def split(up: nn.ConvTranspose2d, x: Tensor) -> Tensor:
+    """(..., C) to (..., 4, C'): the 2 x 2 children of each cell, row by row."""
+    weight = up.weight.permute(2, 3, 1, 0).flatten(0, 2)
+    return F.linear(x, weight, up.bias.repeat(4)).unflatten(-1, (4, -1))
+
+
+def two_way(
+    layer: nn.Module, cola: CorrelationAdapter | None, queries: Tensor, image: Tensor, tokens: Tensor, pe: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One two-way block of SAM: tokens among themselves, tokens to image, MLP with ColA, image to tokens.
+
+    queries, tokens: (B, n, C), the tokens as they are now and as they came (their positional part);
+    image: (B, N, C); pe: (1, N, C). Returns both updated.
+    """
+    if layer.skip_first_layer_pe:
+        queries = layer.norm1(attend(layer.self_attn, queries, queries, queries))
+    else:
+        q = queries + tokens
+        queries = layer.norm1(queries + attend(layer.self_attn, q, q, queries))
+    placed = image + pe
+    attended = attend(layer.cross_attn_token_to_image, queries + tokens, placed, image)
+    if cola is not None and cola.placement == "attention":
+        attended = cola(attended)
+    queries = layer.norm2(queries + attended)
+    hidden = layer.mlp(queries)
+    if cola is not None and cola.placement == "mlp":
+        hidden = cola(hidden)
+    elif cola is not None and cola.placement == "parallel":
+        hidden = hidden + cola.correction(queries)
+    queries = layer.norm3(queries + hidden)
+    image = layer.norm4(image + attend(layer.cross_attn_image_to_token, placed, queries + tokens, queries))
+    return queries, image
+
+
+def attend(attention: nn.Module, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """SAM's multi-head attention (projections, softmax of q.k / sqrt(c), output projection), fused."""
+    heads = attention.num_heads
+    q, k, v = (
+        project(x).unflatten(-1, (heads, -1)).transpose(1, 2)
+        for project, x in ((attention.q_proj, q), (attention.k_proj, k), (attention.v_proj, v))
+    )
+    return attention.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))

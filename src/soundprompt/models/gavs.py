@@ -1,0 +1,31 @@
+"""GAVS: the sound, as a prompt, tells SAM's decoder what to segment (arXiv 2309.07929)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from soundprompt import params as p
+from soundprompt.models.decoder import MaskDecoder
+from soundprompt.models.sap import SemanticAudioPrompt
+from soundprompt.models.segmenter import Prediction, Segmenter
+
+if TYPE_CHECKING:
+    from soundprompt.foundation.sam import FrozenSam
+
+
+class Gavs(Segmenter):
+    """SAP makes prompt tokens of sound and picture; SAM's decoder with ColA turns them into one mask.
+
+    With cue, noise, ColA and visual adapters off it is Audio-SAM: SAM prompted by the projected sound.
+    """
+
+    def __init__(self, model: p.Model, sam: FrozenSam, seed: int):
+        super().__init__(model, sam, seed)
+        self.sap = SemanticAudioPrompt(sam, model.sap, seed)
+        self.decoder = MaskDecoder(sam, model.decoder, model.cola, seed)
+
+    def segment(self, features: Tensor, audio: Tensor, valid: Tensor) -> Prediction:
+        prompts, cue, sound = self.sap(features, audio, valid)
+        return Prediction(self.decoder(features, prompts), cue, sound)
