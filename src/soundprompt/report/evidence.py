@@ -1,0 +1,71 @@
+"""Reads scores for tables, plots and verdicts; says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from soundprompt.errors import InputError
+from soundprompt.layout import Layout
+from soundprompt.params import FLOORS, Setting, model_of
+
+COLUMNS = (
+    "selection",
+    "method",
+    "seed",
+    "clip",
+    "video",
+    "class_name",
+    "kind",
+    "n_sources",
+    "frame",
+    "metric",
+    "value",
+)
+
+
+def paths(layout: Layout, setting: str, method: str, seeds: Iterable[int]) -> list[Path]:
+    """The files that hold a method's scores on a setting, one per seed; floors share one file."""
+    if method in FLOORS:
+        return [layout.floors(setting)]
+    return [layout.run(setting, model_of(method), seed) / "scores.parquet" for seed in seeds]
+
+
+def scores(layout: Layout, setting: str, method: str, seeds: Iterable[int]) -> pd.DataFrame:
+    """A method's scores on a setting, long form with COLUMNS; runs that are not there are left out.
+
+    Empty when nothing is there. Raises InputError when a file is damaged or lacks a column.
+    """
+    parts = [read(path) for path in paths(layout, setting, method, seeds) if path.exists()]
+    if not parts:
+        return pd.DataFrame(columns=list(COLUMNS))
+    rows = pd.concat(parts, ignore_index=True)
+    return rows[rows["method"] == method].reset_index(drop=True)
+
+
+def missing(layout: Layout, setting: str, methods: Iterable[str], seeds: Iterable[int]) -> list[str]:
+    """Sentences that name the scores a table should have but does not."""
+    wanted = {path: method for method in methods for path in paths(layout, setting, method, seeds)}
+    return [f"{model_of(method)} on {setting}: {path} is missing" for path, method in wanted.items() if not path.exists()]
+
+
+def read(path: Path) -> pd.DataFrame:
+    """One scores.parquet. Raises InputError when it cannot be read or lacks a column."""
+    remedy = "delete the file and run `soundprompt score` again"
+    try:
+        rows = pq.read_table(path).to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"scores cannot be read ({error})", path=path, remedy=remedy) from error
+    lacking = [name for name in COLUMNS if name not in rows.columns]
+    if lacking:
+        raise InputError(f"scores without {', '.join(lacking)}", path=path, remedy=remedy)
+    return rows
+
+
+def primary(spec: Setting) -> str:
+    """The selection that a setting is about: the first that it tests on."""
+    return spec.test[0]

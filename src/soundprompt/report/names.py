@@ -1,0 +1,122 @@
+"""How methods, settings and metrics are called and coloured for readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+METHODS = {
+    "gavs": "GAVS",
+    "gavs@mismatched": "GAVS, sound of another clip",
+    "gavs@muted": "GAVS, sound switched off in the test",
+    "gavs-no_audio": "GAVS trained without sound",
+    "gavs-no_cue": "without the visual cue",
+    "gavs-no_noise": "without the noise token",
+    "gavs-no_triplet": "without the triplet loss",
+    "gavs-audio_only": "audio token only",
+    "audio_sam": "Audio-SAM",
+    "sam_fusion": "SAM-Fusion",
+    "sam_fusion-scratch": "SAM-Fusion, new decoder",
+    "all_positive": "everything (floor)",
+    "all_objects": "all objects (floor)",
+    "centre_disc": "centre disc (floor)",
+}
+FLOORS = ("all_positive", "all_objects", "centre_disc")
+
+SETTINGS = {
+    "v1s": "V1S, one source",
+    "v1m": "V1M, several sources",
+    "v2": "V2, more classes",
+    "v3_0shot": "V3, 0 shots",
+    "v3_1shot": "V3, 1 shot",
+    "v3_3shot": "V3, 3 shots",
+    "v3_5shot": "V3, 5 shots",
+    "vggss": "VGG-SS, other domain",
+}
+KINDS = {
+    "all": "all classes",
+    "seen": "seen classes",
+    "new combination": "new combinations of known levels",
+    "new level": "classes with a level never met",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """label: for table heads; meaning: one sentence; higher_is_better."""
+
+    label: str
+    meaning: str
+    higher_is_better: bool = True
+
+
+METRICS = {
+    "miou": Metric("mIoU", "Overlap of mask and truth (intersection over union), averaged over frames."),
+    "miou_04": Metric("mIoU at 0.4", "mIoU when masks are cut at probability 0.4, as the released code does."),
+    "f_score": Metric("F-score", "Precision and recall (beta² 0.3) at the best threshold of each clip."),
+    "hit_rate": Metric("right object", "Share of frames whose IoU is high enough to have found the right object."),
+    "wrong_rate": Metric("wrong object", "Share of frames whose IoU is so low that another object was taken.", False),
+    "iou_in_hits": Metric("IoU in hits", "IoU in the frames with the right object: how well masks are drawn."),
+    "ciou": Metric("cIoU", "Share of clips whose consensus IoU with the boxes is 0.5 or more; map cut at its median."),
+    "auc": Metric("AUC", "Area under the curve of successes over all cIoU limits; map cut at its median."),
+    "ciou_fixed": Metric("cIoU, mask", "As cIoU, for the mask at probability 0.5."),
+    "auc_fixed": Metric("AUC, mask", "As AUC, for the mask at probability 0.5."),
+}
+
+# Mid-tones that read on white and on near-black; told apart also by readers who see red and green alike.
+_COLOURS = {
+    "gavs": "#2f7de1",
+    "gavs@mismatched": "#8fb4e3",
+    "gavs@muted": "#8fb4e3",
+    "gavs-no_audio": "#5f8fc7",
+    "audio_sam": "#9b6bd3",
+    "sam_fusion": "#e0762b",
+    "sam_fusion-scratch": "#dfa06f",
+}
+_FLOOR = "#949aa5"
+_OTHER = ("#2a9d8f", "#c2578a", "#b8902a", "#5a8f3c", "#7a78c9", "#b5654a")
+
+
+def method(name: str) -> str:
+    """'gavs@mismatched' -> 'GAVS, sound of another clip'; an unknown name stays readable."""
+    if name in METHODS:
+        return METHODS[name]
+    model, _, probe = name.partition("@")
+    base, _, variant = model.partition("-")
+    words = METHODS.get(base, base.replace("_", " "))
+    words += f", {variant.replace('_', ' ')}" if variant else ""
+    return words + (f", {probe} sound" if probe else "")
+
+
+def setting(name: str) -> str:
+    """'v3_1shot' -> 'V3, 1 shot'."""
+    return SETTINGS.get(name, name.replace("_", " "))
+
+
+def selection(name: str) -> str:
+    """'v3/1_shot_test' -> 'V3, 1 shot test'."""
+    dataset, _, split = name.partition("/")
+    return f"{dataset.upper().replace('VGGSS', 'VGG-SS')}, {split.replace('_', ' ')}"
+
+
+def kind(name: str) -> str:
+    """'new level' -> 'classes with a level never met'."""
+    return KINDS.get(name, name or "all classes")
+
+
+def metric(name: str) -> Metric:
+    """Label, meaning and direction of a metric; the name itself for an unknown one."""
+    return METRICS.get(name) or Metric(name.replace("_", " "), "")
+
+
+def is_floor(name: str) -> bool:
+    """Whether a method needs no training."""
+    return name in FLOORS
+
+
+def colour(name: str) -> str:
+    """A method's colour, the same in every plot."""
+    if is_floor(name):
+        return _FLOOR
+    if name in _COLOURS:
+        return _COLOURS[name]
+    return _OTHER[sum(map(ord, name)) % len(_OTHER)]

@@ -1,0 +1,130 @@
+"""An experiment's table: mean, spread, interval, floors, the paper's figure, difference to the reference."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from soundprompt import files
+from soundprompt.errors import InputError
+from soundprompt.evaluation import summary
+from soundprompt.layout import Layout
+from soundprompt.params import TableView
+from soundprompt.report import evidence, published
+
+KEYS = ("setting", "selection", "kind", "method", "metric")
+OURS = ("mean", "sd", "low", "high", "interval_over", "n_seeds", "n_clips", "n_frames")
+PAPER = ("published", "published_source")
+AGAINST = ("reference", "difference", "difference_low", "difference_high")
+COLUMNS = (*KEYS, *OURS, *PAPER, *AGAINST)
+
+
+def run(view: TableView, layout: Layout) -> None:
+    """Writes results/tables/<experiment>.csv from scores alone; says on stderr what is missing.
+
+    Raises InputError when none of the experiment's scores exist.
+    """
+    table = build(view, layout)
+    for sentence in lacking(view, layout):
+        print(f"{view.name}: {sentence}", file=sys.stderr)
+    if table.empty:
+        raise InputError(
+            f"experiment '{view.name}' has no scores", path=layout.runs, remedy="run `soundprompt score` first"
+        )
+    with files.publish(layout.result_table(view.name)) as aside:
+        table.to_csv(aside, index=False, float_format="%.6f")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A table that `run` wrote. Raises InputError when it is missing or not one of ours."""
+    try:
+        table = pd.read_csv(path, keep_default_na=True)
+    except FileNotFoundError as error:
+        raise InputError("table missing", path=path, remedy="run `soundprompt table`") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"table damaged ({error})", path=path, remedy="run `soundprompt table` again") from error
+    if tuple(table.columns) != COLUMNS:
+        raise InputError("columns differ from this version's", path=path, remedy="run `soundprompt table` again")
+    return table
+
+
+def build(view: TableView, layout: Layout) -> pd.DataFrame:
+    """One row for each setting, selection, kind of class, method and metric, with COLUMNS.
+
+    mean: over seeds of the dataset's value, in [0, 1]. low, high: 95 % interval, over seeds where
+    there are several, else over test videos (interval_over says which). difference: the reference
+    minus this method, on the same clips, with the 95 % interval of a paired bootstrap over videos
+    and seeds. Breakdowns by kind are for the selection that a setting is about.
+    """
+    found = []
+    for setting, spec in view.settings.items():
+        methods = {m: evidence.scores(layout, setting, m, view.seeds) for m in view.experiment.methods}
+        for selection in spec.test:
+            here = {m: rows[rows["selection"] == selection] for m, rows in methods.items()}
+            found += _rows(view, setting, selection, "all", here)
+            if view.experiment.by_kind and selection == evidence.primary(spec):
+                kinds = sorted({kind for rows in here.values() for kind in rows["kind"].unique() if kind})
+                for kind in kinds if len(kinds) > 1 else ():
+                    part = {m: rows[rows["kind"] == kind] for m, rows in here.items()}
+                    found += _rows(view, setting, selection, kind, part)
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def lacking(view: TableView, layout: Layout) -> list[str]:
+    """Sentences that name the scores this experiment should have but does not."""
+    return [
+        sentence
+        for setting in view.settings
+        for sentence in evidence.missing(layout, setting, view.experiment.methods, view.seeds)
+    ]
+
+
+def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dict[str, pd.DataFrame]) -> list[dict]:
+    rows = []
+    for method, scores in methods.items():
+        for metric in view.experiment.metrics:
+            own = _summary(scores, metric, view.evaluation.bootstrap)
+            if own is None:
+                continue
+            head = {"setting": setting, "selection": selection, "kind": kind, "method": method, "metric": metric}
+            paper = published.find(view.experiment.published, setting, selection, method, metric) if kind == "all" else None
+            figure = {"published": paper.value, "published_source": paper.source} if paper else {}
+            rows.append({**head, **own, **figure, **_against(view, methods, method, metric)})
+    return rows
+
+
+def _summary(scores: pd.DataFrame, metric: str, draws: int) -> dict | None:
+    """The columns OURS, or None where the method has no such score."""
+    used = scores[scores["metric"] == summary.BY_AREA.get(metric, metric)]
+    if used.empty:
+        return None
+    value = summary.interval(scores, metric, draws)
+    return {
+        "mean": value.mean,
+        "sd": value.sd,
+        "low": value.low,
+        "high": value.high,
+        "interval_over": "seeds" if value.n > 1 else "videos",
+        "n_seeds": value.n,
+        "n_clips": used["clip"].nunique(),
+        "n_frames": len(scores.loc[scores["frame"] >= 0, ["clip", "frame"]].drop_duplicates()),
+    }
+
+
+def _against(view: TableView, methods: dict[str, pd.DataFrame], method: str, metric: str) -> dict:
+    """The reference's lead over a method; empty for the reference itself or where they share no clips."""
+    reference = view.experiment.reference
+    if reference in (None, method) or reference not in methods:
+        return {}
+    try:
+        lead = summary.difference(methods[reference], methods[method], metric, view.evaluation.bootstrap)
+    except ValueError:  # one of them lacks this metric, or some of the clips
+        return {}
+    return {
+        "reference": reference,
+        "difference": lead.value,
+        "difference_low": lead.low,
+        "difference_high": lead.high,
+    }
