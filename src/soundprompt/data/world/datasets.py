@@ -45,6 +45,7 @@ def make_part(part: str, view: WorldView, layout: Layout, workers: int = 1) -> N
         _make_index(view, layout)
         return
     plans = plan_part(part, view.world)
+    rows_path(layout, part).unlink(missing_ok=True)  # it vouches for the clips that are about to go
     if part == "vggss":
         _make_vggss(plans, view.world, layout, workers)
     else:
@@ -78,6 +79,7 @@ def _make_index(view: WorldView, layout: Layout) -> None:
     metadata = rows[rows["label"] != "vggss"]
     classes = all_classes(view.world.levels)
     by_name = {cls.name: cls for cls in classes}
+    (layout.avsbench / "metadata.csv").unlink(missing_ok=True)
     strings = sorted({*by_name, *rows["a_obj"]})
     kinds = {string: joined_kind([by_name[name] for name in string.split("_")]) for string in strings}
     write_json(layout.avsbench / "label2idx.json", {"background": 0} | {c.name: c.index + 1 for c in classes})

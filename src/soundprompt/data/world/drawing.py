@@ -174,18 +174,17 @@ def place(
     frame. Returns (objects, frames, 2) int, order y, x, at least a radius from the edge.
     """
     travel = np.zeros((len(radii), 1, 2)) if travel is None else travel
-    paths = np.empty(travel.shape)
-    for i, radius in enumerate(radii):
-        starts = rng.uniform(radius * 1.1, size - radius * 1.1, (tries, 1, 2))
-        candidates = np.clip(starts + travel[i], radius, size - radius)
-        if i:
-            apart = np.hypot(*np.moveaxis(candidates[:, None] - paths[None, :i], -1, 0))
-            gaps = (apart - radius - np.asarray(radii[:i])[None, :, None]).min(axis=(1, 2))
-            free = gaps > 8 * size / REFERENCE_SIZE
-            best = int(free.argmax()) if free.any() else int(gaps.argmax())
-        else:
-            best = 0
-        paths[i] = candidates[best]
+    paths, sizes, placed = np.empty(travel.shape), np.asarray(radii), []
+    for i in rng.permutation(len(radii)):  # in no fixed order: the first one has the freest choice
+        starts = rng.uniform(sizes[i] * 1.1, size - sizes[i] * 1.1, (tries, 1, 2))
+        candidates = np.clip(starts + travel[i], sizes[i], size - sizes[i])
+        gaps = np.full(tries, np.inf)
+        if placed:
+            apart = np.hypot(*np.moveaxis(candidates[:, None] - paths[None, placed], -1, 0))
+            gaps = (apart - sizes[i] - sizes[placed][None, :, None]).min(axis=(1, 2))
+        free = gaps > 8 * size / REFERENCE_SIZE
+        paths[i] = candidates[free.argmax() if free.any() else gaps.argmax()]
+        placed.append(i)
     return np.rint(paths).astype(int)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from PIL import Image
 
 from soundprompt.data.world.clips import DOMAINS, Clip, make_clip
@@ -85,4 +85,9 @@ def _write_png(pixels: np.ndarray, path: Path) -> None:
 
 
 def _write_wav(clip: Clip, path: Path) -> None:
-    soundfile.write(path, clip.wave, RATE, subtype="PCM_16")
+    # Through a plain file, so that a full disk is an OSError like everywhere else.
+    with open(path, "wb") as stream, wave.open(stream, "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(RATE)
+        wav.writeframes(clip.wave.astype("<i2").tobytes())
