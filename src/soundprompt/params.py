@@ -77,6 +77,9 @@ class Data(Settings):
         "first",
         description="v1s training masks exist for frame 0 only: supervise it alone, or repeat it (released code)",
     )
+    drop_leaks: bool = Field(
+        False, description="v3: leave out clips whose source video also stands on the other side of a comparison"
+    )
     bgr: bool = Field(False, description="feed BGR pictures to SAM, as the released code does by accident")
     box_crop: Literal["full_frame", "reference"] = Field("full_frame", description="vggss: geometry of the heat map")
 
@@ -118,6 +121,7 @@ class Audio(Settings):
     checkpoint: str | None = None
     final_relu: bool = Field(True, description="vggish only: the ReLU after the last layer (SPEC row 12)")
     pca: bool = Field(False, description="vggish only: PCA and quantisation to 0..255")
+    pca_checkpoint: str | None = Field(None, description="path of the released PCA parameters, with pca: true")
     seed: Count = 0
     sounds: Positive = Field(2000, description="one-second sounds of the pre-training pool")
     epochs: Positive = 8
@@ -128,6 +132,8 @@ class Audio(Settings):
             raise ValueError("source 'pretrain' goes with architecture 'mini_vggish', 'checkpoint' with 'vggish'")
         if (self.source == "checkpoint") != (self.checkpoint is not None):
             raise ValueError("checkpoint is a path with source 'checkpoint' and null with source 'pretrain'")
+        if self.pca != (self.pca_checkpoint is not None):
+            raise ValueError("pca_checkpoint is a path with pca: true and null without")
         return self
 
 
