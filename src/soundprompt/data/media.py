@@ -10,7 +10,6 @@ import io
 import logging
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ RATE = 16000
 
 _ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 lie on their side
 _log = logging.getLogger(__name__)
+_warned: set[tuple[int, int]] = set()
 
 
 # -------------------------------------------------------------------------------- pictures
@@ -71,10 +71,8 @@ class Picture:
 def inspect_picture(path: Path | str) -> Picture:
     """Digest and size of a picture without decoding its pixels, where its end marker shows that it is whole."""
     content = _content(path)
-    if _ends_well(content):
-        picture = _opened(path, content)
-    else:  # another format, or bytes after the end marker: only decoding tells
-        picture = _decoded(path, content)
+    # another format, or bytes after the end marker: only decoding tells
+    picture = _opened(path, content) if _ends_well(content) else _decoded(path, content)
     width, height = picture.size
     if picture.getexif().get(_ORIENTATION, 1) >= 5:
         width, height = height, width
@@ -134,7 +132,7 @@ def read_audio(path: Path | str) -> np.ndarray:
     sound = _open_sound(path, _content(path))
     with sound:
         if sound.samplerate != RATE or sound.channels != 1:
-            _warn_of_conversion(sound.samplerate, sound.channels, str(path))
+            _warn_of_conversion(sound.samplerate, sound.channels, path)
         try:
             wave = sound.read(dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
@@ -206,16 +204,10 @@ def _wav_bytes_lacking(content: bytes) -> int:
     return 0
 
 
-@lru_cache
-def _warn_of_conversion_once(rate: int, channels: int) -> list[str]:
-    return []
-
-
-def _warn_of_conversion(rate: int, channels: int, path: str) -> None:
-    """Once for each format: a dataset in another format would fill the log."""
-    warned = _warn_of_conversion_once(rate, channels)
-    if not warned:
-        warned.append(path)
+def _warn_of_conversion(rate: int, channels: int, path: Path | str) -> None:
+    """Once for each format: a whole dataset in another format would fill the log."""
+    if (rate, channels) not in _warned:
+        _warned.add((rate, channels))
         _log.warning("%s: %d Hz, %d channels; such sounds are mixed down and resampled to 16 kHz", path, rate, channels)
 
 

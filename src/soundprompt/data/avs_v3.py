@@ -1,0 +1,131 @@
+"""AVS-V3: seen, unseen and few-shot splits over the clips of v2 and v1m.
+
+The released few-shot files carry no class, no start second and a wrong split value, and cut the
+`vid` of v1m rows short; so of every file only `uid` and the file's own name are used, and the rest is
+looked up in AVSBench's metadata by uid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations
+from pathlib import Path
+
+import pandas as pd
+
+from soundprompt.data.avsbench import read_rows
+from soundprompt.errors import InputError
+
+BASES = ("v1m", "v2")
+"""Subsets that AVS-V3 draws from."""
+
+
+def read_splits(root: Path | str, metadata: pd.DataFrame, shots: Iterable[int] = (1, 3, 5)) -> pd.DataFrame:
+    """Every membership: columns split, uid, label, a_obj, video; a clip stands in several splits.
+
+    Splits: seen_train, seen_val, unseen, unseen_val (where the file exists), {k}_shot_train, {k}_shot_test.
+    metadata: `avsbench.read_metadata` of the dataset underneath.
+    Raises InputError when a file names a clip that the metadata lacks, or splits overlap that must not.
+    """
+    root = Path(root)
+    known = metadata[metadata["label"].isin(BASES)].set_index("uid")
+    parts = []
+    for split, path in split_files(root, shots).items():
+        uids = read_rows(path)["uid"]
+        strange = [uid for uid in uids if uid not in known.index]
+        if strange:
+            what = f"names {strange[0]} ({len(strange)} such rows), which metadata.csv has in neither v1m nor v2"
+            raise InputError(what, path=path, remedy="use the split files and the metadata of the same release")
+        if uids.duplicated().any():
+            what = f"names {uids[uids.duplicated()].iloc[0]} twice"
+            raise InputError(what, path=path, remedy="remove the second row")
+        found = known.loc[uids, ["label", "a_obj", "video"]].reset_index()
+        parts.append(found.assign(split=split)[["split", "uid", "label", "a_obj", "video"]])
+    splits = pd.concat(parts, ignore_index=True)
+    _check_apart(splits, root)
+    return splits
+
+
+def split_files(root: Path | str, shots: Iterable[int]) -> dict[str, Path]:
+    """{split: its csv file}; unseen_val only where there is one (the released splits have none)."""
+    root = Path(root)
+    files = {split: root / f"meta_v3_{split}.csv" for split in ("seen_train", "seen_val", "unseen")}
+    unseen_val = root / "meta_v3_unseen_val.csv"
+    if unseen_val.exists():
+        files["unseen_val"] = unseen_val
+    for k in shots:
+        for part in ("train", "test"):
+            files[f"{k}_shot_{part}"] = root / f"v3_{k}_shot" / f"{part}.csv"
+    return files
+
+
+def drop_leaks(splits: pd.DataFrame) -> pd.DataFrame:
+    """Memberships without those whose source video also stands on the other side of a comparison.
+
+    Seen clips go when their video occurs among the unseen ones, seen_val also when it occurs in
+    seen_train; few-shot test clips go when their video is in the training set of the same k (a
+    training set of k clips a class cannot spare any).
+    """
+    drop = pd.Series(False, index=splits.index)
+    for leaving, staying in _comparisons(splits):
+        videos = set(splits.loc[splits["split"] == staying, "video"])
+        drop |= (splits["split"] == leaving) & splits["video"].isin(videos)
+    return splits[~drop].reset_index(drop=True)
+
+
+def leak_report(splits: pd.DataFrame) -> pd.DataFrame:
+    """What two splits that are compared have in common.
+
+    Columns: split, other, what ("video" or "class"), shared (how many), rows (of `split` concerned),
+    other_rows, examples (three at most). `drop_leaks` would remove the `rows`.
+    """
+    report = []
+    for split, other in _comparisons(splits):
+        one, two = splits[splits["split"] == split], splits[splits["split"] == other]
+        report.append((split, other, "video", *_shared(_each(one["video"]), _each(two["video"]))))
+        if other.startswith("unseen"):  # the others share their classes on purpose
+            report.append((split, other, "class", *_shared(_tokens(one), _tokens(two))))
+    return pd.DataFrame(report, columns=["split", "other", "what", "shared", "rows", "other_rows", "examples"])
+
+
+def in_no_split(splits: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame:
+    """Clips of v1m and v2 that AVS-V3 leaves out (mostly those that mix seen and unseen classes)."""
+    base = metadata[metadata["label"].isin(BASES)]
+    return base[~base["uid"].isin(splits["uid"])].reset_index(drop=True)
+
+
+def _comparisons(splits: pd.DataFrame) -> list[tuple[str, str]]:
+    """(split that can spare rows, split that stays whole)."""
+    there = set(splits["split"])
+    pairs = [(seen, unseen) for unseen in ("unseen", "unseen_val") for seen in ("seen_train", "seen_val")]
+    pairs += [("unseen_val", "unseen"), ("seen_val", "seen_train")]
+    few = sorted(split.removesuffix("_train") for split in there if split.endswith("_shot_train"))
+    pairs += [(f"{k}_test", f"{k}_train") for k in few]
+    return [(one, two) for one, two in pairs if one in there and two in there]
+
+
+def _each(values: pd.Series) -> list[set[str]]:
+    return [{value} for value in values]
+
+
+def _tokens(rows: pd.DataFrame) -> list[set[str]]:
+    return [set(a_obj.split("_")) for a_obj in rows["a_obj"]]
+
+
+def _shared(one: list[set[str]], two: list[set[str]]) -> tuple[int, int, int, str]:
+    shared = set().union(*one) & set().union(*two)
+    touched = [sum(bool(values & shared) for values in side) for side in (one, two)]
+    return len(shared), *touched, " ".join(sorted(shared)[:3])
+
+
+def _check_apart(splits: pd.DataFrame, root: Path) -> None:
+    """No clip in two splits that must be disjoint."""
+    of = {split: set(rows["uid"]) for split, rows in splits.groupby("split")}
+    groups = [("seen_train", "seen_val", "unseen", "unseen_val")]
+    groups += [(split, split.replace("_train", "_test")) for split in of if split.endswith("_shot_train")]
+    for group in groups:
+        for one, two in combinations([split for split in group if split in of], 2):
+            both = sorted(of[one] & of[two])
+            if both:
+                what = f"clip {both[0]} is in both {one} and {two} ({len(both)} clips)"
+                raise InputError(what, path=root, remedy="restore the split files of the release")

@@ -1,0 +1,144 @@
+"""AVSBench-semantic layout: the subsets v1s, v1m and v2, and the generated world, which has the same form.
+
+`{root}/metadata.csv` names the clips; `{root}/{label}/{uid}/` holds `frames/{0..}.jpg`,
+`labels_rgb/{0..}.png` and `audio.wav`. The generated world adds `objects/{0..}.png` to a clip
+and `{root}/kinds.json`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from soundprompt.data.clip import Clip, ClipMissing
+from soundprompt.errors import InputError
+from soundprompt.files import read_json
+
+SUBSETS = ("v1s", "v1m", "v2")
+COLUMNS = ("vid", "uid", "s_min", "s_sec", "a_obj", "split", "label")
+SILENT = ("background", "off-the-screen")
+"""Entries of a_obj that name no visible source: expect empty masks."""
+
+_YOUTUBE = re.compile(r"([\w-]{11})_\d+")
+
+
+def read_metadata(root: Path | str) -> pd.DataFrame:
+    """metadata.csv as text columns COLUMNS, and `video`: the id of the source video.
+
+    Mends what is known to be wrong in the released file: "h orse" becomes "horse"; `vid` of a v1m
+    row is its uid, from which `video` drops the running number. Rows keep their order.
+    """
+    path = Path(root) / "metadata.csv"
+    rows = read_rows(path)
+    unknown = sorted(set(rows["label"]) - set(SUBSETS))
+    if unknown:
+        raise InputError(f"label '{unknown[0]}' is not a subset", path=path, remedy=f"use {', '.join(SUBSETS)}")
+    twice = rows[rows.duplicated(["label", "uid"])]
+    if len(twice):
+        raise InputError(f"clip {twice['uid'].iloc[0]} occurs twice", path=path, remedy="remove the second row")
+    if (rows[["uid", "a_obj", "split"]] == "").any(axis=None):
+        raise InputError("a row lacks uid, a_obj or split", path=path, remedy="restore the file from the dataset")
+    rows["a_obj"] = [clean_classes(text) for text in rows["a_obj"]]
+    rows["video"] = [source_video(row.label, row.vid, row.uid) for row in rows.itertuples()]
+    return rows
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """A csv file with COLUMNS, all as text; further columns are dropped. Empty cells are ''."""
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        remedy = "put the dataset's files there (docs/data.md), or run the stage that generates them"
+        raise InputError("missing", path=path, remedy=remedy) from error
+    except (OSError, ValueError) as error:  # pandas' own parser errors are ValueErrors
+        raise InputError(f"not a readable csv file ({error})", path=path, remedy="restore the file") from error
+    lacking = [column for column in COLUMNS if column not in rows.columns]
+    if lacking:
+        remedy = f"expected columns: {','.join(COLUMNS)}"
+        raise InputError(f"lacks the columns {', '.join(lacking)}", path=path, remedy=remedy)
+    return rows[list(COLUMNS)]
+
+
+def clean_classes(a_obj: str) -> str:
+    """a_obj without blanks inside class names: the released metadata has one "h orse"."""
+    return "".join(a_obj.split())
+
+
+def sources(a_obj: str) -> tuple[str, ...]:
+    """Visible sounding classes of a_obj: 'dog_baby' -> ('dog', 'baby'), 'off-the-screen' -> ()."""
+    return tuple(name for name in a_obj.split("_") if name not in SILENT)
+
+
+def source_video(label: str, vid: str, uid: str) -> str:
+    """Id of the video a clip was cut from.
+
+    v1s and v2 state it; a v1m uid is the YouTube id, alone or with '_' and a running number.
+    """
+    match = _YOUTUBE.fullmatch(uid) if label == "v1m" else None
+    return match.group(1) if match else vid
+
+
+def read_kinds(root: Path | str) -> dict[str, str]:
+    """{class string: kind} of the generated world; {} for real data."""
+    path = Path(root) / "kinds.json"
+    return read_json(path) if path.exists() else {}
+
+
+def find_clip(
+    root: Path | str, row, kinds: dict[str, str], v1s_supervision: Literal["first", "repeat"] = "first"
+) -> Clip:
+    """The files of the clip that `row` (a named tuple of `read_metadata`) names.
+
+    v1s training clips are labelled in frame 0 only; with "repeat" its mask stands for all frames.
+    Raises ClipMissing when the clip has no folder, InputError when a file of it is missing.
+    """
+    folder = Path(root) / row.label / row.uid
+    if not folder.is_dir():
+        remedy = "restore the clip, or remove its row from metadata.csv"
+        raise ClipMissing(
+            f"metadata.csv names the {row.label} clip {row.uid}, which is not there", path=folder, remedy=remedy
+        )
+    images = _numbered(folder / "frames", ".jpg")
+    audio = folder / "audio.wav"
+    if not audio.is_file():
+        raise InputError("missing", path=audio, remedy="restore the clip's sound")
+    labels, count = folder / "labels_rgb", len(images)
+    if row.label == "v1s" and row.split == "train":
+        masks = (_all_there(labels, 1)[0],) + ((None,) * (count - 1))
+        masks = masks[:1] * count if v1s_supervision == "repeat" else masks
+    else:
+        masks = _all_there(labels, count)
+    objects = folder / "objects"
+    return Clip(
+        uid=row.uid,
+        video=row.video,
+        class_name=row.a_obj,
+        kind=kinds.get(row.a_obj, ""),
+        split=row.split,
+        n_sources=len(sources(row.a_obj)),
+        images=images,
+        audio=audio,
+        masks=masks,
+        objects=_all_there(objects, count) if objects.is_dir() else (None,) * count,
+    )
+
+
+def _numbered(folder: Path, suffix: str) -> tuple[Path, ...]:
+    """`0.jpg`, `1.jpg`, ... without a gap."""
+    numbers = {path.stem for path in folder.glob(f"*{suffix}") if path.stem.isdigit()}
+    if not numbers:
+        raise InputError(f"holds no frames 0{suffix}, 1{suffix}, ...", path=folder, remedy="restore the clip's frames")
+    return _all_there(folder, max(map(int, numbers)) + 1, suffix, numbers)
+
+
+def _all_there(folder: Path, count: int, suffix: str = ".png", numbers: set[str] | None = None) -> tuple[Path, ...]:
+    if numbers is None:
+        numbers = {path.stem for path in folder.glob(f"*{suffix}")}
+    paths = tuple(folder / f"{number}{suffix}" for number in range(count))
+    for path in paths:
+        if path.stem not in numbers:
+            raise InputError("missing", path=path, remedy=f"restore the clip: {count} of these files are expected")
+    return paths
