@@ -5,7 +5,7 @@ A clip's seed is (world seed, part, split, group, number): more training clips c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,13 @@ def _silent_pool(cls: Class, seen: Sequence[Class], classes: Sequence[Class]) ->
     return seen if cls.role == "seen" else classes
 
 
-def _per_class(part, world, clips, classes, pool_of) -> list[Plan]:
+def _per_class(
+    part: str,
+    world: World,
+    clips: Clips,
+    classes: Sequence[Class],
+    pool_of: Callable[[Class], Sequence[Class]],
+) -> list[Plan]:
     return [
         _plan(part, world, split, cls.index, number, (cls,), pool_of(cls))
         for split, count in _counts(clips).items()
@@ -113,7 +119,10 @@ def _per_class(part, world, clips, classes, pool_of) -> list[Plan]:
     ]
 
 
-def _pairs(part, world, counts, classes, pool) -> list[Plan]:
+def _pairs(
+    part: str, world: World, counts: dict[str, int], classes: Sequence[Class], pool: Sequence[Class]
+) -> list[Plan]:
+    """Clips of two different classes each, drawn from `classes`."""
     plans = []
     for split, count in counts.items():
         for number in range(count):
@@ -133,7 +142,9 @@ def _shifted(world: World, classes: Sequence[Class], seen: Sequence[Class]) -> l
     ]
 
 
-def _plan(part, world, split, group, number, sources, pool) -> Plan:
+def _plan(
+    part: str, world: World, split: str, group: int, number: int, sources: Sequence[Class], pool: Sequence[Class]
+) -> Plan:
     key = (world.seed, PARTS.index(part), SPLITS.index(split), group, number)
     draw = np.random.default_rng([*key, 0])
     # Real ids may begin with a hyphen; ours do not, so that no tool takes one for an option.
