@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -69,7 +70,7 @@ def run_audio(view: FeaturesView, layout: Layout) -> None:
         return
     rows: list[str] = []
     embeddings: list[Tensor] = []
-    for digest, seconds in _encode_sounds(encoder, sounds, view.features.batch_size):
+    for digest, seconds in _encode_sounds(encoder, sounds):
         rows += [sound_row(digest, second) for second in range(len(seconds))]
         embeddings.append(seconds)
     store.write(path, recipe, rows, {SOUND: torch.cat(embeddings)})
@@ -119,13 +120,12 @@ def _picture(path: str, digest: str) -> np.ndarray:
 
 
 # -------------------------------------------------------------------------------- sounds
-def _encode_sounds(encoder: FrozenAudio, sounds: Any, batch_size: int) -> Iterator[tuple[str, Tensor]]:
+def _encode_sounds(encoder: FrozenAudio, sounds: pd.DataFrame) -> Iterator[tuple[str, Tensor]]:
     """Yields (audio digest, (n_seconds, 128) float32) sound by sound."""
     progress = Progress("sounds", len(sounds))
     for path, digest in zip(sounds["audio"], sounds["audio_digest"], strict=True):
         _check_digest(path, digest)
-        examples = encoder.examples(media.read_audio(path))
-        seconds = torch.cat([encoder.embed(part) for part in examples.split(batch_size)]).float().cpu()
+        seconds = encoder.embed(encoder.examples(media.read_audio(path)))
         if not seconds.isfinite().all():
             raise InputError("its embedding is not finite", path=path, remedy="look at the sound file")
         yield digest, seconds

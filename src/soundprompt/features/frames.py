@@ -179,7 +179,7 @@ def _places(digests: np.ndarray, layout: Layout) -> list[tuple[int, int]]:
     planned = plan.read(layout).set_index("image_digest")[["shard", "row"]]
     absent = [digest for digest in digests if digest not in planned.index]
     if absent:
-        what = f"{len(absent)} pictures are not in it, among them {absent[0]}"
+        what = f"lacks {len(absent)} of {len(digests)} pictures, such as the one with digest {absent[0]}"
         raise InputError(what, path=layout.visual_plan, remedy="run: soundprompt features")
     return list(planned.loc[digests].itertuples(index=False, name=None))
 

@@ -1,0 +1,190 @@
+"""The frozen encoders run once per picture and sound, and what they made is kept exactly as long as it is true."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from soundprompt.data import frame_table, media
+from soundprompt.errors import InputError
+from soundprompt.features import extract, plan
+from soundprompt.features.store import Store
+from soundprompt.foundation import audio
+
+
+def run_all(project, view=None) -> list[Path]:
+    view = view or project.view
+    plan.run(view, project.layout)
+    for shard in range(view.features.shards):
+        extract.run_shard(shard, view, project.layout)
+    return [project.layout.visual_shard(shard) for shard in range(view.features.shards)]
+
+
+def age(paths: list[Path]) -> None:
+    """Gives files a time long past, so that it shows which are written or marked as up to date."""
+    for path in paths:
+        os.utime(path, (1, 1))
+
+
+def test_cached_features_equal_the_unsplit_encoder(project):
+    run_all(project)
+    sam = project.sam
+    for place in plan.read(project.layout).itertuples():
+        store = Store(project.layout.visual_shard(place.shard))
+        assert store.rows[place.row] == place.image_digest
+        encoder, pixels = sam.sam.image_encoder, sam.preprocess([media.read_image(place.image)])
+        with torch.no_grad():
+            whole = encoder(pixels)[0]
+            tokens = store.read("block2", [place.image_digest]).float()
+            for block in encoder.blocks[2:]:
+                tokens = block(tokens)
+            continued = encoder.neck(tokens.permute(0, 3, 1, 2))[0]
+        cached = store.read("output", [place.image_digest])[0].float()
+        assert (cached - whole).abs().max() <= whole.abs().max() * 2**-10  # fp16 keeps 11 bits
+        assert (continued - whole).abs().max() <= 0.01 * whole.abs().max()
+
+
+def test_float32_features_equal_the_unsplit_encoder_to_rounding(project):
+    view = project.view_with(features=project.view.features.model_copy(update={"dtype": "float32"}))
+    run_all(project, view)
+    place = plan.read(project.layout).iloc[0]
+    with torch.no_grad():
+        whole = project.sam.sam.image_encoder(project.sam.preprocess([media.read_image(place["image"])]))
+    cached = Store(project.layout.visual_shard(place["shard"])).read("output", [place["image_digest"]])
+    torch.testing.assert_close(cached, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_whole_shards_are_kept_and_damaged_ones_alone_redone(project):
+    paths = run_all(project)
+    before = [path.read_bytes() for path in paths]
+    bad = bytearray(before[1])
+    bad[-1] ^= 1
+    paths[1].write_bytes(bad)
+    inode = os.stat(paths[0]).st_ino
+    age(paths)
+    run_all(project)
+    assert os.stat(paths[0]).st_ino == inode, "a whole shard was written again"
+    assert all(os.stat(path).st_mtime > 1 for path in paths), "a kept shard must look up to date to the workflow"
+    assert [path.read_bytes() for path in paths] == before
+
+
+def test_missing_and_cut_short_shards_are_redone(project):
+    paths = run_all(project)
+    before = [path.read_bytes() for path in paths]
+    paths[0].unlink()
+    paths[1].write_bytes(before[1][:-100])
+    run_all(project)
+    assert [path.read_bytes() for path in paths] == before
+
+
+@pytest.mark.parametrize("change", ["weights", "bgr", "dtype", "taps", "transform"])
+def test_another_encoder_or_setting_makes_new_features(project, monkeypatch, change: str):
+    paths = run_all(project)
+    before, view = [path.read_bytes() for path in paths], project.view
+    if change == "weights":
+        project.remake_sam(1)
+    elif change == "transform":
+        monkeypatch.setitem(extract.TRANSFORMS, "visual", "another")
+    elif change == "dtype":
+        view = project.view_with(features=view.features.model_copy(update={"dtype": "float32"}))
+    else:
+        view = project.view_with(**{"bgr": {"bgr": True}, "taps": {"taps": (1, None)}}[change])
+    run_all(project, view)
+    assert all(path.read_bytes() != old for path, old in zip(paths, before, strict=True))
+
+
+def test_bgr_features_are_those_of_the_swapped_picture(project):
+    run_all(project, project.view_with(bgr=True))
+    place = plan.read(project.layout).iloc[0]
+    swapped = np.ascontiguousarray(media.read_image(place["image"])[..., ::-1])
+    with torch.no_grad():
+        expected = project.sam.sam.image_encoder(project.sam.preprocess([swapped]))
+    cached = Store(project.layout.visual_shard(place["shard"])).read("output", [place["image_digest"]])
+    assert (cached.float() - expected).abs().max() < 0.01 * expected.abs().max()
+
+
+def test_a_new_picture_leaves_the_other_shard_alone(project):
+    view = project.view_with(tables=("v2",))
+    paths = run_all(project, view)
+    planned = plan.pictures(project.view.tables, 2, project.layout)
+    fewer = plan.pictures(("v2",), 2, project.layout)
+    untouched = [s for s in (0, 1) if (planned["shard"] == s).sum() == (fewer["shard"] == s).sum()]
+    inodes = [os.stat(path).st_ino for path in paths]
+    run_all(project)
+    for shard in (0, 1):
+        assert (os.stat(paths[shard]).st_ino == inodes[shard]) == (shard in untouched)
+
+
+def test_more_shards_than_pictures(project):
+    view = project.view_with(features=project.view.features.model_copy(update={"shards": 12}))
+    run_all(project, view)
+    assert sum(len(Store(project.layout.visual_shard(shard)).rows) for shard in range(12)) == 9
+
+
+def test_a_picture_that_changed_since_the_plan_is_named(project):
+    plan.run(project.view, project.layout)
+    place = plan.read(project.layout).iloc[0]
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(place["image"])
+    with pytest.raises(InputError, match="changed since the frame tables were made") as caught:
+        extract.run_shard(int(place["shard"]), project.view, project.layout)
+    assert caught.value.path == place["image"]
+    assert not project.layout.visual_shard(int(place["shard"])).exists()
+
+
+def test_activations_beyond_float16_are_refused(project):
+    from soundprompt.foundation import sam as sam_models
+    from soundprompt.params import Sam as SamSettings
+
+    model = sam_models.build("mini", 64)
+    with torch.no_grad():
+        model.image_encoder.patch_embed.proj.weight.mul_(1e7)
+    sam_models.save(model, SamSettings(image_size=64), project.layout.foundation("sam"))
+    with pytest.raises(InputError, match="activations at block2 exceed float16") as caught:
+        run_all(project)
+    assert "float32" in caught.value.remedy
+
+
+def test_a_shard_larger_than_the_limit_is_refused_before_work(project, monkeypatch):
+    monkeypatch.setattr(extract, "SHARD_LIMIT", 1000)
+    with pytest.raises(InputError, match=r"features\.shards: a shard would take"):
+        run_all(project)
+
+
+def test_each_second_of_each_sound_is_encoded_once(project):
+    extract.run_audio(project.view, project.layout)
+    store = Store(project.layout.audio_features)
+    encoder = audio.load(project.layout.foundation("audio"))
+    rows = frame_table.read(project.layout.table("v2"))
+    for sound, digest in rows[["audio", "audio_digest"]].drop_duplicates().itertuples(index=False):
+        expected = encoder.embed(encoder.examples(media.read_audio(sound)))
+        cached = store.read("embedding", [f"{digest}/{second}" for second in range(len(expected))])
+        assert len(expected) == 3 and cached.dtype == torch.float32
+        torch.testing.assert_close(cached, expected, rtol=1e-4, atol=1e-5)
+    assert len(store.rows) == 9
+
+
+def test_sounds_are_kept_until_something_changes(project):
+    path = project.layout.audio_features
+    extract.run_audio(project.view, project.layout)
+    before, inode = path.read_bytes(), os.stat(path).st_ino
+    age([path])
+    extract.run_audio(project.view, project.layout)
+    assert os.stat(path).st_ino == inode and os.stat(path).st_mtime > 1
+    path.write_bytes(before[:-1])
+    extract.run_audio(project.view, project.layout)
+    assert path.read_bytes() == before
+    extract.run_audio(project.view_with(tables=("v2",)), project.layout)
+    assert len(Store(path).rows) == 6
+
+
+def test_a_sound_that_changed_is_named(project):
+    sound = Path("data/tiny/v2/square/audio.wav")
+    sound.write_bytes(sound.read_bytes()[:-2] + b"zz")
+    with pytest.raises(InputError, match="changed since the frame tables were made") as caught:
+        extract.run_audio(project.view, project.layout)
+    assert Path(caught.value.path) == sound
