@@ -71,14 +71,11 @@ class Trainer:
         self.sampler, self.train, self.validation = sampler, train, validation
         self.device = torch.device(device)
         self.parameters = model.trained_parameters()
-        self.groups = [
-            {"params": list(parameters), "rate": {"head": plan.head_rate, "adapters": plan.adapter_rate}[name]}
-            for name, parameters in model.parameter_groups().items()
-            if parameters
-        ]
+        groups = model.parameter_groups(settings.schedule)
+        self.rates = [group["lr"] for group in groups]
         # fused: one call for all tensors, a fifth of the time of a loop over them
         decay = settings.schedule.weight_decay
-        self.optimizer = torch.optim.AdamW(self.groups, lr=plan.head_rate, weight_decay=decay, fused=True)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=decay, fused=True)
         self.step, self.best = 0, Best()
 
     # ---- one step
@@ -111,8 +108,8 @@ class Trainer:
         clip = self.settings.schedule.clip_norm
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), clip)
         factor = self.plan.factor(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * factor
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
         if math.isfinite(norm):
             self.optimizer.step()
         return norm
@@ -123,12 +120,12 @@ class Trainer:
         torch.manual_seed(self.sampler.torch_seed(step))
         batch, spare = self.sample(step)
         parts = self.loss(batch, spare)
-        row = {"step": step, **{name: float(value) for name, value in parts.items()}}
+        row = {"step": step, **{name: value.item() for name, value in parts.items()}}
         self._check(row["loss"], "loss", step, batch)
-        row["gradient"] = float(self.update(step, parts["loss"]))
+        row["gradient"] = self.update(step, parts["loss"]).item()
         self._check(row["gradient"], "gradient", step, batch)
         self.step = step
-        return row | {"rate": self.plan.head_rate * self.plan.factor(step)}
+        return row | {"rate": self.settings.schedule.learning_rate * self.plan.factor(step)}
 
     # ---- validation
     def validate(self) -> dict[str, float]:

@@ -12,15 +12,17 @@ SHOT_VALIDATIONS = 5  # of a few-shot run, besides that of its starting point
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps of one run. patience None: it runs to its end. continued: it starts from a trained model,
-    and that model, unchanged, is a candidate for the best."""
+    """Steps of one run.
+
+    patience None: it runs to its end. scale: of the settings' learning rates. continued: it starts
+    from a trained model, and that model, unchanged, is a candidate for the best.
+    """
 
     steps: int
     validate_every: int
     patience: int | None
     warmup: int
-    head_rate: float
-    adapter_rate: float
+    scale: float
     continued: bool
 
     def validates(self, step: int) -> bool:
@@ -28,9 +30,9 @@ class Plan:
         return step % self.validate_every == 0 or step == self.steps
 
     def factor(self, step: int) -> float:
-        """Share of the full learning rates at a step (from 1): linear warm-up times a cosine down to 0."""
+        """What the settings' rates are multiplied with at a step (from 1): linear warm-up times a cosine to 0."""
         warm = min(1.0, step / self.warmup) if self.warmup else 1.0
-        return warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / self.steps))
+        return self.scale * warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / self.steps))
 
 
 def plan(schedule: Schedule, steps_per_epoch: int, continued: bool) -> Plan:
@@ -40,14 +42,9 @@ def plan(schedule: Schedule, steps_per_epoch: int, continued: bool) -> Plan:
     says, is validated `SHOT_VALIDATIONS` times, and warms up over a tenth of its steps at most.
     `shot_learning_rate` scales the adapters' rate along with the head's.
     """
-    head = schedule.learning_rate
-    adapters = schedule.adapter_learning_rate or head
     if not continued:
-        return Plan(
-            schedule.steps, schedule.validate_every, schedule.patience, schedule.warmup, head, adapters, continued
-        )
+        return Plan(schedule.steps, schedule.validate_every, schedule.patience, schedule.warmup, 1.0, False)
     steps = schedule.shot_epochs * steps_per_epoch
     every = -(-schedule.shot_epochs // SHOT_VALIDATIONS) * steps_per_epoch
-    scale = (schedule.shot_learning_rate or head) / head
-    warmup = min(schedule.warmup, steps // 10)
-    return Plan(steps, every, None, warmup, head * scale, adapters * scale, continued)
+    scale = (schedule.shot_learning_rate or schedule.learning_rate) / schedule.learning_rate
+    return Plan(steps, every, None, min(schedule.warmup, steps // 10), scale, True)

@@ -1,0 +1,176 @@
+"""Whole runs of a tiny study: what they write, keep, resume and refuse."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from soundprompt import models, provenance
+from soundprompt.errors import InputError
+from soundprompt.files import digest_file, read_json
+from soundprompt.foundation import sam as sam_models
+from soundprompt.training import checkpoint, run
+
+
+def entry(layout, setting="v1s", model="gavs", seed=0, pack="0"):
+    return read_json(layout.trained(setting, model, pack))["runs"][str(seed)]
+
+
+def test_pack_writes_checkpoints_metrics_and_provenance(tiny, view):
+    run.train_pack(view(), (0, 1), tiny)
+    first, second = (entry(tiny, seed=seed, pack="0-1") for seed in (0, 1))
+    folder = tiny.run("v1s", "gavs", 0)
+    assert digest_file(folder / "checkpoint.safetensors") == first["checkpoint"] != second["checkpoint"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.safetensors",
+        "metrics.csv",
+        "params.json",
+        "provenance.json",
+    ]
+    metrics = pd.read_csv(folder / "metrics.csv")
+    assert metrics["step"].tolist() == list(range(1, 9))
+    assert metrics["validation"].notna().to_numpy().nonzero()[0].tolist() == [2, 5, 7]
+    scores = metrics[["v1s/val", "v2/val"]].mean(axis=1)
+    assert scores.max() == pytest.approx(first["validation"], abs=1e-5)
+    assert metrics["step"][scores.idxmax()] == first["best_step"]
+    model = models.build(view().model, sam_models.load(tiny.foundation("sam")), 0)
+    facts = checkpoint.load_into(model, folder / "checkpoint.safetensors", first["checkpoint"])
+    assert facts["seed"] == 0 and facts["step"] == first["best_step"]
+    assert set(load_file(folder / "checkpoint.safetensors")) == set(model.trained_parameters())
+    assert first["trained_parameters"] == sum(p.numel() for p in model.trained_parameters().values())
+
+
+def test_training_lowers_the_loss(tiny, view):
+    schedule = {"steps": 60, "validate_every": 30, "clips_per_step": 4, "learning_rate": 1e-2}
+    fusion = {"architecture": "sam_fusion", "fusion": {"decoder": "scratch", "width": 16}, "decoder": "full"}
+    longer = view(**fusion, cola={"enabled": False}, triplet={"weight": 0}, schedule=schedule)
+    run.train_pack(longer, (0,), tiny)
+    metrics = pd.read_csv(tiny.run("v1s", "gavs", 0) / "metrics.csv")
+    assert metrics["mask"].tail(5).mean() < 0.5 * metrics["mask"].head(5).mean()
+    assert metrics["triplet"].isna().all()
+
+
+def test_finished_runs_are_kept_and_stale_or_damaged_ones_redone(tiny, view):
+    run.train_pack(view(), (0,), tiny)
+    path = tiny.run("v1s", "gavs", 0) / "checkpoint.safetensors"
+    before, result = path.stat().st_mtime_ns, entry(tiny)
+    run.train_pack(view(), (0,), tiny)
+    assert path.stat().st_mtime_ns == before
+    path.write_bytes(path.read_bytes()[:-1])
+    run.train_pack(view(), (0,), tiny)
+    assert entry(tiny) == result and digest_file(path) == result["checkpoint"]
+    run.train_pack(view(triplet={"weight": 0}), (0,), tiny)
+    assert entry(tiny)["checkpoint"] != result["checkpoint"]
+
+
+def test_few_shot_starts_from_the_trained_model_of_the_same_seed(tiny, view):
+    run.train_pack(view(), (0, 1), tiny)
+    run.train_pack(view("shots"), (1,), tiny)
+    metrics = pd.read_csv(tiny.run("shots", "gavs", 1) / "metrics.csv")
+    assert metrics["step"].tolist() == list(range(7))  # the start, then 3 epochs of 2 steps
+    start = pd.read_csv(tiny.run("v1s", "gavs", 1) / "metrics.csv").set_index("step")
+    best = entry(tiny, seed=1, pack="0-1")["best_step"]
+    assert metrics["validation"][0] == pytest.approx(start["v2/val"][best], abs=1e-5)
+    origin = read_json(tiny.run("shots", "gavs", 1) / "provenance.json")
+    assert origin["inputs"]["start"] == entry(tiny, seed=1, pack="0-1")["checkpoint"]
+
+
+def test_few_shot_keeps_its_starting_point_when_nothing_is_better(tiny, view):
+    run.train_pack(view(), (0,), tiny)
+    run.train_pack(view("shots", schedule={"shot_learning_rate": 1e-12}), (0,), tiny)
+    result = entry(tiny, "shots")
+    assert result["start_kept"] and result["best_step"] == 0
+    ours, theirs = (load_file(tiny.run(s, "gavs", 0) / "checkpoint.safetensors") for s in ("shots", "v1s"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_few_shot_refuses_a_start_that_training_did_not_write(tiny, view):
+    with pytest.raises(InputError, match="not trained"):
+        run.train_pack(view("shots"), (0,), tiny)
+    run.train_pack(view(), (0,), tiny)
+    path = tiny.run("v1s", "gavs", 0) / "checkpoint.safetensors"
+    tensors = {name: tensor + 1 for name, tensor in load_file(path).items()}
+    save_file(tensors, path)
+    with pytest.raises(InputError, match="not the checkpoint that training wrote"):
+        run.train_pack(view("shots"), (0,), tiny)
+
+
+def test_loss_that_is_not_finite_stops_with_step_and_clips(tiny, view):
+    data = run._Data(view(), tiny)
+    data.train.audio[:] = float("nan")
+    trainer = run._Run(view(), 0, tiny, data)._trainer()
+    with pytest.raises(InputError, match=r"loss is nan at step 1; clips of the batch: v1s_train_\d, v1s_train_\d"):
+        trainer.advance()
+
+
+# ------------------------------------------------------------------------------- killed
+def start(settings, cwd: Path) -> subprocess.Popen:
+    """`soundprompt train` in a process of its own, as the workflow starts it."""
+    verb = ["train", "--settings", settings.model_dump_json(), "--seeds", "0-1"]
+    return subprocess.Popen([sys.executable, "-m", "soundprompt", *verb], cwd=cwd, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        path = folder / "metrics.csv"
+        if path.exists() and path.read_bytes().count(b"\n") > step:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"step {step} was not reached: {process.communicate()[1]}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "step"), [(signal.SIGKILL, 14), (signal.SIGTERM, 14), (signal.SIGKILL, 2)])
+def test_killed_runs_resume_to_the_same_bits(tiny, view, tiny_files, tmp_path, how, step):
+    settings = view(schedule={"steps": 30, "validate_every": 5, "patience": 100}, sap={"noise": "gaussian_additive"})
+    run.train_pack(settings, (0, 1), tiny)
+    (tmp_path / "killed").mkdir()
+    for name in ("data", "weights", "features"):
+        (tmp_path / "killed" / name).symlink_to(tiny_files / name)
+    folder = tmp_path / "killed" / tiny.run("v1s", "gavs", 1)
+    process = start(settings, tmp_path / "killed")
+    wait_for_step(folder, step, process)
+    os.kill(process.pid, how)
+    error = process.communicate()[1]
+    assert process.returncode == (75 if how == signal.SIGTERM else -9), error
+    assert not (folder / "checkpoint.safetensors").exists()
+    assert (folder / "resume.pt").exists() == (step > 5 or how == signal.SIGTERM)
+    process = start(settings, tmp_path / "killed")
+    error = process.communicate()[1]
+    assert process.returncode == 0, error
+    assert ("going on after step" in error) == (step > 5)
+    for seed in (0, 1):
+        ours, theirs = tmp_path / "killed" / tiny.run("v1s", "gavs", seed), tiny.run("v1s", "gavs", seed)
+        for name in ("checkpoint.safetensors", "metrics.csv"):
+            assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    assert not list((tmp_path / "killed" / "runs").rglob("resume.pt"))
+
+
+def test_damaged_or_foreign_resume_state_is_not_used(tiny, view, capsys):
+    run.train_pack(view(), (0,), tiny)
+    folder, result = tiny.run("v1s", "gavs", 0), entry(tiny)
+    metrics = (folder / "metrics.csv").read_bytes()
+    for content in (b"not a file of torch", b""):
+        (folder / "provenance.json").unlink()
+        (folder / "resume.pt").write_bytes(content)
+        run.train_pack(view(), (0,), tiny)
+        assert entry(tiny) == result and (folder / "metrics.csv").read_bytes() == metrics
+        assert "starting from the beginning" in capsys.readouterr().err
+
+
+def test_key_names_what_a_run_depends_on(tiny, view):
+    data = run._Data(view(), tiny)
+    assert set(data.digests) == {"table v1s", "table v2", "sam", "visual features", "audio features"}
+    key = run._Run(view(), 0, tiny, data).key
+    assert key == provenance.key("train", view(), 0, data.digests)
+    assert key != run._Run(view(), 1, tiny, data).key
