@@ -1,0 +1,95 @@
+"""A dataset's values from score rows: which grouping each metric has."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from soundprompt.evaluation import metrics, summary
+from soundprompt.evaluation.scores import COLUMNS
+
+
+def rows(values, metric, seed=0, method="gavs", selection="v1s/test"):
+    """values: {clip: list of frame values}; a list of one stands for the whole clip."""
+    listed = [
+        {
+            "selection": selection,
+            "method": method,
+            "seed": seed,
+            "clip": clip,
+            "video": clip.split("_")[0],
+            "class_name": "dog",
+            "kind": "seen" if clip.startswith("a") else "new level",
+            "n_sources": 1,
+            "frame": i if len(of_clip) > 1 else -1,
+            "metric": metric,
+            "value": value,
+        }
+        for clip, of_clip in values.items()
+        for i, value in enumerate(of_clip)
+    ]
+    return pd.DataFrame(listed, columns=COLUMNS)
+
+
+def test_miou_is_a_mean_over_clips_of_means_over_frames():
+    scores = rows({"a": [1.0, 0.0], "b": [0.2, 0.2, 0.2, 0.2]}, "miou")
+    assert summary.contributions(scores, "miou").values().tolist() == pytest.approx([(0.5 + 0.2) / 2])
+
+
+@pytest.mark.parametrize("metric", summary.BY_FRAME)
+def test_rates_are_shares_of_frames(metric):
+    scores = rows({"a": [1.0, 0.0], "b": [1.0, 1.0, 1.0, 1.0]}, metric)
+    assert summary.contributions(scores, metric).values().tolist() == pytest.approx([5 / 6])
+
+
+def test_ciou_and_auc_come_from_the_overlaps_of_clips():
+    overlaps = {"a": [0.1], "b": [0.5], "c": [0.9], "d": [0.3]}
+    scores = rows(overlaps, "ciou")
+    success, area = metrics.ciou_summary([v[0] for v in overlaps.values()])
+    assert summary.contributions(scores, "ciou").values().tolist() == pytest.approx([success])
+    assert summary.contributions(scores, "auc").values().tolist() == pytest.approx([area])
+
+
+def test_dataset_values_by_seed_and_kind():
+    scores = pd.concat([rows({"a": [seed / 10.0], "b": [1.0]}, "f_score", seed=seed) for seed in (0, 1)])
+    found = summary.dataset_values(scores, ["miou", "f_score"], by=["kind"])
+    seen = found[found["kind"] == "seen"].set_index("seed")["value"]
+    assert seen.to_dict() == pytest.approx({0: 0.0, 1: 0.1})
+    assert set(found["metric"]) == {"f_score"}
+    assert set(found["n_clips"]) == {1}
+
+
+def test_interval_over_seeds_or_over_videos():
+    seeds = pd.concat([rows({"a": [0.2 + seed / 10], "b": [0.4]}, "miou", seed=seed) for seed in range(3)])
+    over_seeds = summary.interval(seeds, "miou", draws=100)
+    assert (over_seeds.mean, over_seeds.sd, over_seeds.n) == (pytest.approx(0.35), pytest.approx(0.05), 3)
+    over_videos = summary.interval(rows({"a": [0.0], "b": [1.0]}, "miou"), "miou", draws=200)
+    assert np.isnan(over_videos.sd)
+    assert (over_videos.low, over_videos.high) == (0.0, 1.0)
+
+
+def test_clips_of_one_video_are_drawn_together():
+    scores = rows({"a_1": [0.0], "a_2": [0.0], "b_1": [1.0], "b_2": [1.0]}, "miou")
+    assert summary.contributions(scores, "miou").videos == ("a", "b")
+
+
+def test_difference_of_two_methods():
+    one, other = rows({"a": [0.5], "b": [0.9]}, "miou"), rows({"a": [0.4], "b": [0.8]}, "miou", method="floor")
+    found = summary.difference(one, other, "miou", draws=100)
+    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_difference_where_the_methods_hit_different_videos():
+    one, other = rows({"a": [0.8], "b": [0.6]}, "iou_in_hits"), rows({"a": [0.6]}, "iou_in_hits")
+    assert summary.difference(one, other, "iou_in_hits", draws=50).value == pytest.approx(0.1)
+
+
+def test_a_seed_that_lacks_a_clip_is_refused():
+    scores = pd.concat([rows({"a_1": [0.5], "a_2": [0.5]}, "miou"), rows({"a_1": [0.5]}, "miou", seed=1)])
+    with pytest.raises(ValueError, match="every clip"):
+        summary.contributions(scores, "miou")
+
+
+def test_rows_of_two_methods_are_refused():
+    scores = pd.concat([rows({"a": [0.5]}, "miou"), rows({"a": [0.5]}, "miou", method="other")])
+    with pytest.raises(ValueError, match="several"):
+        summary.contributions(scores, "miou")
