@@ -21,8 +21,9 @@ def test_image_is_rgb(tmp_path):
     assert image[0, 0].tolist() == [255, 10, 0]
 
 
-def test_image_stands_upright(tmp_path):
-    path = tmp_path / "phone.jpg"
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_image_stands_upright(tmp_path, suffix):
+    path = tmp_path / f"phone.{suffix}"
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (8, 4)).save(path, exif=exif)

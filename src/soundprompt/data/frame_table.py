@@ -62,7 +62,7 @@ def read(path: Path | str) -> pd.DataFrame:
     _validate(frames, path)
     for column in NULLABLE:
         frames[column] = frames[column].astype(object).where(frames[column].notna(), None)
-    frames["boxes"] = [None if boxes is None else [list(box) for box in boxes] for boxes in frames["boxes"]]
+    frames["boxes"] = [None if boxes is None else [box.tolist() for box in boxes] for boxes in frames["boxes"]]
     return frames
 
 

@@ -74,7 +74,9 @@ def inspect_picture(path: Path | str) -> Picture:
     # another format, or bytes after the end marker: only decoding tells
     picture = _opened(path, content) if _ends_well(content) else _decoded(path, content)
     width, height = picture.size
-    if picture.getexif().get(_ORIENTATION, 1) >= 5:
+    # a PNG's orientation can stand behind its pixels, and Pillow decodes them to look for it
+    may_turn = picture.format != "PNG" or b"eXIf" in content
+    if may_turn and picture.getexif().get(_ORIENTATION, 1) >= 5:
         width, height = height, width
     return Picture(digest_bytes(content), width, height)
 

@@ -18,7 +18,7 @@ from soundprompt.params import TablesView
 from soundprompt.progress import track
 
 DATASETS = ("v1s", "v1m", "v2", "v3", "vggss")
-THREADS = 8  # reading and hashing leave Python's lock; more than the cores, because disks wait
+THREADS = 4  # reading and hashing leave Python's lock; more than the cores would serve a slow disk only
 
 _log = logging.getLogger(__name__)
 
