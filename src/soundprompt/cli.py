@@ -92,13 +92,12 @@ def pretrain(
 
     from soundprompt.foundation import audio, pretrain_audio, pretrain_sam, sam
 
-    stages = {
-        ("sam", "pretrain"): pretrain_sam.run,
-        ("sam", "checkpoint"): sam.import_checkpoint,
-        ("audio", "pretrain"): pretrain_audio.run,
-        ("audio", "checkpoint"): audio.import_checkpoint,
-    }
-    stages[model, chosen.model.source](chosen, Layout(chosen.study))
+    layout = Layout(chosen.study)
+    if chosen.model.source == "checkpoint":
+        released = sam if model == "sam" else audio
+        released.import_checkpoint(chosen.model, layout)
+    else:
+        (pretrain_sam if model == "sam" else pretrain_audio).run(chosen, layout)
 
 
 @app.command()

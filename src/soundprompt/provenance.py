@@ -18,9 +18,10 @@ from pydantic import BaseModel
 from soundprompt.files import digest_bytes, digest_value
 
 # What each stage executes: a change in these files, and only in these, makes its results stale.
+READERS = ("avs_v3", "avsbench", "avsbench_object", "clip", "frame_table", "ledger", "media", "tables", "vggss")
 CODE = {
     "world": ("data/world",),
-    "tables": ("data",),
+    "tables": tuple(f"data/{name}.py" for name in READERS),
     "foundation": ("foundation", "data/world"),
     "features": ("features", "foundation/sam.py", "foundation/audio.py", "data/media.py"),
     "train": ("training", "models", "features", "foundation/sam.py"),
@@ -36,7 +37,7 @@ def code_files(stage: str) -> list[Path]:
     files: set[Path] = set()
     for part in CODE[stage]:
         place = root / part
-        files.update(place.rglob("*.py") if place.is_dir() else [place])
+        files.update(place.rglob("*.py") if place.is_dir() else [place] if place.exists() else [])
     return sorted(files)
 
 

@@ -34,8 +34,14 @@ rule world:
         "{SOUNDPROMPT} world --part index --settings '{params.settings}' > {log} 2>&1"
 
 
+def base_tables(wildcards):
+    """AVS-V3 is made of clips of v1m and v2."""
+    return [LAYOUT.table(name) for name in ("v1m", "v2") if wildcards.dataset == "v3"]
+
+
 rule frame_table:
     input:
+        base_tables,
         world=WORLD_INDEX,
         code=code("tables"),
     output:
