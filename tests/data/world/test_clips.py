@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from soundprompt.data.world import clips
-from soundprompt.data.world.classes import all_classes, of_role
+from soundprompt.data.world.classes import all_classes, of_role, v1s_classes
 from soundprompt.params import Clips, Levels, World
 
 COUNTS = Clips(train=1, val=1, test=1)
@@ -52,15 +52,27 @@ def test_the_wave_follows_the_switch():
     pytest.fail("no clip with a silent second among thirty")
 
 
-@pytest.mark.parametrize(("alike", "low", "high"), [(1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.5, 0.4, 0.6)])
-def test_look_alikes_share_two_levels_as_often_as_asked(alike, low, high):
-    shared = []
-    for i in range(200):
-        rng = np.random.default_rng([4, i])
-        silent = clips.choose_silent(rng, [SEEN[i % 24]], SEEN, 2, alike)
-        assert len(set(silent)) == 2 and SEEN[i % 24] not in silent
-        shared += [cls.shared_levels(SEEN[i % 24]) == 2 for cls in silent]
-    assert low <= np.mean(shared) <= high
+def casts(pool, alike=0.5, number=600):
+    for i in range(number):
+        source = pool[i % len(pool)]
+        silent = clips.choose_silent(np.random.default_rng([4, i]), [source], pool, 2, alike)
+        assert len({source, *silent}) == 3
+        yield [source, *silent]
+
+
+@pytest.mark.parametrize(("alike", "expected"), [(0.0, 0.0), (0.3, 0.3), (0.5, 0.5)])
+def test_look_alikes_share_two_levels_as_often_as_asked(alike, expected):
+    shared = [cls.shared_levels(source) == 2 for source, *silent in casts(SEEN, alike) for cls in silent]
+    assert np.mean(shared) == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize("pool", [SEEN, v1s_classes(CLASSES, 12)], ids=["seen", "v1s"])
+def test_the_source_is_not_the_one_that_resembles_the_others(pool):
+    hits = []
+    for cast in casts(pool):
+        likeness = [sum(a.shared_levels(b) for b in cast if b is not a) for a in cast]
+        hits.append((likeness[0] == max(likeness)) / likeness.count(max(likeness)))
+    assert np.mean(hits) == pytest.approx(1 / 3, abs=0.06)
 
 
 def test_where_no_look_alike_is_left_another_class_steps_in():

@@ -89,17 +89,23 @@ def choose_silent(
 ) -> tuple[Class, ...]:
     """`count` different classes of `pool` that do not sound.
 
-    With chance `alike` each shares two of three levels with a source (the sources take turns),
-    else at most one; where the pool has no such class left, any other.
+    Any two objects of a clip are look-alikes (two of three levels shared) with chance `alike`, as
+    far as `pool` has such classes and at most 2 / objects of the time. If only source and silent
+    objects were look-alikes, the source would be the one that resembles all others, and could be
+    picked without listening.
     """
-    chosen: list[Class] = []
-    for turn in range(count):
-        source = sources[turn % len(sources)]
-        close = rng.random() < alike
-        left = [cls for cls in pool if cls not in sources and cls not in chosen]
-        fitting = [cls for cls in left if (cls.shared_levels(source) == 2) == close] or left
-        chosen.append(fitting[rng.integers(len(fitting))])
-    return tuple(chosen)
+    edges = _likeness(rng, len(sources) + count, alike)
+    cast = dict(enumerate(sources))
+    waiting = list(range(len(sources), len(sources) + count))
+    while waiting:
+        # From the sources outwards, so that a look-alike of a look-alike finds its model in place.
+        turn = next((i for i in waiting if edges[i, list(cast)].any()), waiting[0])
+        waiting.remove(turn)
+        left = [cls for cls in pool if cls not in cast.values()]
+        faults = [sum((cls.shared_levels(other) == 2) != edges[turn, i] for i, other in cast.items()) for cls in left]
+        fitting = [cls for cls, fault in zip(left, faults, strict=True) if fault == min(faults)]
+        cast[turn] = fitting[rng.integers(len(fitting))]
+    return tuple(cast[i] for i in range(len(sources), len(sources) + count))
 
 
 def switch(rng: np.random.Generator, length: int, sources: int) -> np.ndarray:
@@ -110,6 +116,20 @@ def switch(rng: np.random.Generator, length: int, sources: int) -> np.ndarray:
         on = rng.random((length, sources)) < ON_SHARE
         if on.any(axis=0).all():
             return on
+
+
+def _likeness(rng: np.random.Generator, objects: int, alike: float) -> np.ndarray:
+    """Which objects shall be look-alikes, (objects, objects) bool: part of a random tree over them.
+
+    A tree, because three classes that all share two levels with each other are rare. Each pair
+    is in it with chance 2 / objects, whichever of them sounds.
+    """
+    edges = np.zeros((objects, objects), bool)
+    order = rng.permutation(objects)
+    for i in range(1, objects):
+        parent = order[rng.integers(i)]
+        edges[order[i], parent] = edges[parent, order[i]] = rng.random() < alike * objects / 2
+    return edges
 
 
 def _film(
