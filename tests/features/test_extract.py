@@ -98,6 +98,15 @@ def test_another_encoder_or_setting_makes_new_features(project, monkeypatch, cha
     assert all(path.read_bytes() != old for path, old in zip(paths, before, strict=True))
 
 
+def test_pictures_are_prepared_as_the_recipe_says(project):
+    """When this fails on purpose, change TRANSFORMS["visual"], so that older caches are refused."""
+    image = np.random.default_rng(0).integers(0, 256, (72, 128, 3), dtype=np.uint8)
+    small = np.asarray(Image.fromarray(image).resize((64, 36), Image.Resampling.BILINEAR), np.float32)
+    expected = np.zeros((3, 64, 64), np.float32)
+    expected[:, :36] = ((small - (123.675, 116.28, 103.53)) / (58.395, 57.12, 57.375)).transpose(2, 0, 1)
+    torch.testing.assert_close(project.sam.preprocess([image])[0], torch.from_numpy(expected), rtol=1e-4, atol=1e-4)
+
+
 def test_bgr_features_are_those_of_the_swapped_picture(project):
     run_all(project, project.view_with(bgr=True))
     place = plan.read(project.layout).iloc[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def run_shard(shard: int, view: FeaturesView, layout: Layout) -> None:
     A shard that is whole and was made from the same pictures by the same encoder is kept; a damaged one is
     made anew. Raises InputError for a picture that is missing, unreadable or not the one that was planned.
     """
-    sam = sam_models.load(layout.foundation("sam"))
+    sam = sam_models.load(layout.foundation("sam")).to(_device())
     pictures = plan.read(layout).query("shard == @shard").sort_values("row")
     recipe = visual_recipe(sam, view.bgr) | {"dtype": view.features.dtype}
     names, digests = [tap_name(tap) for tap in view.taps], pictures["image_digest"].tolist()
@@ -62,7 +63,7 @@ def run_audio(view: FeaturesView, layout: Layout) -> None:
     Kept when whole and made from the same sounds by the same encoder. Raises InputError for a sound that is
     missing, unreadable or not the one of the frame table.
     """
-    encoder = audio_models.load(layout.foundation("audio"))
+    encoder = audio_models.load(layout.foundation("audio")).to(_device())
     sounds = plan.sounds(view.tables, layout)
     recipe = {"encoder": encoder.digest, "transform": TRANSFORMS["audio"], "dtype": "float32"}
     path = layout.audio_features
@@ -148,7 +149,12 @@ def _kept(path: Path, recipe: dict[str, Any], rows: Sequence[str], names: Sequen
     if not store.holds(path, recipe, rows, names):
         return False
     os.utime(path)
+    print(f"{path}: whole and up to date, kept", file=sys.stderr)
     return True
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _check_digest(path: str, digest: str) -> None:

@@ -18,7 +18,7 @@ from soundprompt.features.store import Store
 from soundprompt.foundation.sam import FrozenSam
 from soundprompt.layout import Layout
 
-IN_MEMORY = 2 * 2**30  # features, or masks and targets, of a subset up to this size are kept in memory, bytes
+IN_MEMORY = 2**30  # features, or masks and targets, of a subset up to this size are kept in memory, bytes
 
 
 @dataclass
@@ -48,7 +48,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on a device; masks are loaded for that, unless they are there already."""
-        if self.visual.device == torch.device(device):
+        device, here = torch.device(device), self.visual.device
+        if here.type == device.type and device.index in (None, here.index):
             return self
         moved = {
             name: getattr(self, name).to(device, non_blocking=True)

@@ -113,7 +113,7 @@ class Store:
     def _open(self) -> tuple[dict[str, Any], int, np.ndarray]:
         """Header, offset of the first tensor, and all bytes of the file as a memory map."""
         try:
-            content = np.memmap(self.path, np.uint8, "r")
+            content = np.asarray(np.memmap(self.path, np.uint8, "r"))  # a plain view is quicker to slice
         except FileNotFoundError as error:
             raise InputError("missing", path=self.path, remedy="run: soundprompt features") from error
         except ValueError as error:
