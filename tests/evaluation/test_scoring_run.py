@@ -1,0 +1,179 @@
+"""Scoring runs from checkpoint to score rows, on a tiny study with real files."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from tiny_study import STUDY, put_checkpoint
+
+from soundprompt import models
+from soundprompt import params as p
+from soundprompt.data import frame_table
+from soundprompt.errors import InputError
+from soundprompt.evaluation import metrics, predict
+from soundprompt.evaluation.run import score_floors, score_pack
+from soundprompt.features.frames import Frames
+from soundprompt.files import read_json
+from soundprompt.foundation import sam as sam_models
+
+
+def read_scores(layout, setting="v1s", seed=0):
+    return pd.read_parquet(layout.run(setting, "gavs", seed) / "scores.parquet")
+
+
+def by_hand(view, layout, selection, seed, sound=None):
+    """mIoU of each clip by the plain functions, one frame at a time. sound: replaces each frame's embedding."""
+    sam = sam_models.load(layout.foundation("sam"))
+    rows = frame_table.select(layout, [selection])
+    frames = Frames(rows, layout, view.model.visual.tune_from, sam)
+    model = models.build(view.model, sam, seed).eval()
+    found = {}
+    for i, row in enumerate(rows.itertuples()):
+        batch = frames.batch([i])
+        if sound is not None:
+            batch = replace(batch, audio=sound(batch.audio))
+        with torch.no_grad():
+            logits = sam.restore(model(batch).logits, [(row.height, row.width)])[0]
+        mask = torch.from_numpy(np.asarray(Image.open(row.mask).convert("L")) > 0)
+        found.setdefault(row.clip, []).append(metrics.mask_iou(logits[None], mask[None]))
+    return {clip: np.mean(values) for clip, values in found.items()}
+
+
+def of_clips(scores, method, metric="miou"):
+    rows = scores[(scores["method"] == method) & (scores["metric"] == metric)]
+    return rows.groupby("clip")["value"].mean().to_dict()
+
+
+def test_scores_equal_the_plain_path(tiny, score_view):
+    view = score_view(probes=("own", "mismatched", "muted"))
+    for seed in (0, 1):
+        put_checkpoint(view, seed, tiny, "v1s")
+    score_pack(view, (0, 1), tiny)
+    for seed in (0, 1):
+        scores = read_scores(tiny, seed=seed)
+        assert of_clips(scores, "gavs") == pytest.approx(by_hand(view, tiny, "v1s/test", seed), abs=1e-5)
+        silent = by_hand(view, tiny, "v1s/test", seed, torch.zeros_like)
+        assert of_clips(scores, "gavs@muted") == pytest.approx(silent, abs=1e-5)
+    assert set(scores["seed"]) == {1}
+    assert set(scores["method"]) == {"gavs", "gavs@mismatched", "gavs@muted"}
+    assert of_clips(scores, "gavs@mismatched") != of_clips(scores, "gavs")
+    entry = read_json(tiny.scored("v1s", "gavs", "0-1"))["runs"]
+    assert set(entry) == {"0", "1"}
+
+
+def test_only_the_first_seed_keeps_predictions(tiny, score_view):
+    view = score_view()
+    for seed in (0, 1):
+        put_checkpoint(view, seed, tiny, "v1s")
+    score_pack(view, (0, 1), tiny)
+    folder = tiny.run("v1s", "gavs", 0)
+    logits = predict.read_predictions(folder / "predictions.safetensors", "v1s/test")
+    assert len(logits) == 18
+    assert next(iter(logits.values())).shape == (16, 16)
+    assert not (tiny.run("v1s", "gavs", 1) / "predictions.safetensors").exists()
+
+
+def test_predictions_are_the_logits_that_were_scored(tiny, score_view):
+    view = score_view()
+    put_checkpoint(view, 0, tiny, "v1s")
+    score_pack(view, (0,), tiny)
+    stored = predict.read_predictions(tiny.run("v1s", "gavs", 0) / "predictions.safetensors", "v1s/test")
+    sam = sam_models.load(tiny.foundation("sam"))
+    scores = read_scores(tiny).query("metric == 'miou'").set_index(["clip", "frame"])["value"]
+    for row in frame_table.select(tiny, ["v1s/test"]).itertuples():
+        logits = torch.from_numpy(stored[row.clip, row.frame]).float()[None, None]
+        mask = torch.from_numpy(np.asarray(Image.open(row.mask).convert("L")) > 0)
+        iou = metrics.mask_iou(sam.restore(logits, [(row.height, row.width)])[0][None], mask[None])
+        assert iou == pytest.approx(scores[row.clip, row.frame], abs=0.02)  # fp16 may flip a pixel
+
+
+def test_overlapping_selections_agree(tiny, score_view):
+    view = score_view("v3", probes=("own",))
+    put_checkpoint(view, 0, tiny, "v3")
+    score_pack(view, (0,), tiny)
+    scores = read_scores(tiny, "v3")
+    whole, part = (scores[scores["selection"] == f"v3/{split}"] for split in ("unseen", "1_shot_test"))
+    shared = whole[whole["clip"].isin(part["clip"])].drop(columns="selection").reset_index(drop=True)
+    assert part["clip"].nunique() == whole["clip"].nunique() - 1
+    keys = ["clip", "frame", "metric"]
+    pd.testing.assert_frame_equal(
+        shared.sort_values(keys, ignore_index=True),
+        part.drop(columns="selection").sort_values(keys, ignore_index=True),
+    )
+
+
+def test_a_borrowed_model_is_scored_on_boxes(tiny, score_view):
+    view = score_view("vggss")
+    put_checkpoint(view, 0, tiny, "v1s")
+    score_pack(view, (0,), tiny)
+    scores = read_scores(tiny, "vggss")
+    assert scores.groupby("metric")["clip"].nunique().to_dict() == {"ciou": 4, "ciou_fixed": 4}
+    assert scores["value"].between(0, 1).all()
+    assert tiny.scored("vggss", "gavs", "0").exists()
+
+
+def test_scoring_again_keeps_what_is_there_and_a_new_setting_does_not(tiny, score_view):
+    view = score_view()
+    put_checkpoint(view, 0, tiny, "v1s")
+    score_pack(view, (0,), tiny)
+    path = tiny.run("v1s", "gavs", 0) / "scores.parquet"
+    first, content = path.stat().st_mtime_ns, path.read_bytes()
+    score_pack(view, (0,), tiny)
+    assert path.stat().st_mtime_ns == first
+    score_pack(score_view(evaluation={"threshold": 0.6}), (0,), tiny)
+    assert path.stat().st_mtime_ns != first
+    score_pack(view, (0,), tiny)
+    assert path.read_bytes() == content
+    path.write_bytes(content[:-10])
+    score_pack(view, (0,), tiny)
+    assert path.read_bytes() == content
+
+
+def test_a_checkpoint_that_training_did_not_write_is_refused(tiny, score_view):
+    view = score_view()
+    path = put_checkpoint(view, 0, tiny, "v1s")
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors"):
+        score_pack(view, (0,), tiny)
+    assert not (tiny.run("v1s", "gavs", 0) / "scores.parquet").exists()
+    assert not tiny.scored("v1s", "gavs", "0").exists()
+
+
+def test_a_missing_model_says_how_to_train_it(tiny, score_view):
+    with pytest.raises(InputError, match="soundprompt train --setting v1s --model gavs --seeds 3"):
+        score_pack(score_view("vggss"), (3,), tiny)
+
+
+def floors_view(score_view, setting):
+    view = score_view(setting)
+    return p.FloorsView(**{name: getattr(view, name) for name in p.FloorsView.model_fields})
+
+
+def test_floors_equal_the_plain_path(tiny, score_view):
+    score_floors(floors_view(score_view, "v1s"), tiny)
+    scores = pd.read_parquet(tiny.floors("v1s"))
+    assert set(scores["method"]) == {"all_positive", "all_objects", "centre_disc"}
+    everything, objects = {}, {}
+    for row in frame_table.select(tiny, ["v1s/test"]).itertuples():
+        mask = torch.from_numpy(np.asarray(Image.open(row.mask).convert("L")) > 0)[None]
+        known = torch.from_numpy(np.asarray(Image.open(row.objects)) > 0)[None]
+        everything.setdefault(row.clip, []).append(metrics.mask_iou(torch.full(mask.shape, 9.0), mask))
+        objects.setdefault(row.clip, []).append(metrics.mask_iou(torch.where(known, 9.0, -9.0), mask))
+    for method, expected in (("all_positive", everything), ("all_objects", objects)):
+        expected = {clip: np.mean(values) for clip, values in expected.items()}
+        assert of_clips(scores, method) == pytest.approx(expected, abs=1e-6)
+
+
+def test_floors_on_boxes_leave_out_unknown_objects(tiny, score_view):
+    score_floors(floors_view(score_view, "vggss"), tiny)
+    scores = pd.read_parquet(tiny.floors("vggss"))
+    assert set(scores["method"]) == {"all_positive", "centre_disc"}
+    everything = scores[(scores["method"] == "all_positive") & (scores["metric"] == "ciou")]["value"]
+    assert everything.to_numpy() == pytest.approx(0.36, abs=0.01)  # the box covers .6 x .6
+    first = tiny.floors("vggss").stat().st_mtime_ns
+    score_floors(floors_view(score_view, "vggss"), tiny)
+    assert tiny.floors("vggss").stat().st_mtime_ns == first
+    assert STUDY in str(tiny.floors("vggss"))
