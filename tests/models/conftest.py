@@ -27,7 +27,7 @@ def random_sam(architecture: str, image_size: int) -> foundation.FrozenSam:
         torch.manual_seed(1)
         model = foundation.build(architecture, image_size)
         for name, weight in model.named_parameters():
-            if "pos" in name or name.startswith("image_encoder.neck.") and weight.ndim == 1:
+            if "pos" in name or (name.startswith("image_encoder.neck.") and weight.ndim == 1):
                 torch.nn.init.normal_(weight, std=0.3)
     return foundation.FrozenSam(model, architecture, "random")
 

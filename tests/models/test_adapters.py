@@ -1,0 +1,73 @@
+"""The adapted tail of the encoder."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import batch_of, random_sam
+
+from soundprompt import params as p
+from soundprompt.models import adapters
+from soundprompt.models.adapters import EncoderTail
+
+
+def visual(**changes) -> p.Visual:
+    return p.Visual(**{"tune_from": 2, "dim": 16, **changes})
+
+
+@pytest.mark.parametrize("tap", [0, 2, 3])
+def test_zero_adapters_from_the_cache_equal_the_whole_encoder(sam, tap):
+    batch = batch_of(sam, tap)
+    ours = EncoderTail(sam, visual(tune_from=tap, zero_init=True), 0)(batch.visual)
+    theirs = sam.prefix(batch.pixels, [None])[None].permute(0, 2, 3, 1)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=2e-5)
+
+
+def test_windows_and_fused_attention_equal_the_package(monkeypatch):
+    """The released layout: windows of 14 that do not divide the grid, then global attention."""
+    from soundprompt.foundation.torchvision_ops import segment_anything
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = segment_anything.modeling.ImageEncoderViT(
+            320, embed_dim=32, depth=2, num_heads=2, out_chans=16, use_rel_pos=True, window_size=14,
+            global_attn_indexes=(1,),
+        )  # fmt: skip
+        for name, weight in encoder.named_parameters():
+            if "rel_pos" in name:
+                torch.nn.init.normal_(weight)
+    stub = type("Sam", (), {"sam": type("Inner", (), {"image_encoder": encoder}), "grid": 20, "dim": 32})
+    tail = EncoderTail(stub, p.Visual(tune_from=0, zero_init=True), 0)
+    tokens = torch.randn(2, 20, 20, 32)
+    expected = tokens
+    for block in encoder.blocks:
+        expected = block(expected)
+    expected = encoder.neck(expected.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    torch.testing.assert_close(tail(tokens), expected, rtol=1e-4, atol=2e-5)
+    monkeypatch.setattr(adapters, "FUSED_FROM", 1)
+    torch.testing.assert_close(tail(tokens), expected, rtol=1e-4, atol=2e-5)
+
+
+def test_trained_parts(sam):
+    def trained(**changes):
+        tail = EncoderTail(sam, visual(**changes), 0)
+        return {name.rpartition(".")[0] for name, weight in tail.named_parameters() if weight.requires_grad}
+
+    adapter = {f"blocks.{i}.adapter.{j}" for i in (2, 3) for j in (0, 2)}
+    norms = {"blocks.3.norm1", "blocks.3.norm2"}
+    assert trained() == adapter | norms
+    assert trained(tune_norms=False) == adapter
+    assert trained(tune_neck=True) == adapter | norms | {"neck.1", "neck.3"}
+
+
+def test_default_adapters_start_by_disturbing_sam(sam):
+    """As in the released code; zero_init is the switch against it."""
+    batch = batch_of(sam, 2)
+    plain, ours = (EncoderTail(sam, visual(zero_init=zero), 0)(batch.visual) for zero in (True, False))
+    assert (plain - ours).abs().max() > 1e-3
+
+
+def test_smaller_input_size():
+    small = random_sam("mini", 64)
+    batch = batch_of(small, 2)
+    assert EncoderTail(small, visual(), 0)(batch.visual).shape == (3, 4, 4, small.prompt_dim)

@@ -1,0 +1,52 @@
+"""Sound mixed into the picture features."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import batch_of, model_of
+
+from soundprompt.models import build
+from soundprompt.models.sam_fusion import AudioVisualFusion, ScratchDecoder
+
+
+def test_equals_attention_with_the_sound_in_every_cell():
+    """The short form against TPAVI's long one: T*h*w keys, dot product, mean over keys."""
+    torch.manual_seed(0)
+    fusion = AudioVisualFusion(16)
+    features, audio = torch.randn(2, 3, 3, 16), torch.randn(2, 128)
+    cells = features.flatten(1, 2)
+    keys = fusion.key(fusion.sound(audio))[:, None].expand(-1, 9, -1)
+    attention = fusion.query(cells) @ keys.mT / 9
+    expected = fusion.norm(cells + fusion.out(attention @ fusion.value(cells)))
+    valid = torch.ones(2, 3, 3, dtype=torch.bool)
+    torch.testing.assert_close(fusion(features, audio, valid).flatten(1, 2), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_padding_does_not_reach_the_picture():
+    torch.manual_seed(0)
+    fusion = AudioVisualFusion(16)
+    features, audio = torch.randn(1, 4, 4, 16), torch.randn(1, 128)
+    valid = torch.ones(1, 4, 4, dtype=torch.bool)
+    valid[:, 2:] = False
+    altered = features.masked_fill(~valid[..., None], 50.0)
+    torch.testing.assert_close(fusion(features, audio, valid)[:, :2], fusion(altered, audio, valid)[:, :2])
+
+
+@pytest.mark.parametrize("width", [64, 20])
+def test_scratch_decoder_enlarges_four_times(width):
+    assert ScratchDecoder(32, width)(torch.randn(2, 5, 5, 32)).shape == (2, 1, 20, 20)
+
+
+@pytest.mark.parametrize("decoder", ["sam", "scratch"])
+def test_every_frame_hears_its_own_second_only(sam, decoder):
+    model = build(
+        model_of(architecture="sam_fusion", decoder="full", fusion={"decoder": decoder}, visual={"tune_from": None}),
+        sam, 0,
+    ).eval()  # fmt: skip
+    batch = batch_of(sam, None)
+    before = model(batch).logits
+    batch.audio = batch.audio.clone()
+    batch.audio[1] += 5
+    changed = (model(batch).logits - before).abs().amax((1, 2, 3))
+    assert changed[1] > 1e-3 and changed[0] < 1e-5 and changed[2] < 1e-5
