@@ -49,13 +49,13 @@ def test_pack_writes_checkpoints_metrics_and_provenance(tiny, view):
     assert first["trained_parameters"] == sum(p.numel() for p in model.trained_parameters().values())
 
 
-def test_training_lowers_the_loss(tiny, view):
-    schedule = {"steps": 60, "validate_every": 30, "clips_per_step": 4, "learning_rate": 1e-2}
-    fusion = {"architecture": "sam_fusion", "fusion": {"decoder": "scratch", "width": 16}, "decoder": "full"}
-    longer = view(**fusion, cola={"enabled": False}, triplet={"weight": 0}, schedule=schedule)
-    run.train_pack(longer, (0,), tiny)
+def test_training_learns_which_square_sounds(tiny, view):
+    schedule = {"steps": 70, "validate_every": 70, "clips_per_step": 9, "learning_rate": 1e-2, "warmup": 5}
+    fusion = {"architecture": "sam_fusion", "fusion": {"decoder": "scratch", "width": 32}, "cola": {"enabled": False}}
+    visual = {"tune_from": 2, "dim": 32, "tune_neck": True}
+    run.train_pack(view(**fusion, visual=visual, triplet={"weight": 0}, schedule=schedule), (0,), tiny)
     metrics = pd.read_csv(tiny.run("v1s", "gavs", 0) / "metrics.csv")
-    assert metrics["mask"].tail(5).mean() < 0.5 * metrics["mask"].head(5).mean()
+    assert metrics["mask"].tail(5).mean() < 0.2  # the share of sounding pixels alone gives 0.32
     assert metrics["triplet"].isna().all()
 
 
@@ -105,9 +105,9 @@ def test_few_shot_refuses_a_start_that_training_did_not_write(tiny, view):
 
 
 def test_loss_that_is_not_finite_stops_with_step_and_clips(tiny, view):
-    data = run._Data(view(), tiny)
+    data = run.Data(view(), tiny)
     data.train.audio[:] = float("nan")
-    trainer = run._Run(view(), 0, tiny, data)._trainer()
+    trainer = run.Run(view(), 0, tiny, data).trainer()
     with pytest.raises(InputError, match=r"loss is nan at step 1; clips of the batch: v1s_train_\d, v1s_train_\d"):
         trainer.advance()
 
@@ -130,7 +130,7 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "step"), [(signal.SIGKILL, 14), (signal.SIGTERM, 14), (signal.SIGKILL, 2)])
+@pytest.mark.parametrize(("how", "step"), [(signal.SIGKILL, 14), (signal.SIGTERM, 8)])
 def test_killed_runs_resume_to_the_same_bits(tiny, view, tiny_files, tmp_path, how, step):
     settings = view(schedule={"steps": 30, "validate_every": 5, "patience": 100}, sap={"noise": "gaussian_additive"})
     run.train_pack(settings, (0, 1), tiny)
@@ -144,11 +144,11 @@ def test_killed_runs_resume_to_the_same_bits(tiny, view, tiny_files, tmp_path, h
     error = process.communicate()[1]
     assert process.returncode == (75 if how == signal.SIGTERM else -9), error
     assert not (folder / "checkpoint.safetensors").exists()
-    assert (folder / "resume.pt").exists() == (step > 5 or how == signal.SIGTERM)
+    assert (folder / "resume.pt").exists()
     process = start(settings, tmp_path / "killed")
     error = process.communicate()[1]
     assert process.returncode == 0, error
-    assert ("going on after step" in error) == (step > 5)
+    assert "seed 1: going on after step" in error
     for seed in (0, 1):
         ours, theirs = tmp_path / "killed" / tiny.run("v1s", "gavs", seed), tiny.run("v1s", "gavs", seed)
         for name in ("checkpoint.safetensors", "metrics.csv"):
@@ -169,8 +169,8 @@ def test_damaged_or_foreign_resume_state_is_not_used(tiny, view, capsys):
 
 
 def test_key_names_what_a_run_depends_on(tiny, view):
-    data = run._Data(view(), tiny)
+    data = run.Data(view(), tiny)
     assert set(data.digests) == {"table v1s", "table v2", "sam", "visual features", "audio features"}
-    key = run._Run(view(), 0, tiny, data).key
+    key = run.Run(view(), 0, tiny, data).key
     assert key == provenance.key("train", view(), 0, data.digests)
-    assert key != run._Run(view(), 1, tiny, data).key
+    assert key != run.Run(view(), 1, tiny, data).key

@@ -151,7 +151,7 @@ class Trainer:
 
     # ---- state
     def state(self) -> dict[str, Any]:
-        """All that the next steps depend on, as `checkpoint.save_resume` takes it."""
+        """All that the next steps depend on, as `checkpoint.save_resume` takes it; not a copy."""
         return {
             "step": self.step,
             "parameters": {name: parameter.detach() for name, parameter in self.parameters.items()},

@@ -41,10 +41,10 @@ def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout) -> None:
     that it would have reached undisturbed (on the CPU). On SIGTERM the step in progress is
     finished and saved, and the process exits with status 75.
     """
-    data = _Data(view, layout)
+    data = Data(view, layout)
     with _stop_on_sigterm() as stop:
         try:
-            runs = {str(seed): _Run(view, seed, layout, data).train(stop) for seed in seeds}
+            runs = {str(seed): Run(view, seed, layout, data).train(stop) for seed in seeds}
         except loop.Stopped as stopped:
             print(stopped, file=sys.stderr, flush=True)
             sys.exit(STOPPED)
@@ -52,7 +52,7 @@ def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout) -> None:
 
 
 @dataclass
-class _Data:
+class Data:
     """What the runs of a pack share, each part opened when first needed: a finished pack opens none of it."""
 
     view: TrainView
@@ -112,10 +112,10 @@ class _Data:
         return Frames(rows, self.layout, tap, self.sam, bgr=data.bgr, supervision=data.v1s_supervision)
 
 
-class _Run:
+class Run:
     """One seed of a pack."""
 
-    def __init__(self, view: TrainView, seed: int, layout: Layout, data: _Data):
+    def __init__(self, view: TrainView, seed: int, layout: Layout, data: Data):
         self.view, self.seed, self.layout, self.data = view, seed, layout, data
         self.folder = layout.run(view.setting_name, view.model_name, seed)
         self.label = f"{view.setting_name}/{view.model_name} seed {seed}"
@@ -146,7 +146,7 @@ class _Run:
 
     def _train(self, stop: Callable[[], bool]) -> dict[str, Any]:
         watch = provenance.Stopwatch()
-        trainer = self._trainer()
+        trainer = self.trainer("cuda" if torch.cuda.is_available() else "cpu")
         seconds = loop.fit(trainer, self.folder, self.key, self.label, stop)
         settings = {**self.view.model_dump(mode="json"), "seed": self.seed}
         facts = {**settings, "sam": self.data.sam.digest, "step": trainer.best.step}
@@ -167,9 +167,9 @@ class _Run:
         write_json(self.folder / PROVENANCE, record)
         return result
 
-    def _trainer(self) -> loop.Trainer:
+    def trainer(self, device: str = "cpu") -> loop.Trainer:
+        """The run at its beginning: the model as initialised, or as the setting it starts from left it."""
         view, data = self.view, self.data
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         model = models.build(view.model, data.sam, self.seed)
         if view.setting.start_from:
             checkpoint.load_into(model, self._start / CHECKPOINT, self.inputs["start"])

@@ -16,8 +16,8 @@ class Sampler:
 
     clips: for each clip the indices of its supervised frames. videos, classes: for each clip its
     source video and its class string.
-    An epoch is a permutation of all clips, cut into steps of nearly equal size, so that each clip is
-    seen once an epoch and no step is left with a single clip by accident. Steps count from 1.
+    An epoch is a permutation of all clips, cut into steps whose sizes differ by one clip at most: each
+    clip is seen once an epoch, and no step is left with a small rest. Steps count from 1.
     """
 
     def __init__(

@@ -1,0 +1,94 @@
+"""Steps of a trainer on the tiny study."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from soundprompt.files import read_json
+from soundprompt.training import checkpoint, run
+
+
+@pytest.fixture
+def trainer(tiny, view):
+    """Makes a trainer of the tiny study; arguments override the model's settings."""
+
+    def make(**model):
+        settings = view(**model)
+        return run.Run(settings, 0, tiny, run.Data(settings, tiny)).trainer()
+
+    return make
+
+
+def test_only_trained_parameters_move_and_each_group_at_its_rate(trainer):
+    ours = trainer(schedule={"adapter_learning_rate": 5e-3})
+    before = {name: weight.clone() for name, weight in ours.model.named_parameters()}
+    for _ in range(2):
+        ours.advance()
+    moved = {name for name, weight in ours.model.named_parameters() if not torch.equal(before[name], weight)}
+    assert moved == set(ours.parameters)
+    rates = {group["name"]: group["lr"] for group in ours.optimizer.param_groups}
+    factor = ours.plan.factor(2)
+    assert rates == pytest.approx({"head": 2e-3 * factor, "adapters": 5e-3 * factor})
+
+
+def test_only_supervised_frames_are_drawn(trainer):
+    ours = trainer()
+    assert len(ours.train) == 27  # nine clips of three frames, of which only the first has a mask
+    for step in range(1, 10):
+        batch, spare = ours.sample(step)
+        assert len(batch.clips) == len(set(batch.clips)) <= 2
+        assert (spare is None) == (len(batch.clips) == 2)
+
+
+def test_a_step_of_one_video_takes_its_negative_from_a_spare_frame(trainer):
+    ours = trainer(schedule={"clips_per_step": 1})
+    batch, spare = ours.sample(1)
+    assert len(batch.clips) == 1 and spare.classes != batch.classes
+    row = ours.advance()
+    assert row["triplet"] > 0 and row["active"] == 1  # an untrained cue is no nearer to its own sound by .3
+    assert row["loss"] == pytest.approx(row["mask"] + 0.1 * row["triplet"], rel=1e-5)
+    assert trainer(schedule={"clips_per_step": 1}, triplet={"weight": 0}).sample(1)[1] is None
+
+
+def test_loss_at_original_size_and_in_low_precision_are_near_the_plain_one(trainer):
+    plain, original, low = (
+        trainer(schedule=schedule) for schedule in ({}, {"loss_size": "original"}, {"precision": "bfloat16"})
+    )
+    rows = [ours.advance() for ours in (plain, original, low)]
+    assert rows[1]["mask"] == pytest.approx(rows[0]["mask"], rel=0.05) and rows[1]["mask"] != rows[0]["mask"]
+    assert rows[2]["mask"] == pytest.approx(rows[0]["mask"], rel=0.05) and rows[2]["mask"] != rows[0]["mask"]
+    assert all(weight.dtype == torch.float32 for weight in low.parameters.values())
+
+
+def test_patience_ends_a_run_that_gets_no_better(tiny, view):
+    schedule = {"learning_rate": 1e-12, "steps": 50, "validate_every": 2, "patience": 3}
+    run.train_pack(view(schedule=schedule), (0,), tiny)
+    result = read_json(tiny.trained("v1s", "gavs", "0"))["runs"]["0"]
+    assert (result["best_step"], result["steps"]) == (2, 8)
+
+
+def test_best_is_kept_when_later_steps_are_worse(trainer):
+    ours = trainer()
+    ours.validate()
+    kept = {name: weight.clone() for name, weight in ours.best.parameters.items()}
+    ours.best.score = math.inf
+    ours.advance()
+    ours.validate()
+    assert ours.best.step == 0 and ours.best.misses == 1
+    assert all(torch.equal(kept[name], ours.best.parameters[name]) for name in kept)
+    assert not all(torch.equal(kept[name], ours.parameters[name]) for name in kept)
+
+
+def test_state_holds_all_that_the_next_steps_depend_on(trainer, tmp_path):
+    ours, other = trainer(), trainer()
+    for _ in range(3):
+        ours.advance()
+    ours.validate()
+    checkpoint.save_resume(tmp_path / "resume.pt", "key", ours.state())
+    other.load_state(checkpoint.load_resume(tmp_path / "resume.pt", "key")[0])
+    for _ in range(3):
+        assert ours.advance() == other.advance()
+    assert all(torch.equal(ours.parameters[name], other.parameters[name]) for name in ours.parameters)
