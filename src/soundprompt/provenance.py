@@ -23,7 +23,7 @@ CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
     "foundation": ("foundation", "data/world"),
-    "features": ("features", "foundation/sam.py", "foundation/audio.py", "data/media.py"),
+    "features": ("features/plan.py", "features/store.py", "features/extract.py", "foundation/sam.py", "foundation/audio.py", "data/media.py"),
     "train": ("training", "models", "features", "foundation/sam.py"),
     "score": ("evaluation", "training/checkpoint.py", "models", "features", "foundation/sam.py"),
     "report": ("report", "evaluation/statistics.py"),

@@ -24,7 +24,9 @@ SCHEMA = pa.schema(
         pa.field("split", _text, nullable=False),
         pa.field("frame", _int, nullable=False),  # from 0
         pa.field("second", _int, nullable=False),  # index of the frame's VGGish example
-        pa.field("n_sources", _int, nullable=False),  # sounding classes; 0 for background and off-the-screen
+        pa.field(
+            "n_sources", _int, nullable=False
+        ),  # sounding classes; 0 for background and off-the-screen, -1 unknown
         pa.field("image", _text, nullable=False),  # paths are relative to the project's root
         pa.field("audio", _text, nullable=False),
         pa.field("mask", _text),  # null where unlabelled
@@ -119,7 +121,8 @@ def _validate(frames: pd.DataFrame, path: Path | str) -> None:
     rules = {
         "a required value is null": frames[filled].isna().any(axis=1),
         "dataset, clip, video, split, image or audio is empty": (frames[names] == "").any(axis=1),
-        "frame, second or n_sources is negative": (frames[["frame", "second", "n_sources"]] < 0).any(axis=1),
+        "frame or second is negative": (frames[["frame", "second"]] < 0).any(axis=1),
+        "n_sources is below -1": frames["n_sources"] < -1,
         "width or height is not positive": (frames[["width", "height"]] <= 0).any(axis=1),
         "mask and mask_digest do not go together": no_mask != frames["mask_digest"].isna(),
         "a digest is not a sha256": ~_are_digests(frames),

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
-from soundprompt.data import avs_v3, avsbench, frame_table, ledger, vggss
+from soundprompt.data import avs_v3, avsbench, avsbench_object, frame_table, ledger, vggss
 from soundprompt.data.clip import Clip, ClipMissing, Inspected, inspect
 from soundprompt.errors import InputError
+from soundprompt.files import publish
 from soundprompt.layout import Layout
 from soundprompt.params import TablesView
 from soundprompt.progress import track
@@ -56,8 +58,18 @@ def make_table(view: TablesView, layout: Layout) -> None:
         _log.warning("%s: %d of %d clips are not usable; %s says why", dataset, unusable, total, path)
 
 
+def leaks_path(layout: Layout) -> Path:
+    """What AVS-V3's splits share that they should not (`avs_v3.leak_report`), written beside its frame table."""
+    return layout.table("v3").with_name("v3-leaks.csv")
+
+
 def _subset(view: TablesView, layout: Layout) -> list[Expected]:
     """v1s, v1m or v2: each clip in one split."""
+    root, supervision = layout.avsbench, view.data.v1s_supervision
+    if avsbench_object.is_there(root, view.dataset) and not (root / "metadata.csv").exists():
+        find = partial(avsbench_object.find_clip, root, view.dataset, v1s_supervision=supervision)
+        rows = avsbench_object.read_metadata(root, view.dataset)
+        return [Expected(row.uid, (row.split,), partial(find, row)) for row in rows.itertuples()]
     metadata = avsbench.read_metadata(layout.avsbench)
     rows = metadata[metadata["label"] == view.dataset]
     return _in_avsbench(rows, {row.uid: (row.split,) for row in rows.itertuples()}, view, layout)
@@ -67,6 +79,8 @@ def _v3(view: TablesView, layout: Layout) -> list[Expected]:
     """The clips of v1m and v2 that AVS-V3 names, each in several splits."""
     metadata = avsbench.read_metadata(layout.avsbench)
     splits = avs_v3.read_splits(layout.avs_v3, metadata, view.data.shots)
+    with publish(leaks_path(layout)) as aside:
+        avs_v3.leak_report(splits).to_csv(aside, index=False)
     if view.data.drop_leaks:
         splits = avs_v3.drop_leaks(splits)
     memberships = splits.groupby("uid")["split"].agg(tuple).to_dict()

@@ -245,7 +245,7 @@ def median_cut(heatmap: Tensor, size: int = BOX_SIZE) -> Tensor:
     if high > low:
         flipped = (flipped - low) / (high - low)
     heat = 1 - flipped
-    median = heat.flatten().sort().values[size * size // 2]
+    median = heat.flatten().kthvalue(size * size // 2 + 1).values  # counted from 1
     return (heat > median) | (heat >= 1)
 
 
@@ -266,6 +266,8 @@ def stretched(heatmap: Tensor, size: int = BOX_SIZE) -> Tensor:
         raise ValueError(f"expected a heat map (H, W), got {tuple(heatmap.shape)}")
     if not heatmap.isfinite().all():
         raise ValueError("the heat map holds NaN or infinite values")
+    if heatmap.shape == (size, size):
+        return heatmap.double()
     return functional.interpolate(heatmap.double()[None, None], (size, size), mode="bilinear")[0, 0]
 
 

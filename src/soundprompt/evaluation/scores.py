@@ -65,9 +65,9 @@ class Tally:
         """probability: (H, W). With `box_crop: reference` only its central square is stretched over the boxes."""
         if self.conventions.box_crop == "reference":
             probability = central_square(probability)
-        self.ciou[number] = metrics.ciou(probability.cpu(), boxes)
-        threshold = self.conventions.evaluation.threshold
-        self.ciou_fixed[number] = metrics.fixed_ciou(probability.cpu(), boxes, threshold)
+        heat = metrics.stretched(probability.cpu())
+        self.ciou[number] = metrics.ciou(heat, boxes)
+        self.ciou_fixed[number] = metrics.fixed_ciou(heat, boxes, self.conventions.evaluation.threshold)
 
     def rows(self, numbers: np.ndarray, frames: pd.DataFrame, **names: object) -> pd.DataFrame:
         """Score rows of one selection.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,7 @@ from soundprompt.foundation.sam import count_parameters
 from soundprompt.layout import Layout
 
 RATE = vggish_params.SAMPLE_RATE  # Hz
+WINDOW_SAMPLES, HOP_SAMPLES = 400, 160  # 25 ms, 10 ms
 EXAMPLE_SAMPLES = 15600  # what 96 frames of 25 ms, 10 ms apart, span: 0.975 s
 EMBEDDING = vggish_params.EMBEDDING_SIZE
 CONVOLUTIONS = ((1, 16), (16, 32), (32, 64), (64, 64), (64, 96), (96, 96))
@@ -125,19 +127,24 @@ def examples(wave: np.ndarray, rate: int = RATE) -> Tensor:
     if not np.isfinite(wave).all():
         raise InputError("a sound with samples that are not numbers (NaN or infinite)")
     wave = np.pad(wave, (0, max(0, EXAMPLE_SAMPLES - len(wave))))
-    log_mel = mel_features.log_mel_spectrogram(
-        wave,
-        audio_sample_rate=RATE,
-        log_offset=vggish_params.LOG_OFFSET,
-        window_length_secs=vggish_params.STFT_WINDOW_LENGTH_SECONDS,
-        hop_length_secs=vggish_params.STFT_HOP_LENGTH_SECONDS,
-        num_mel_bins=vggish_params.NUM_MEL_BINS,
-        lower_edge_hertz=vggish_params.MEL_MIN_HZ,
-        upper_edge_hertz=vggish_params.MEL_MAX_HZ,
-    )
+    # What the package's log_mel_spectrogram computes, without making the same mel matrix for every sound.
+    magnitudes = mel_features.stft_magnitude(wave, fft_length=512, hop_length=HOP_SAMPLES, window_length=WINDOW_SAMPLES)
+    log_mel = np.log(magnitudes @ _mel_matrix(magnitudes.shape[1]) + vggish_params.LOG_OFFSET)
     frames = vggish_params.NUM_FRAMES
     framed = mel_features.frame(log_mel, window_length=frames, hop_length=frames)
     return torch.from_numpy(np.ascontiguousarray(framed, dtype=np.float32))[:, None]
+
+
+@functools.cache
+def _mel_matrix(frequencies: int) -> np.ndarray:
+    """(frequencies, 64): turns STFT magnitudes into mel bands."""
+    return mel_features.spectrogram_to_mel_matrix(
+        num_mel_bins=vggish_params.NUM_MEL_BINS,
+        num_spectrogram_bins=frequencies,
+        audio_sample_rate=RATE,
+        lower_edge_hertz=vggish_params.MEL_MIN_HZ,
+        upper_edge_hertz=vggish_params.MEL_MAX_HZ,
+    )
 
 
 # ------------------------------------------------------------------------ saving, loading
@@ -194,7 +201,9 @@ def import_checkpoint(settings: params.Audio, layout: Layout) -> None:
 
 def read_pca(path: Path) -> dict[str, Tensor]:
     """The released PCA parameters: eigenvectors (128, 128) and means (128, 1). Raises InputError."""
-    arrays = (np.ndarray, np.dtype, np._core.multiarray._reconstruct, *map(type, map(np.dtype, ("f4", "f8"))))
+    rebuild = np._core.multiarray._reconstruct
+    arrays = (np.ndarray, np.dtype, rebuild, (rebuild, "numpy.core.multiarray._reconstruct"))
+    arrays += tuple(type(np.dtype(name)) for name in ("f4", "f8"))
     content = weights.read_released(path, trusted=arrays)
     names = (vggish_params.PCA_EIGEN_VECTORS_NAME, vggish_params.PCA_MEANS_NAME)
     if not all(name in content for name in names):

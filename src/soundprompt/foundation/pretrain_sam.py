@@ -6,6 +6,7 @@ What departs from the released SAM is listed in docs/foundation.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,8 +85,8 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(self.trained, weight_decay=decay, betas=(0.9, 0.98), fused=True)
         self.step = 0
 
-    def train(self, keep) -> None:
-        """Runs the steps that are left; `keep()` is called every RESUME_EVERY steps and after the last."""
+    def train(self, keep: Callable[[], None], every: int = RESUME_EVERY) -> None:
+        """Runs the steps that are left; `keep()` is called every `every` steps and after the last."""
         if self.step >= self.settings.steps:
             return
         pool = pictures.pool(self.settings.seed, self.settings.pictures, self.scene)
@@ -97,7 +98,7 @@ class Trainer:
             data = draw_step(pool, self.settings, self.step, self.sam)
             recent += 0.05 * (np.array(self.update(data)) - recent)
             self.step += 1
-            if self.step % RESUME_EVERY == 0 or self.step == self.settings.steps:
+            if self.step % every == 0 or self.step == self.settings.steps:
                 keep()
             progress.advance("loss {:.2f}, IoU by point or box {:.2f}, by concept {:.2f}".format(*recent))
 

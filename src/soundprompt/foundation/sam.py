@@ -226,7 +226,8 @@ def load(path: Path | str) -> FrozenSam:
     if facts.get("architecture") not in known or not facts.get("image_size", "").isdigit():
         what = f"its header names no SAM: architecture {facts.get('architecture')}, expected one of {', '.join(known)}"
         raise InputError(what, path=path, remedy="run `soundprompt foundation` again")
-    sam = build(facts["architecture"], int(facts["image_size"]))
+    with torch.random.fork_rng(devices=[]):  # the random values that `build` draws are overwritten
+        sam = build(facts["architecture"], int(facts["image_size"]))
     weights.load_strictly(sam, tensors, path, f"SAM {facts['architecture']}")
     return FrozenSam(sam, facts["architecture"], digest_file(path))
 

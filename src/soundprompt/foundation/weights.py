@@ -79,11 +79,10 @@ def load_strictly(module: torch.nn.Module, tensors: dict[str, Tensor], path: Pat
     expected = module.state_dict()
     wrong = [f"{name} is missing" for name in sorted(expected.keys() - tensors.keys())]
     wrong += [f"{name} is unknown" for name in sorted(tensors.keys() - expected.keys())]
-    wrong += [
-        f"{name} has shape {tuple(tensors[name].shape)}, expected {tuple(expected[name].shape)}"
-        for name in sorted(expected.keys() & tensors.keys())
-        if not isinstance(tensors[name], Tensor) or tensors[name].shape != expected[name].shape
-    ]
+    for name in sorted(expected.keys() & tensors.keys()):
+        shape = tuple(tensors[name].shape) if isinstance(tensors[name], Tensor) else type(tensors[name]).__name__
+        if shape != tuple(expected[name].shape):
+            wrong.append(f"{name} has shape {shape}, expected {tuple(expected[name].shape)}")
     if wrong:
         more = f" and {len(wrong) - 3} more differences" if len(wrong) > 3 else ""
         what = f"not the weights of {architecture}: {'; '.join(wrong[:3])}{more}"

@@ -9,7 +9,8 @@ import pandas as pd
 
 from soundprompt import files
 from soundprompt.errors import InputError
-from soundprompt.evaluation import summary
+from soundprompt.evaluation import statistics, summary
+from soundprompt.evaluation.statistics import Contributions
 from soundprompt.layout import Layout
 from soundprompt.params import TableView
 from soundprompt.report import evidence, published
@@ -83,44 +84,54 @@ def lacking(view: TableView, layout: Layout) -> list[str]:
 
 def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dict[str, pd.DataFrame]) -> list[dict]:
     rows = []
-    for method, scores in methods.items():
-        for metric in view.experiment.metrics:
-            own = _summary(scores, metric, view.evaluation.bootstrap)
-            if own is None:
+    for metric in view.experiment.metrics:
+        parts = {method: _contributions(scores, metric) for method, scores in methods.items()}
+        for method, of in parts.items():
+            if of is None:
                 continue
             head = {"setting": setting, "selection": selection, "kind": kind, "method": method, "metric": metric}
-            paper = published.find(view.experiment.published, setting, selection, method, metric) if kind == "all" else None
-            figure = {"published": paper.value, "published_source": paper.source} if paper else {}
-            rows.append({**head, **own, **figure, **_against(view, methods, method, metric)})
-    return rows
+            paper = published.find(view.experiment.published, setting, selection, method, metric)
+            figure = {"published": paper.value, "published_source": paper.source} if paper and kind == "all" else {}
+            own = _summary(of, methods[method], metric, view.evaluation.bootstrap)
+            rows.append({**head, **own, **figure, **_against(view, methods, parts, method, metric)})
+    order = {method: place for place, method in enumerate(methods)}
+    return sorted(rows, key=lambda row: order[row["method"]])
 
 
-def _summary(scores: pd.DataFrame, metric: str, draws: int) -> dict | None:
-    """The columns OURS, or None where the method has no such score."""
-    used = scores[scores["metric"] == summary.BY_AREA.get(metric, metric)]
-    if used.empty:
+def _contributions(scores: pd.DataFrame, metric: str) -> Contributions | None:
+    """None where the method has no such score."""
+    if not (scores["metric"] == summary.BY_AREA.get(metric, metric)).any():
         return None
-    value = summary.interval(scores, metric, draws)
+    return summary.contributions(scores, metric)
+
+
+def _summary(of: Contributions, scores: pd.DataFrame, metric: str, draws: int) -> dict:
+    """The columns OURS."""
+    several = len(of.seeds) > 1
+    value = statistics.t_interval(of.values()) if several else statistics.bootstrap_interval(of, draws)
     return {
         "mean": value.mean,
         "sd": value.sd,
         "low": value.low,
         "high": value.high,
-        "interval_over": "seeds" if value.n > 1 else "videos",
+        "interval_over": "seeds" if several else "videos",
         "n_seeds": value.n,
-        "n_clips": used["clip"].nunique(),
+        "n_clips": scores.loc[scores["metric"] == summary.BY_AREA.get(metric, metric), "clip"].nunique(),
         "n_frames": len(scores.loc[scores["frame"] >= 0, ["clip", "frame"]].drop_duplicates()),
     }
 
 
-def _against(view: TableView, methods: dict[str, pd.DataFrame], method: str, metric: str) -> dict:
+def _against(view: TableView, methods: dict, parts: dict, method: str, metric: str) -> dict:
     """The reference's lead over a method; empty for the reference itself or where they share no clips."""
-    reference = view.experiment.reference
-    if reference in (None, method) or reference not in methods:
+    reference, draws = view.experiment.reference, view.evaluation.bootstrap
+    if reference in (None, method) or parts.get(reference) is None:
         return {}
     try:
-        lead = summary.difference(methods[reference], methods[method], metric, view.evaluation.bootstrap)
-    except ValueError:  # one of them lacks this metric, or some of the clips
+        if parts[reference].videos == parts[method].videos:
+            lead = statistics.paired_bootstrap(parts[reference], parts[method], draws)
+        else:
+            lead = summary.difference(methods[reference], methods[method], metric, draws)
+    except ValueError:  # some clips are scored for one of them only
         return {}
     return {
         "reference": reference,
