@@ -1,0 +1,100 @@
+"""AVSBench-object layout: S4 (one source, our v1s) and MS3 (several sources, our v1m) at 224x224.
+
+`Single-source/s4_meta_data.csv` has name, start second, category and split by position,
+`Multi-sources/ms3_meta_data.csv` has name and split. Beside them `s4_data` and `ms3_data` hold
+`visual_frames`, `gt_masks` and `audio_wav`. Frames and masks are numbered from 1 in their names; S4
+labels only the first frame of training clips. The pickled log-mels of the release are not read:
+unpickling runs whatever code a file carries, and the sound says the same.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from soundprompt.data.clip import Clip, ClipMissing
+from soundprompt.errors import InputError
+
+TABLES = {"v1s": Path("Single-source") / "s4_meta_data.csv", "v1m": Path("Multi-sources") / "ms3_meta_data.csv"}
+FRAMES = 5
+UNKNOWN_SOURCES = -1
+"""n_sources of MS3 clips: the metadata names no classes."""
+
+_NUMBERED = re.compile(r"([\w-]{11})_\d+(_\d+)?")
+
+
+def is_there(root: Path | str, dataset: str) -> bool:
+    """Whether `root` holds `dataset` in this layout."""
+    return dataset in TABLES and (Path(root) / TABLES[dataset]).is_file()
+
+
+def read_metadata(root: Path | str, dataset: str) -> pd.DataFrame:
+    """Columns uid, video, a_obj and split, as text. Underscores in S4's categories become hyphens.
+
+    (An underscore joins several classes in AVSBench-semantic.) a_obj is '' in MS3.
+    """
+    path = Path(root) / TABLES[dataset]
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"not a readable csv file ({error})", path=path, remedy="restore the file") from error
+    lacking = "split" not in rows.columns or len(rows.columns) < (4 if dataset == "v1s" else 2)
+    if lacking:
+        expected = "name, start second, category, split" if dataset == "v1s" else "name, split"
+        raise InputError(f"has the columns {','.join(rows.columns)}", path=path, remedy=f"expected: {expected}")
+    names = rows.iloc[:, 0]
+    if names.duplicated().any():
+        raise InputError(f"clip {names[names.duplicated()].iloc[0]} occurs twice", path=path, remedy="restore the file")
+    category = rows.iloc[:, 2] if dataset == "v1s" else pd.Series("", index=rows.index)
+    matches = [_NUMBERED.fullmatch(name) for name in names]
+    videos = [match.group(1) if match else name for match, name in zip(matches, names, strict=True)]
+    return pd.DataFrame(
+        {
+            "uid": names,
+            "video": videos,
+            "category": category,  # as the folders are called
+            "a_obj": category.str.replace("_", "-"),
+            "split": rows["split"],
+        }
+    )
+
+
+def find_clip(root: Path | str, dataset: str, row, v1s_supervision: Literal["first", "repeat"] = "first") -> Clip:
+    """The files of the clip that `row` (a named tuple of `read_metadata`) names.
+
+    Raises ClipMissing when there are no frames, InputError when another file is missing.
+    """
+    data = Path(root) / TABLES[dataset].parent
+    if dataset == "v1s":
+        data, place, stem = data / "s4_data", Path(row.split) / row.category, row.uid
+        frames = data / "visual_frames" / place / row.uid
+    else:
+        data, place, stem = data / "ms3_data", Path(row.split), f"{row.uid}.mp4"  # ".mp4" is part of the names
+        frames = data / "visual_frames" / row.uid
+    if not frames.is_dir():
+        what = f"{TABLES[dataset].name} names the clip {row.uid}, which is not there"
+        raise ClipMissing(what, path=frames, remedy="restore the clip, or remove its row")
+    labels = data / "gt_masks" / place / row.uid
+    first_only = dataset == "v1s" and row.split == "train"
+    masks = [labels / f"{row.uid}_{1 if first_only else number}.png" for number in range(1, FRAMES + 1)]
+    if first_only and v1s_supervision == "first":
+        masks[1:] = [None] * (FRAMES - 1)
+    clip = Clip(
+        uid=row.uid,
+        video=row.video,
+        class_name=row.a_obj,
+        kind="",
+        split=row.split,
+        n_sources=1 if dataset == "v1s" else UNKNOWN_SOURCES,
+        images=tuple(frames / f"{stem}_{number}.png" for number in range(1, FRAMES + 1)),
+        audio=data / "audio_wav" / place / f"{row.uid}.wav",
+        masks=tuple(masks),
+        objects=(None,) * FRAMES,
+    )
+    for path in (*clip.images, clip.audio, *filter(None, clip.masks)):
+        if not path.is_file():
+            raise InputError("missing", path=path, remedy="restore the clip from AVSBench's archive")
+    return clip
