@@ -73,6 +73,7 @@ def test_missing_parts(avsbench_root):
         ([HEADER, *ROWS, ROWS[0]], "occurs twice"),
         ([HEADER, "a,a,0,0,dog,train,v9"], "'v9' is not a subset"),
         ([HEADER, "a,a,0,0,,train,v2"], "lacks uid, a_obj or split"),
+        ([HEADER, ROWS[0], ROWS[1][:20]], "'' is not a subset"),
         ([""], "not a readable csv"),
     ],
 )

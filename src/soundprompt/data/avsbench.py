@@ -51,7 +51,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError as error:
-        remedy = "put the dataset's files there (docs/data.md), or run the stage that generates them"
+        remedy = "put the dataset's released files there, or run `soundprompt world` to generate them"
         raise InputError("missing", path=path, remedy=remedy) from error
     except (OSError, ValueError) as error:  # pandas' own parser errors are ValueErrors
         raise InputError(f"not a readable csv file ({error})", path=path, remedy="restore the file") from error
@@ -59,7 +59,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     if lacking:
         remedy = f"expected columns: {','.join(COLUMNS)}"
         raise InputError(f"lacks the columns {', '.join(lacking)}", path=path, remedy=remedy)
-    return rows[list(COLUMNS)]
+    return rows[list(COLUMNS)].fillna("")  # pandas fills rows that are cut short with NaN
 
 
 def clean_classes(a_obj: str) -> str:

@@ -48,7 +48,7 @@ def make_table(view: TablesView, layout: Layout) -> None:
     rows = _inspect_all(dataset, expected, record, strict=view.data.source == "generated")
     if not rows:
         first = record.entries[0][-1] if record.entries else "the metadata names none"
-        remedy = "put the dataset where the layout expects it (docs/data.md)"
+        remedy = f"put the dataset's folders beside its metadata, in {layout.data}"
         raise InputError(f"none of {len(expected)} {dataset} clips is usable; the first: {first}", remedy=remedy)
     record.write(ledger.path(layout, dataset))
     frame_table.write(pd.DataFrame(rows), layout.table(dataset))
