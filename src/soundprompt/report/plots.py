@@ -123,7 +123,9 @@ def _shot_line(axis, view: TableView, rows: pd.DataFrame, by_shots: dict[int, st
     place, mean, low, high = (np.array(column, float) for column in zip(*points, strict=True))
     dashes = {"all_objects": (4, 2), "centre_disc": (1, 1.5), "all_positive": (6, 1.5, 1, 1.5)}.get(method)
     style = {"color": colour, "linewidth": 1.2 if floor else 1.8, "label": names.method(method)}
-    axis.plot(place, mean, marker=None if floor else "o", markersize=4.5, **({"dashes": dashes} if dashes else {}), **style)
+    axis.plot(
+        place, mean, marker=None if floor else "o", markersize=4.5, **({"dashes": dashes} if dashes else {}), **style
+    )
     if not floor:
         axis.fill_between(place, low, high, color=colour, alpha=0.14, linewidth=0)
         _zero_shot_marks(axis, mine, view, by_shots, method)
@@ -192,7 +194,9 @@ def _class_plot(parts: dict[str, pd.DataFrame], metric: str, path: Path, title: 
         axis.grid(axis="y", visible=False)
         figure.legend(loc="outside lower left", ncols=2)
         worst, best = means.index[0], means.index[-1]
-        text = f"{names.method(first)}: from {means[first].iloc[0]:.3f} ({worst}) to {means[first].iloc[-1]:.3f} ({best})."
+        text = (
+            f"{names.method(first)}: from {means[first].iloc[0]:.3f} ({worst}) to {means[first].iloc[-1]:.3f} ({best})."
+        )
         drawing.save(figure, path, title, text)
 
 

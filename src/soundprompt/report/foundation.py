@@ -1,0 +1,102 @@
+"""The foundation models in the report: what they are worth by themselves, and how they depart from the released ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from soundprompt.errors import InputError
+from soundprompt.files import read_json
+from soundprompt.layout import Layout
+from soundprompt.params import Params
+
+TITLES = {"sam": "Image model (SAM)", "audio": "Sound encoder (VGGish)"}
+WORDS = {
+    "iou": "mask overlap (IoU) by prompt",
+    "probes": "linear probes of the features",
+    "parameters": "parameters",
+    "pictures": "held-out pictures",
+    "standard_error": "standard error",
+}
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """One model: facts as (label, value), and the quality as tables (caption, heads, rows)."""
+
+    title: str
+    facts: list[tuple[str, str]]
+    sheets: list[tuple[str, list[str], list[list[str]]]]
+    departures: list[str]
+    missing: str = ""
+
+
+def run(params: Params, layout: Layout) -> list[Foundation]:
+    """Both foundation models of a study."""
+    found = []
+    for name, title in TITLES.items():
+        settings = params.foundation.sam if name == "sam" else params.foundation.audio
+        departures = _sam_departures(params) if name == "sam" else _audio_departures(params)
+        try:
+            content = read_json(layout.foundation_quality(name))
+        except InputError as error:
+            found.append(Foundation(title, [("architecture", settings.architecture)], [], departures, str(error)))
+            continue
+        quality = content.get("quality", content)
+        plain = [(WORDS.get(k, k.replace("_", " ")), _text(v)) for k, v in quality.items() if not isinstance(v, dict)]
+        cost = content.get("provenance", {}).get("cost", {})
+        plain += [("made in", f"{cost['wall_s']:.0f} s, {cost['peak_mib']:.0f} MiB")] if "wall_s" in cost else []
+        sheets = [sheet for key, value in quality.items() if isinstance(value, dict) for sheet in _sheets(key, value)]
+        found.append(Foundation(title, [("architecture", settings.architecture), *plain], sheets, departures))
+    return found
+
+
+def _sheets(key: str, value: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """A dict of dicts as one table, a flat dict as a table of one row; entries that are null say so."""
+    caption = WORDS.get(key, key.replace("_", " "))
+    inner = {name: entry for name, entry in value.items() if isinstance(entry, dict)}
+    if not inner:
+        return [(caption, list(value), [[_text(v) for v in value.values()]])]
+    heads = list(dict.fromkeys(head for entry in inner.values() for head in entry))
+    rows = []
+    for name, entry in value.items():
+        if isinstance(entry, dict):
+            rows.append([name, *(_text(entry.get(head)) for head in heads)])
+        else:
+            rows.append([name, *([_text(entry)] + [""] * (len(heads) - 1))])
+    return [(caption, ["", *(WORDS.get(h, h.replace("_", " ")) for h in heads)], rows)]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "not measured"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)
+
+
+def _sam_departures(params: Params) -> list[str]:
+    sam = params.foundation.sam
+    if sam.source == "checkpoint":
+        return ["None in the weights: the released checkpoint, read as it is."]
+    found = [
+        "The modules are those of the segment_anything package; width, depth and input size are smaller, and the "
+        "weights are trained here, on generated pictures without sound.",
+    ]
+    if sam.prompts == "concept":
+        found.append(
+            "Half of the prompts in pre-training are concept vectors, made from the look of the same object in another "
+            "view. The released SAM was trained on points, boxes and masks only. Without concept prompts "
+            "(foundation.sam.prompts: points) its frozen attention is much harder to steer by content."
+        )
+    found.append("A masked-feature loss is added, so that features of this small encoder carry texture and shape.")
+    return found
+
+
+def _audio_departures(params: Params) -> list[str]:
+    if params.foundation.audio.source == "checkpoint":
+        return ["None in the weights: the released VGGish, read as it is."]
+    return [
+        "The log-mel front end is VGGish's own; the network behind it is smaller and is trained here, on generated sounds "
+        "without pictures, to name attributes of a sound."
+    ]

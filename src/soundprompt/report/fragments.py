@@ -1,0 +1,154 @@
+"""Tables as the report shows them: which rows, which columns, which cell is best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from soundprompt.params import TableView
+from soundprompt.report import evidence, names, published
+
+
+@dataclass(frozen=True)
+class Cell:
+    """value and spread as text; full: with the interval, for a tooltip; paper: the paper's figure; best: bold."""
+
+    value: str = "–"
+    spread: str = ""
+    full: str = ""
+    paper: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """label: the method; floor, foreign: not trained; in the paper only."""
+
+    label: str
+    cells: list[Cell]
+    floor: bool = False
+    foreign: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """caption; groups: (head, number of columns); heads: of the columns, (label, meaning); rows."""
+
+    caption: str
+    groups: list[tuple[str, int]]
+    heads: list[tuple[str, str]]
+    rows: list[Row] = field(default_factory=list)
+
+
+def overview(view: TableView, table: pd.DataFrame) -> Sheet:
+    """Every method on every setting, by the experiment's first two metrics, the paper's figures below ours."""
+    shown = view.experiment.metrics[:2]
+    columns = [(s, evidence.primary(spec), "all", m) for s, spec in view.settings.items() for m in shown]
+    groups = [(names.setting(setting), len(shown)) for setting in view.settings]
+    heads = [(names.metric(m).label, names.metric(m).meaning) for _ in view.settings for m in shown]
+    sheet = Sheet(view.experiment.title, groups, heads)
+    sheet.rows.extend(_rows(view, table, columns))
+    sheet.rows.extend(_paper_only(view, columns))
+    return sheet
+
+
+def by_setting(view: TableView, table: pd.DataFrame) -> list[Sheet]:
+    """For each setting, selection and kind of class all metrics, and the reference's lead in the first."""
+    sheets = []
+    metrics = view.experiment.metrics
+    for setting, spec in view.settings.items():
+        for selection in spec.test:
+            here = table[(table["setting"] == setting) & (table["selection"] == selection)]
+            for kind in ["all", *sorted(set(here["kind"]) - {"all"})]:
+                rows = _rows(view, table, [(setting, selection, kind, m) for m in metrics], lead=True)
+                if not rows:
+                    continue
+                clips = here.loc[here["kind"] == kind, "n_clips"].max()
+                caption = (
+                    f"{names.setting(setting)} · {names.selection(selection)} · {names.kind(kind)} · {clips} clips"
+                )
+                heads = [(names.metric(m).label, names.metric(m).meaning) for m in metrics]
+                if view.experiment.reference:
+                    lead = f"lead of {names.method(view.experiment.reference)}"
+                    heads.append(
+                        (lead, f"{names.metric(metrics[0]).label}, with its 95 % interval over clips and seeds")
+                    )
+                sheets.append(Sheet(caption, [], heads, rows))
+    return sheets
+
+
+def _rows(
+    view: TableView, table: pd.DataFrame, columns: list[tuple[str, str, str, str]], lead: bool = False
+) -> list[Row]:
+    indexed = table.set_index(["setting", "selection", "kind", "metric", "method"])
+    best = {column: _best(view, indexed, column) for column in columns}
+    rows = []
+    for method in view.experiment.methods:
+        entries = [_entry(indexed, column, method) for column in columns]
+        if all(entry is None for entry in entries):
+            continue
+        cells = [_cell(entry, best[column] == method) for entry, column in zip(entries, columns, strict=True)]
+        if lead and view.experiment.reference:
+            cells.append(_lead(entries[0]))
+        rows.append(Row(names.method(method), cells, floor=names.is_floor(method)))
+    return rows
+
+
+def _entry(indexed: pd.DataFrame, column: tuple[str, str, str, str], method: str) -> pd.Series | None:
+    setting, selection, kind, metric = column
+    key = (setting, selection, kind, metric, method)
+    return indexed.loc[key] if key in indexed.index else None
+
+
+def _best(view: TableView, indexed: pd.DataFrame, column: tuple[str, str, str, str]) -> str | None:
+    """The method with the best mean; floors may be it too."""
+    entries = {m: _entry(indexed, column, m) for m in view.experiment.methods}
+    means = {m: e["mean"] for m, e in entries.items() if e is not None and np.isfinite(e["mean"])}
+    if len(means) < 2:
+        return None
+    choose = max if names.metric(column[3]).higher_is_better else min
+    return choose(means, key=means.get)
+
+
+def _cell(entry: pd.Series | None, best: bool) -> Cell:
+    if entry is None or not np.isfinite(entry["mean"]):
+        return Cell()
+    several = np.isfinite(entry["sd"])
+    over = f"{entry['n_seeds']:.0f} seeds" if entry["interval_over"] == "seeds" else "test videos"
+    full = f"95 % interval over {over}: {number(entry['low'])} to {number(entry['high'])}"
+    paper = number(entry["published"]) if np.isfinite(entry["published"]) else ""
+    return Cell(number(entry["mean"]), f"±{number(entry['sd'])}" if several else "", full, paper, best)
+
+
+def _lead(entry: pd.Series | None) -> Cell:
+    if entry is None or not np.isfinite(entry["difference"]):
+        return Cell("")
+    ends = f"{signed(entry['difference_low'])} to {signed(entry['difference_high'])}"
+    clear = entry["difference_low"] > 0 or entry["difference_high"] < 0
+    return Cell(signed(entry["difference"]), ends, "clear of zero" if clear else "zero lies inside", best=clear)
+
+
+def _paper_only(view: TableView, columns: list[tuple[str, str, str, str]]) -> list[Row]:
+    """Methods of the paper's table that this study did not run."""
+    rows = []
+    found = published.figures(view.experiment.published) if view.experiment.published else ()
+    ours = set(view.experiment.methods)
+    for method in dict.fromkeys(f.method for f in found if f.ours not in ours):
+        own = {(f.setting, f.selection, f.metric): f.value for f in found if f.method == method}
+        values = [own.get((setting, selection, metric)) for setting, selection, _, metric in columns]
+        if any(value is not None for value in values):
+            cells = [Cell("", paper=number(value)) if value is not None else Cell() for value in values]
+            rows.append(Row(method, cells, foreign=True))
+    return rows
+
+
+def number(value: float) -> str:
+    """0.7123 -> '0.712'; '–' for NaN."""
+    return f"{value:.3f}" if np.isfinite(value) else "–"
+
+
+def signed(value: float) -> str:
+    """0.0312 -> '+0.031', with a true minus sign."""
+    return f"{value:+.3f}".replace("-", "−") if np.isfinite(value) else "–"

@@ -1,0 +1,245 @@
+"""Cases to look at and listen to: frames, truth, each model's mask, the sound; best, worst and unselected ones."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from soundprompt.data import frame_table
+from soundprompt.errors import InputError
+from soundprompt.layout import Layout
+from soundprompt.params import Params, Setting
+from soundprompt.report import evidence, names
+
+JUDGE = "gavs"  # its score chooses the best and worst cases
+SHOWN = ("gavs", "gavs@mismatched", "gavs-no_audio", "sam_fusion", "audio_sam")
+CHOSEN = {"best": 2, "worst": 2, "unselected": 2}
+HEIGHT, GAP = 128, 4  # of a frame in a strip, pixels; frames are shrunk to it, never enlarged
+MAX_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """One row of a case: whose mask, its score, and for each frame the svg path of its outline."""
+
+    label: str
+    score: str
+    paths: list[str]
+    alt: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """A clip with everything that is shown of it.
+
+    strip: data address of its frames side by side (jpeg); width, height, step: of the strip, and from
+    one frame's left edge to the next, pixels. boxes: for each frame the rectangles of its annotation.
+    """
+
+    title: str
+    why: str
+    clip: str
+    strip: str
+    sound: str | None
+    width: int
+    height: int
+    step: int
+    frame_width: int
+    n_frames: int
+    overlays: list[Overlay]
+
+
+@dataclass(frozen=True)
+class Room:
+    """The cases of one setting, and what could not be shown."""
+
+    setting: str
+    title: str
+    cases: list[Case] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def run(params: Params, layout: Layout) -> list[Room]:
+    """Cases of every setting that trains from scratch or borrows a model, where predictions are there."""
+    rooms = []
+    for setting, spec in params.settings.items():
+        if spec.start_from or not any(setting in e.settings for e in params.experiments.values()):
+            continue
+        try:
+            rooms.append(_room(params, layout, setting, spec))
+        except InputError as error:
+            rooms.append(Room(setting, names.setting(setting), notes=[f"No cases: {error}"]))
+    return rooms
+
+
+def how_chosen(params: Params) -> str:
+    """The sentence that says which cases are shown."""
+    return (
+        f"From each setting's test clips, by the score of {names.method(JUDGE)}, seed {params.seeds[0]}: the {CHOSEN['best']} "
+        f"best, the {CHOSEN['worst']} worst, and {CHOSEN['unselected']} drawn by a fixed random number without looking. "
+        "Best and worst cases show the range, the drawn ones what is usual."
+    )
+
+
+def _room(params: Params, layout: Layout, setting: str, spec: Setting) -> Room:
+    from soundprompt.evaluation import predict
+
+    seed, selection = params.seeds[0], evidence.primary(spec)
+    frames = frame_table.select(layout, [selection])
+    clip_scores, masks, notes = {}, {}, []
+    for method in SHOWN:
+        model, _, probe = method.partition("@")
+        path = layout.run(setting, model, seed) / "predictions.safetensors"
+        if model not in params.models or not path.exists():
+            continue
+        found = predict.read_predictions(path, selection, probe or "own")
+        if found:
+            masks[method] = found
+            clip_scores[method] = _clip_scores(evidence.scores(layout, setting, method, [seed]), selection)
+    if JUDGE not in masks:
+        return Room(setting, names.setting(setting), notes=[f"{names.method(JUDGE)} has no predictions here."])
+    hears = predict.partners(frames) if any(m.endswith("@mismatched") for m in masks) else {}
+    classes = frames.drop_duplicates("clip").set_index("clip")["class_name"]
+    room = Room(setting, names.setting(setting), notes=notes)
+    for clip, why in _choose(clip_scores[JUDGE]).items():
+        rows = frames[frames["clip"] == clip].sort_values("frame")
+        other = {m: classes[hears[clip]] for m in masks if m.endswith("@mismatched")}
+        room.cases.append(_case(rows, why, masks, clip_scores, other))
+    return room
+
+
+def _clip_scores(scores: pd.DataFrame, selection: str) -> pd.Series:
+    """Mean IoU of each clip, or its overlap with boxes where it has those."""
+    rows = scores[(scores["selection"] == selection) & scores["metric"].isin(["miou", "ciou"])]
+    return rows.groupby("clip")["value"].mean()
+
+
+def _choose(judged: pd.Series) -> dict[str, str]:
+    """clip -> why it is shown. The same clips for the same scores."""
+    ordered = judged.sort_index().sort_values(ascending=False, kind="stable").index.tolist()
+    chosen: dict[str, str] = {}
+    for clip in ordered[: CHOSEN["best"]]:
+        chosen[clip] = "best"
+    for clip in ordered[::-1][: CHOSEN["worst"]]:
+        chosen.setdefault(clip, "worst")
+    rest = sorted(set(ordered) - set(chosen))
+    drawn = np.random.default_rng([0, len(rest)]).permutation(len(rest))[: CHOSEN["unselected"]]
+    chosen |= {rest[i]: "unselected" for i in sorted(drawn)}
+    return chosen
+
+
+# ---------------------------------------------------------------------------------- a case
+def _case(
+    rows: pd.DataFrame, why: str, masks: dict[str, dict], clip_scores: dict[str, pd.Series], hears: dict[str, str]
+) -> Case:
+    first = rows.iloc[0]
+    strip, width, height = _strip(rows["image"].tolist())
+    truth = Overlay(
+        "truth", "", [_truth(row, width, height) for row in rows.itertuples()], "the true mask in each frame"
+    )
+    overlays = [truth]
+    for method, found in masks.items():
+        paths = [_outline(found.get((row.clip, row.frame)), width, height) for row in rows.itertuples()]
+        value = clip_scores[method].get(first["clip"])
+        label = names.method(method) + (f" ({hears[method]})" if method in hears else "")
+        score = f"{value:.2f}" if value is not None else ""
+        overlays.append(Overlay(label, score, paths, f"mask of {label} in each frame, overlap {score or 'unknown'}"))
+    kind = f", {first['kind']}" if first["kind"] and first["kind"] != "seen" else ""
+    return Case(
+        title=f"{first['class_name'].replace('_', ' + ')}{kind}",
+        why=why,
+        clip=first["clip"],
+        strip=strip,
+        sound=_sound(Path(first["audio"])),
+        width=len(rows) * (width + GAP) - GAP,
+        height=height,
+        step=width + GAP,
+        frame_width=width,
+        n_frames=len(rows),
+        overlays=overlays,
+    )
+
+
+def _strip(images: list[str]) -> tuple[str, int, int]:
+    """Data address of the frames side by side, and the size of one frame there."""
+    from PIL import Image
+
+    pictures = []
+    for path in images:
+        try:
+            with Image.open(path) as picture:
+                pictures.append(picture.convert("RGB"))
+        except OSError as error:
+            raise InputError(f"picture cannot be read ({error})", path=path) from error
+    scale = min(1.0, HEIGHT / pictures[0].height)
+    width, height = (max(1, round(edge * scale)) for edge in pictures[0].size)
+    strip = Image.new("RGB", (len(pictures) * (width + GAP) - GAP, height), (127, 127, 127))
+    for i, picture in enumerate(pictures):
+        strip.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (i * (width + GAP), 0))
+    stream = io.BytesIO()
+    strip.save(stream, "JPEG", quality=82)
+    return _address("image/jpeg", stream.getvalue()), width, height
+
+
+def _truth(row, width: int, height: int) -> str:
+    """Outline of a frame's true mask, or its boxes; '' where it has neither."""
+    from PIL import Image
+
+    if row.boxes is not None:
+        edges = [(x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in row.boxes]
+        return "".join(f"M{x0:.1f} {y0:.1f}H{x1:.1f}V{y1:.1f}H{x0:.1f}Z" for x0, y0, x1, y1 in edges)
+    if row.mask is None:
+        return ""
+    try:
+        with Image.open(row.mask) as stored:
+            mask = np.asarray(stored.convert("RGB")).any(axis=2)
+    except OSError as error:
+        raise InputError(f"mask cannot be read ({error})", path=row.mask) from error
+    return _contours(mask.astype(np.float32) - 0.5, width / mask.shape[1], height / mask.shape[0])
+
+
+def _outline(logits: np.ndarray | None, width: int, height: int) -> str:
+    """Outline of a predicted mask. logits: (4h, 4w) over the square that SAM pads a frame to."""
+    if logits is None:
+        return ""
+    side = max(width, height)
+    return _contours(logits.astype(np.float32), side / logits.shape[1], side / logits.shape[0])
+
+
+def _contours(field: np.ndarray, scale_x: float, scale_y: float) -> str:
+    """Svg path of the zero level of a field; closed along the border, values stand at cell centres."""
+    from contourpy import contour_generator
+
+    walled = np.pad(field, 1, constant_values=min(-1e-3, float(field.min())))
+    parts = []
+    for line in contour_generator(z=walled).lines(0.0):
+        points = (line - 0.5) * (scale_x, scale_y)
+        parts.append("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) + "Z")
+    return "".join(parts)
+
+
+def _sound(path: Path) -> str | None:
+    """Data address of a clip's sound: mono mp3 where the sound library can write it, else wav."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as stored:
+            rate = stored.samplerate
+            wave = stored.read(MAX_SECONDS * rate, dtype="float32", always_2d=True).mean(axis=1)
+    except (OSError, RuntimeError):
+        return None
+    stream = io.BytesIO()
+    if "MP3" in soundfile.available_formats():
+        soundfile.write(stream, wave, rate, format="MP3", subtype="MPEG_LAYER_III")
+        return _address("audio/mpeg", stream.getvalue())
+    soundfile.write(stream, wave, rate, format="WAV", subtype="PCM_16")
+    return _address("audio/wav", stream.getvalue())
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,249 @@
+"""The report: one self-contained html file from what the other stages left, and its headline for the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from soundprompt import files, provenance
+from soundprompt import params as p
+from soundprompt.data import ledger
+from soundprompt.errors import InputError
+from soundprompt.layout import Layout
+from soundprompt.params import Params
+from soundprompt.report import (
+    drawing,
+    evidence,
+    foundation,
+    fragments,
+    gallery,
+    names,
+    origins,
+    published,
+    tables,
+    verdicts,
+)
+
+Result = TypeVar("Result")
+LIMIT = 15 * 2**20  # bytes; a report that is larger is no longer something to send to a phone
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One experiment in the report."""
+
+    name: str
+    title: str
+    overview: fragments.Sheet | None = None
+    sheets: list[fragments.Sheet] = field(default_factory=list)
+    plots: list[tuple[str, list[str]]] = field(default_factory=list)
+    paper: dict[str, str] | None = None
+    missing: list[str] = field(default_factory=list)
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Writes results/report.html; what a part lacks is said in its place."""
+    page = render(params, layout)
+    if len(page.encode()) > LIMIT:
+        print(f"the report is {len(page.encode()) / 2**20:.0f} MiB, more than intended", file=sys.stderr)
+    files.write_text(layout.report, page)
+
+
+def render(params: Params, layout: Layout) -> str:
+    """The page as text. Never raises InputError: missing artifacts become notes."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("soundprompt.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(signed=fragments.signed, number=fragments.number, short=lambda text: text[:12])
+    style = Markup(environment.loader.get_source(environment, "style.css")[0])
+    context = _context(params, layout)
+    return environment.get_template("report.html.j2").render(**context, style=style, inline=_inline)
+
+
+def headline(params: Params, layout: Layout) -> str:
+    """A few plain lines for the terminal: where the report is, verdicts and the main numbers."""
+    lines = [f"report: {layout.report}"]
+    if not layout.report.exists():
+        return f"no report yet: {layout.report} is missing\n  run `make report`"
+    for name in params.experiments:
+        try:
+            table = tables.read(layout.result_table(name))
+        except InputError:
+            continue
+        lines += _headline_of(params, name, table)
+    lines += [f"{verdict.outcome:>15}: {verdict.claim}" for verdict in verdicts.run(params, layout)]
+    return "\n".join(lines)
+
+
+def _headline_of(params: Params, name: str, table: pd.DataFrame) -> list[str]:
+    experiment = params.experiments[name]
+    metric, lines = experiment.metrics[0], []
+    shown = [m for m in ("gavs", "sam_fusion", "gavs-no_audio") if m in experiment.methods]
+    if shown != [m for m in shown if m != "gavs"] and len(shown) > 1:
+        lines.append(f"{experiment.title} ({names.metric(metric).label})")
+        for setting in experiment.settings:
+            selection = evidence.primary(params.settings[setting])
+            here = table[(table["setting"] == setting) & (table["selection"] == selection) & (table["kind"] == "all")]
+            means = here[here["metric"] == metric].set_index("method")
+            parts = [f"{names.method(m)} {_with_spread(means.loc[m])}" for m in shown if m in means.index]
+            lines.append(f"  {names.setting(setting):<22} {', '.join(parts)}")
+    return lines
+
+
+def _with_spread(entry: pd.Series) -> str:
+    return fragments.number(entry["mean"]) + (f" ±{fragments.number(entry['sd'])}" if entry["n_seeds"] > 1 else "")
+
+
+# ---------------------------------------------------------------------------------- context
+def _context(params: Params, layout: Layout) -> dict[str, Any]:
+    """Everything the template shows."""
+    trouble: list[str] = []
+
+    def attempt(make: Callable[[], Result], otherwise: Result) -> Result:
+        try:
+            return make()
+        except InputError as error:
+            trouble.append(str(error))
+            return otherwise
+
+    records = attempt(lambda: origins.records(params, layout), {})
+    found = attempt(lambda: verdicts.run(params, layout), [])
+    chapters = [_chapter(params, layout, name) for name in params.experiments]
+    missing = list(dict.fromkeys(sentence for chapter in chapters for sentence in chapter.missing))
+    return {
+        "params": params,
+        "names": names,
+        "generated": params.data.source == "generated",
+        "verdicts": found,
+        "tiles": _tiles(params, layout),
+        "chapters": chapters,
+        "missing": missing,
+        "trouble": trouble,
+        "rooms": attempt(lambda: gallery.run(params, layout), []),
+        "how_chosen": gallery.how_chosen(params),
+        "foundations": foundation.run(params, layout),
+        "costs": origins.costs(records),
+        "kept_starts": origins.kept_starts(records),
+        "ledger": attempt(lambda: _ledger(params, layout), []),
+        "stages": _stages(params, layout, records),
+        "origins": attempt(lambda: origins.origins(params, layout), []),
+        "environment": origins.environment(records),
+        "code": provenance.code_digest("report"),
+        "commit": provenance.commit(),
+        "metrics": {m: names.metric(m) for e in params.experiments.values() for m in e.metrics},
+    }
+
+
+def _chapter(params: Params, layout: Layout, name: str) -> Chapter:
+    view = p.table_view(params, name)
+    missing = tables.lacking(view, layout)
+    paper = published.about(view.experiment.published) if view.experiment.published in published.names() else None
+    try:
+        table = tables.read(layout.result_table(name))
+    except InputError as error:
+        return Chapter(name, view.experiment.title, paper=paper, missing=[str(error), *missing])
+    sheets = fragments.by_setting(view, table)
+    return Chapter(
+        name, view.experiment.title, fragments.overview(view, table), sheets, _plots(layout, name), paper, missing
+    )
+
+
+PLOTS = {
+    "shots": "Few shots",
+    "bars": "Scores with 95 % intervals",
+    "sources": "By number of sounding objects",
+    "classes": "By class",
+    "training": "Training",
+}
+
+
+def _plots(layout: Layout, experiment: str) -> list[tuple[str, list[str]]]:
+    """(heading, inline svgs) for each family of plots."""
+    folder = layout.result_plots(experiment)
+    found = []
+    for family, heading in PLOTS.items():
+        paths = sorted(folder.glob(f"{family}-*.svg"))
+        svgs = [drawing.inline(path.read_text(), f"{experiment}-{path.stem}") for path in paths]
+        if svgs:
+            found.append((heading, svgs))
+    return found
+
+
+def _inline(svg: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(svg)
+
+
+def _tiles(params: Params, layout: Layout) -> list[tuple[str, str, str]]:
+    """(label, number, remark) of the few numbers that stand on top."""
+    tiles = []
+    wanted = [("v1s", "all"), ("v1m", "all"), ("v3_0shot", "new combination"), ("v3_0shot", "new level")]
+    for setting, kind in wanted:
+        for name, experiment in params.experiments.items():
+            if setting not in experiment.settings or "gavs" not in experiment.methods:
+                continue
+            try:
+                table = tables.read(layout.result_table(name))
+            except InputError:
+                continue
+            row = table[
+                (table["setting"] == setting)
+                & (table["selection"] == evidence.primary(params.settings[setting]))
+                & (table["kind"] == kind)
+                & (table["metric"] == experiment.metrics[0])
+            ].set_index("method")
+            if "gavs" in row.index:
+                label = names.setting(setting) + ("" if kind == "all" else f": {names.kind(kind)}")
+                others = [
+                    f"{names.method(m)} {fragments.number(row.loc[m, 'mean'])}" for m in row.index if m in _BESIDE
+                ]
+                tiles.append((label, _with_spread(row.loc["gavs"]), ", ".join(others)))
+                break
+    return tiles
+
+
+_BESIDE = ("sam_fusion", "gavs-no_audio")
+
+
+def _ledger(params: Params, layout: Layout) -> list[dict[str, Any]]:
+    """One row for each dataset and split: clips expected, found, missing, unusable, why."""
+    paths = [ledger.path(layout, dataset) for dataset in params.tables()]
+    present = [path for path in paths if path.exists()]
+    rows = ledger.summary(ledger.read(present)).to_dict("records")
+    absent = [path for path in paths if not path.exists()]
+    for path in absent:
+        rows.append({"dataset": path.stem.removesuffix("-ledger"), "split": "", "reasons": f"{path} is missing"})
+    return rows
+
+
+def _stages(params: Params, layout: Layout, records: dict) -> list[tuple[str, str, str]]:
+    """(stage, what it does, what is there) in the order of the workflow."""
+    shards = sum(layout.visual_shard(i).exists() for i in range(params.features.shards))
+    runs, scored = params.runs(), params.evaluations()
+    done = sum((layout.run(*run) / "scores.parquet").exists() for run in scored)
+    made = [layout.table(dataset).exists() for dataset in params.tables()]
+    source = "draw the clips of the world" if params.data.source == "generated" else "fetch and unpack"
+    models = sum(layout.foundation_quality(name).exists() for name in ("sam", "audio"))
+    written = sum(layout.result_table(name).exists() for name in params.experiments)
+    return [
+        ("data", source, params.data.source),
+        ("frame tables", "one row per frame and split", f"{sum(made)} of {len(made)}"),
+        ("foundation", "the frozen image and sound models", f"{models} of 2"),
+        ("features", "frozen encoders run once per frame and second", f"{shards} of {params.features.shards} shards"),
+        ("train", "prompts and adapters, best on validation kept", f"{len(records)} of {len(runs)} runs"),
+        ("score", "one row per frame and metric", f"{done} of {len(scored)} runs"),
+        ("tables, plots", "from scores alone", f"{written} of {len(params.experiments)} experiments"),
+        ("report", "this page", ""),
+    ]
