@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -144,7 +146,6 @@ def test_tune_from_beyond_the_encoder(sam):
 
 
 def test_all_models_of_the_mini_study_build(sam):
-    from pathlib import Path
 
     raw = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())["models"]
     for model in p.resolve_models(raw).values():

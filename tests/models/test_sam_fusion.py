@@ -33,6 +33,16 @@ def test_padding_does_not_reach_the_picture():
     torch.testing.assert_close(fusion(features, audio, valid)[:, :2], fusion(altered, audio, valid)[:, :2])
 
 
+def test_picture_keeps_its_scale_where_the_sound_says_nothing():
+    like = torch.nn.LayerNorm(16)
+    torch.nn.init.constant_(like.weight, 0.2)
+    fusion = AudioVisualFusion(16, like)
+    torch.nn.init.zeros_(fusion.out.weight)
+    features = like(torch.randn(1, 3, 3, 16))
+    fused = fusion(features, torch.randn(1, 128), torch.ones(1, 3, 3, dtype=torch.bool))
+    torch.testing.assert_close(fused, features, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("width", [64, 20])
 def test_scratch_decoder_enlarges_four_times(width):
     assert ScratchDecoder(32, width)(torch.randn(2, 5, 5, 32)).shape == (2, 1, 20, 20)

@@ -28,7 +28,7 @@ class SamFusion(Segmenter):
     def __init__(self, model: p.Model, sam: FrozenSam, seed: int):
         super().__init__(model, sam, seed)
         with seeded(seed, "fusion"):
-            self.fusion = AudioVisualFusion(sam.prompt_dim)
+            self.fusion = AudioVisualFusion(sam.prompt_dim, sam.sam.image_encoder.neck[3])
         if model.fusion.decoder == "sam":
             self.decoder = MaskDecoder(sam, model.decoder, seed=seed)
         else:
@@ -49,15 +49,20 @@ class AudioVisualFusion(nn.Module):
     The sound is the same in all cells, so the sum over keys is (query . sound) x mean of the values. A
     frame sees its own second only: summed over all seconds, as TPAVI does, the model could not follow
     sources that switch on and off.
+
+    The LayerNorm starts with the scale and shift of `like`, the last norm of SAM's neck, so that the decoder
+    behind it is at first fed values of the size it knows.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, like: nn.Module | None = None):
         super().__init__()
         inner = width // 2
         self.sound = nn.Linear(AUDIO_DIM, width)
         self.query, self.key, self.value = (nn.Linear(width, inner) for _ in range(3))
         self.out = nn.Linear(inner, width, bias=False)
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        if like is not None:
+            self.norm.load_state_dict(like.state_dict())
 
     def forward(self, features: Tensor, audio: Tensor, valid: Tensor) -> Tensor:
         """features (B, h, w, C), audio (B, 128), valid (B, h, w) to features (B, h, w, C)."""
