@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -131,36 +131,67 @@ def _apart(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
 
 
 # ---------------------------------------------------------------------------------- answers
+@dataclass
+class Answers:
+    """What models say about some pairs: their numbers, and for each its frame's index, size (H, W) and mask.
+
+    masks: (H, W) bool each; None where the frames are unlabelled. logits: seed -> (B, 1, 4h, 4w) float32.
+    """
+
+    numbers: list[int]
+    frames: list[int]
+    sizes: list[tuple[int, int]]
+    masks: list[Tensor] | None
+    logits: dict[int, Tensor]
+
+
 @torch.inference_mode()
 def answers(
     models: Mapping[int, Segmenter], frames: Frames, pairs: np.ndarray, device: torch.device | str = "cpu"
-) -> Iterator[tuple[list[int], Batch, dict[int, Tensor]]]:
-    """Asks every model about every pair, in batches; each batch's features are read once.
+) -> Iterator[Answers]:
+    """Asks every model about every pair. A frame is read once, and encoded once for all its sounds.
 
-    models: seed -> model, all of one architecture. Yields the numbers of the pairs, their batch, and for
-    each seed its logits (B, 1, 4h, 4w), float32.
+    models: seed -> model, all with one tap.
     """
     for model in models.values():
         model.to(device).eval()
-    for numbers in batches(frames, pairs):
-        batch = frames.batch(pairs[numbers, 0])
-        batch = replace(batch, audio=sound_of(frames, pairs[numbers, 1])).to(device)
-        yield numbers, batch, {seed: model(batch).logits.float() for seed, model in models.items()}
+    asked = pd.DataFrame({"number": np.arange(len(pairs)), "sound": pairs[:, 1]}).groupby(pairs[:, 0], sort=False)
+    of_frame = {int(frame): group for frame, group in asked}
+    for indices in batches(frames, list(of_frame)):
+        batch = frames.batch(indices).to(device)
+        which = np.repeat(np.arange(len(indices)), [len(of_frame[i]) for i in indices]).tolist()
+        here = pd.concat([of_frame[i] for i in indices])
+        sounds = sound_of(frames, here["sound"].to_numpy()).to(device)
+        yield Answers(
+            numbers=here["number"].tolist(),
+            frames=[indices[row] for row in which],
+            sizes=[batch.sizes[row] for row in which],
+            masks=None if batch.masks is None else [batch.masks[row] for row in which],
+            logits={seed: _ask(model, batch, which, sounds) for seed, model in models.items()},
+        )
+
+
+def _ask(model: Segmenter, batch: Batch, which: list[int], sounds: Tensor) -> Tensor:
+    """As `model(batch)`, for the rows `which` of the batch with other sounds; the encoder runs once for each row."""
+    features = batch.visual.permute(0, 2, 3, 1) if model.encoder is None else model.encoder(batch.visual)
+    audio = torch.zeros_like(sounds) if model.mute else sounds
+    return model.segment(features[which], audio, batch.valid[which]).logits.float()
 
 
 def sound_of(frames: Frames, sounds: np.ndarray) -> Tensor:
     """(B, 128) float32: the seconds of sound of these frames; zeros for SILENCE."""
-    audio = frames.audio[torch.as_tensor(sounds).clamp(min=0)].clone()
-    audio[torch.as_tensor(sounds == SILENCE)] = 0
+    places = torch.tensor(sounds)
+    audio = frames.audio[places.clamp(min=0)].clone()
+    audio[places == SILENCE] = 0
     return audio
 
 
-def batches(frames: Frames, pairs: np.ndarray) -> list[list[int]]:
-    """Numbers of pairs in batches that fit in memory at any input size; labelled and other frames apart."""
+def batches(frames: Frames, indices: Sequence[int]) -> list[list[int]]:
+    """The frames in batches that fit in memory at any input size, labelled and other frames apart."""
     size = max(1, min(64, 2**14 // frames.sam.grid**2))  # 64 frames of the mini SAM, 4 at 1024 pixels
-    labelled = frames.rows["mask"].notna().to_numpy()[pairs[:, 0]]
-    groups = [np.flatnonzero(labelled), np.flatnonzero(~labelled)]
-    return [group[i : i + size].tolist() for group in groups for i in range(0, len(group), size)]
+    masks = frames.rows["mask"].notna().to_numpy()
+    groups = [i for i in indices if masks[i]], [i for i in indices if not masks[i]]
+    return [group[i : i + size] for group in groups for i in range(0, len(group), size)]
 
 
 # ---------------------------------------------------------------------------------- on disk

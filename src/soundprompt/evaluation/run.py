@@ -103,13 +103,13 @@ class _Pack:
         recorder = predict.Recorder(asked)
         progress = Progress(f"scoring {view.setting_name}/{view.model_name}", len(asked.pairs))
         boxes = asked.frames["boxes"].tolist()
-        for numbers, batch, logits in predict.answers(trained, frames, asked.pairs, device):
+        for some in predict.answers(trained, frames, asked.pairs, device):
             for seed in seeds:
-                maps = [torch.sigmoid(frame) for frame in sam.restore(logits[seed], batch.sizes)]
-                _measure(tallies[seed], numbers, maps, batch.masks, [boxes[i] for i in asked.pairs[numbers, 0]])
-            if self.seeds[0] in logits:
-                recorder.add(numbers, logits[self.seeds[0]])
-            progress.advance(steps=len(numbers))
+                maps = [torch.sigmoid(frame) for frame in sam.restore(some.logits[seed], some.sizes)]
+                _measure(tallies[seed], some.numbers, maps, some.masks, [boxes[i] for i in some.frames])
+            if self.seeds[0] in seeds:
+                recorder.add(some.numbers, some.logits[self.seeds[0]])
+            progress.advance(steps=len(some.numbers))
         if self.seeds[0] in seeds:
             recorder.write(self.folder(self.seeds[0]) / PREDICTIONS)
         return {seed: self._publish(seed, asked, tallies[seed], watch) for seed in seeds}
@@ -143,18 +143,22 @@ def _measure(tally: scores.Tally, numbers: Sequence[int], maps: Any, masks: Any,
 
 
 def trained_digest(setting: str, model: str, seed: int, layout: Layout) -> str:
-    """sha256 of a trained checkpoint as training wrote it down.
+    """sha256 of a trained checkpoint, checked against what training wrote down for it.
 
     Packs of training and scoring may differ, so every list of trained runs of that model is searched.
-    Raises InputError when the run is in none of them.
+    Raises InputError when the checkpoint is missing or in none of them.
     """
-    folder = layout.run(setting, model, seed)
-    for path in sorted(folder.parent.glob("trained-*.json")):
-        entry = read_json(path).get("runs", {}).get(str(seed))
-        if entry and (folder / "checkpoint.safetensors").exists():
-            return entry["checkpoint"]
+    path = layout.run(setting, model, seed) / "checkpoint.safetensors"
+    lists = sorted(path.parent.parent.glob("trained-*.json"))
+    written = {read_json(name)["runs"].get(str(seed), {}).get("checkpoint") for name in lists} - {None}
     remedy = f"run: soundprompt train --setting {setting} --model {model} --seeds {seed}"
-    raise InputError("no trained model", path=folder / "checkpoint.safetensors", remedy=remedy)
+    if not written or not path.exists():
+        raise InputError("no trained model", path=path, remedy=remedy)
+    digest = digest_file(path)
+    if digest not in written:
+        what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
+        raise InputError(what, path=path, remedy=f"delete it and {remedy}")
+    return digest
 
 
 # ----------------------------------------------------------------------------------- floors
