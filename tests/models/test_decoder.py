@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import batch_of
+from random_models import batch_of
 
 from soundprompt import params as p
 from soundprompt.models.decoder import MaskDecoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import batch_of, model_of
+from random_models import batch_of, model_of
 
 from soundprompt.models import build
 from soundprompt.models.sam_fusion import AudioVisualFusion, ScratchDecoder

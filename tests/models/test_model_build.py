@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import batch_of, model_of, random_sam
+from random_models import batch_of, model_of, random_sam
 
 from soundprompt import params as p
 from soundprompt.errors import InputError
