@@ -127,6 +127,16 @@ def test_frames_of_a_batch_do_not_mix(sam):
         torch.testing.assert_close(model(alone).logits[0], together[i], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["gavs", "fusion", "fusion_scratch"])
+def test_bfloat16_autocast_stays_close(sam, name):
+    model = build(model_of(**MODELS[name]), sam, 0).eval()
+    batch = batch_of(sam, model.tap)
+    exact = model(batch).logits
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = model(batch).logits
+    assert torch.corrcoef(torch.stack([exact.flatten(), rough.float().flatten()]))[0, 1] > 0.99
+
+
 def test_groups_and_rates(sam):
     model = build(model_of(visual={"tune_neck": True}), sam, 0)
     schedule = p.Schedule(learning_rate=1e-3, adapter_learning_rate=5e-3)

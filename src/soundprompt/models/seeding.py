@@ -18,5 +18,5 @@ def seeded(seed: int, part: str) -> Iterator[None]:
     """
     stream = int.from_bytes(hashlib.sha256(f"{seed}/{part}".encode()).digest()[:8], "big") >> 1
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream)
+        torch.default_generator.manual_seed(stream)  # of the CPU alone, where weights are drawn
         yield
