@@ -24,8 +24,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from features import make_project
 
+from features import make_project
 from soundprompt import params
 from soundprompt.layout import Layout
 from soundprompt.training import checkpoint, run
@@ -62,7 +62,7 @@ def make_trainer(name: str, model: params.Model, layout: Layout) -> Trainer:
     view = params.TrainView(
         study=layout.study, setting_name="noise", setting=setting, model_name=name, model=model, data={}
     )
-    trainer = run.Run(view, 0, layout, run.Data(view, layout)).trainer("cpu")
+    trainer = run.Run(view, 0, layout, run.PackData(view, layout)).trainer("cpu")
     trainer.train.batch(trainer.train.supervised)  # targets are computed once; this is that once
     return trainer
 

@@ -78,6 +78,6 @@ def test_resume_state_needs_its_key_and_executes_nothing(tmp_path):
     assert state["step"] == 3 and torch.equal(state["parameters"]["a"], torch.ones(2))
     state, why = checkpoint.load_resume(path, "other")
     assert state is None and "other settings" in why
-    path.write_bytes(pickle.dumps(print))
+    path.write_bytes(pickle.dumps(print, protocol=2))
     state, why = checkpoint.load_resume(path, "k")
     assert state is None and "cannot be read" in why

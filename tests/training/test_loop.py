@@ -17,7 +17,7 @@ def trainer(tiny, view):
 
     def make(**model):
         settings = view(**model)
-        return run.Run(settings, 0, tiny, run.Data(settings, tiny)).trainer()
+        return run.Run(settings, 0, tiny, run.PackData(settings, tiny)).trainer()
 
     return make
 

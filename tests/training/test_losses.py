@@ -70,4 +70,4 @@ def test_triplet_moves_the_cue_towards_its_sound_and_skips_anchors_without_a_neg
     closer = torch.cosine_similarity(cue - 0.01 * cue.grad, sound)[:2] > torch.cosine_similarity(cue, sound)[:2]
     assert closer.all()
     loss, active = triplet_loss(cue, sound, torch.zeros(3, 3, dtype=torch.bool), 0.3)
-    assert float(loss) == 0 and math.isnan(float(active))
+    assert loss.item() == 0 and math.isnan(float(active))

@@ -105,10 +105,12 @@ def test_few_shot_refuses_a_start_that_training_did_not_write(tiny, view):
 
 
 def test_loss_that_is_not_finite_stops_with_step_and_clips(tiny, view):
-    data = run.Data(view(), tiny)
+    data = run.PackData(view(), tiny)
     data.train.audio[:] = float("nan")
     trainer = run.Run(view(), 0, tiny, data).trainer()
-    with pytest.raises(InputError, match=r"loss is nan at step 1; clips of the batch: v1s_train_\d, v1s_train_\d"):
+    with pytest.raises(
+        InputError, match=r"v1s/gavs seed 0: the loss is nan at step 1; clips of the batch: v1s_train_\d, v1s_train_\d"
+    ):
         trainer.advance()
 
 
@@ -169,8 +171,11 @@ def test_damaged_or_foreign_resume_state_is_not_used(tiny, view, capsys):
 
 
 def test_key_names_what_a_run_depends_on(tiny, view):
-    data = run.Data(view(), tiny)
+    data = run.PackData(view(), tiny)
     assert set(data.digests) == {"table v1s", "table v2", "sam", "visual features", "audio features"}
     key = run.Run(view(), 0, tiny, data).key
-    assert key == provenance.key("train", view(), 0, data.digests)
+    assert key == provenance.key("train", run.essence(view()), 0, data.digests)
+    retested = view().setting.model_copy(update={"test": ("v2/val",)})
+    assert key == run.Run(view().model_copy(update={"setting": retested}), 0, tiny, data).key
+    assert key != run.Run(view(mute=True, triplet={"weight": 0}), 0, tiny, data).key
     assert key != run.Run(view(), 1, tiny, data).key

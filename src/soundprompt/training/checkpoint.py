@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_file, publish
+from soundprompt.files import canonical_json, digest_bytes, digest_file, write_bytes
 
 HEADER = "soundprompt"  # one key, since the order of several in the file is not the same in every process
 REDO = "delete the file and train again"
@@ -24,10 +25,10 @@ def save(parameters: dict[str, Tensor], path: Path | str, facts: dict[str, Any])
 
     Frozen weights are not in it. Equal parameters and facts give equal bytes.
     """
-    with publish(path) as aside:
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parameters.items()}
-        save_file(tensors, aside, metadata={HEADER: canonical_json(facts)})
-    return digest_file(path)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parameters.items()}
+    content = serialise(tensors, metadata={HEADER: canonical_json(facts)})
+    write_bytes(path, content)
+    return digest_bytes(content)
 
 
 def facts(path: Path | str) -> dict[str, Any]:
@@ -63,8 +64,9 @@ def load_into(model: nn.Module, path: Path | str, expected_digest: str | None = 
 
 def save_resume(path: Path, key: str, state: dict[str, Any]) -> None:
     """Writes the state of an unfinished run; `key` names what the run depends on."""
-    with publish(path) as aside:
-        torch.save({"key": key, **state}, aside)
+    content = io.BytesIO()  # not straight to the file: torch hides what is wrong with a disk
+    torch.save({"key": key, **state}, content)
+    write_bytes(path, content.getvalue())
 
 
 def load_resume(path: Path, key: str) -> tuple[dict[str, Any] | None, str]:

@@ -52,8 +52,8 @@ class Best:
 class Trainer:
     """One model in training: what a step does, and the state that a step changes.
 
-    train: supervised frames. validation: selection -> frames with masks. The model lies on `device`;
-    batches are moved there.
+    train: the frames that `sampler` draws from. validation: selection -> frames, all with masks. The
+    model lies on `device`; batches are moved there. label: names the run in messages.
     """
 
     def __init__(
@@ -66,10 +66,11 @@ class Trainer:
         train: Frames,
         validation: Mapping[str, Frames],
         device: str = "cpu",
+        label: str = "training",
     ):
         self.model, self.settings, self.plan, self.restore = model, settings, plan, sam.restore
         self.sampler, self.train, self.validation = sampler, train, validation
-        self.device = torch.device(device)
+        self.device, self.label = torch.device(device), label
         self.parameters = model.trained_parameters()
         groups = model.parameter_groups(settings.schedule)
         self.rates = [group["lr"] for group in groups]
@@ -203,26 +204,28 @@ class Trainer:
         if not math.isfinite(value):
             clips = ", ".join(dict.fromkeys(batch.clips))
             remedy = "look at these clips, or lower schedule.learning_rate"
-            raise InputError(f"the {what} is {value} at step {step}; clips of the batch: {clips}", remedy=remedy)
+            message = f"{self.label}: the {what} is {value} at step {step}; clips of the batch: {clips}"
+            raise InputError(message, remedy=remedy)
 
 
-def fit(trainer: Trainer, folder: Path, key: str, label: str, stop: Callable[[], bool] = lambda: False) -> float:
+def fit(trainer: Trainer, folder: Path, key: str, stop: Callable[[], bool] = lambda: False) -> float:
     """Trains until `trainer.finished`, resuming what was begun in `folder` under the same key.
 
     Writes metrics.csv row by row, and resume.pt at each validation and when `stop()` turns true; then
     raises Stopped. Returns the seconds that training took, all its attempts together.
     """
-    resume, selections = folder / RESUME, list(trainer.validation)
+    label = trainer.label
     state, offset, spent = _begun(folder, key, label)
     if state is not None:
         trainer.load_state(state)
-    log = journal.Journal(folder / METRICS, selections, offset)
+    log = journal.Journal(folder / METRICS, list(trainer.validation), offset)
     began = time.perf_counter() - spent
     progress = Progress(label, trainer.plan.steps - trainer.step)
 
     def save() -> None:
         seconds = time.perf_counter() - began
-        checkpoint.save_resume(resume, key, {**trainer.state(), "metrics": log.offset(), "seconds": seconds})
+        state = {**trainer.state(), "metrics": log.offset(), "seconds": seconds}
+        checkpoint.save_resume(folder / RESUME, key, state)
 
     try:
         if state is None and trainer.plan.continued:

@@ -23,7 +23,7 @@ from soundprompt.files import digest_file, digest_value, read_json, write_json
 from soundprompt.foundation import sam as sam_models
 from soundprompt.foundation.sam import FrozenSam
 from soundprompt.layout import Layout, pack_name
-from soundprompt.params import TrainView
+from soundprompt.params import Data, TrainView
 from soundprompt.training import checkpoint, loop
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import plan
@@ -41,7 +41,7 @@ def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout) -> None:
     that it would have reached undisturbed (on the CPU). On SIGTERM the step in progress is
     finished and saved, and the process exits with status 75.
     """
-    data = Data(view, layout)
+    data = PackData(view, layout)
     with _stop_on_sigterm() as stop:
         try:
             runs = {str(seed): Run(view, seed, layout, data).train(stop) for seed in seeds}
@@ -52,7 +52,7 @@ def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout) -> None:
 
 
 @dataclass
-class Data:
+class PackData:
     """What the runs of a pack share, each part opened when first needed: a finished pack opens none of it."""
 
     view: TrainView
@@ -115,20 +115,21 @@ class Data:
 class Run:
     """One seed of a pack."""
 
-    def __init__(self, view: TrainView, seed: int, layout: Layout, data: Data):
+    def __init__(self, view: TrainView, seed: int, layout: Layout, data: PackData):
         self.view, self.seed, self.layout, self.data = view, seed, layout, data
         self.folder = layout.run(view.setting_name, view.model_name, seed)
         self.label = f"{view.setting_name}/{view.model_name} seed {seed}"
         self.inputs = dict(data.digests)
         if view.setting.start_from:
             self.inputs["start"] = self._start_digest()
-        self.key = provenance.key("train", view, seed, self.inputs)
+        self.key = provenance.key("train", essence(view), seed, self.inputs)
 
     def train(self, stop: Callable[[], bool]) -> dict[str, Any]:
         """Trains unless that is done; returns the run's entry in `layout.trained`."""
         done = self._finished()
         if done is None:
             done = self._train(stop)
+        write_json(self.folder / PARAMS, {**self.view.model_dump(mode="json"), "seed": self.seed})
         (self.folder / loop.RESUME).unlink(missing_ok=True)
         return done
 
@@ -141,15 +142,15 @@ class Run:
                 return None
         except (InputError, KeyError, TypeError):
             return None
-        whole = (self.folder / loop.METRICS).exists() and (self.folder / PARAMS).exists()
-        return origin["result"] if whole else None
+        return origin["result"] if (self.folder / loop.METRICS).exists() else None
 
     def _train(self, stop: Callable[[], bool]) -> dict[str, Any]:
         watch = provenance.Stopwatch()
         trainer = self.trainer("cuda" if torch.cuda.is_available() else "cpu")
-        seconds = loop.fit(trainer, self.folder, self.key, self.label, stop)
-        settings = {**self.view.model_dump(mode="json"), "seed": self.seed}
-        facts = {**settings, "sam": self.data.sam.digest, "step": trainer.best.step}
+        seconds = loop.fit(trainer, self.folder, self.key, stop)
+        settings = essence(self.view)
+        facts = settings.model_dump(mode="json") | {"seed": self.seed, "sam": self.data.sam.digest}
+        facts["step"] = trainer.best.step
         result = {
             "key": self.key,
             "checkpoint": checkpoint.save(trainer.best.parameters, self.folder / CHECKPOINT, facts),
@@ -161,9 +162,8 @@ class Run:
             # few-shot: none of its steps was better on validation than the model it started from
             "start_kept": trainer.plan.continued and trainer.best.step == 0,
         }
-        write_json(self.folder / PARAMS, settings)
         cost = {"training_s": round(seconds, 3), "device": str(trainer.device)}
-        record = provenance.record("train", self.view, self.seed, self.inputs, watch, result=result, **cost)
+        record = provenance.record("train", settings, self.seed, self.inputs, watch, result=result, **cost)
         write_json(self.folder / PROVENANCE, record)
         return result
 
@@ -175,8 +175,8 @@ class Run:
             checkpoint.load_into(model, self._start / CHECKPOINT, self.inputs["start"])
         sampler = data.sampler(self.seed)
         schedule = plan(view.model.schedule, sampler.steps_per_epoch, view.setting.start_from is not None)
-        train, validation = data.train, data.validation
-        return loop.Trainer(model.to(device), view.model, schedule, data.sam, sampler, train, validation, device)
+        parts = (schedule, data.sam, sampler, data.train, data.validation)
+        return loop.Trainer(model.to(device), view.model, *parts, device, self.label)
 
     @property
     def _start(self):
@@ -199,6 +199,12 @@ class Run:
             what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
             raise InputError(what, path=path, remedy=f"delete it and {remedy}")
         return digest
+
+
+def essence(view: TrainView) -> TrainView:
+    """The view without what training does not look at: test selections, and how other data are read."""
+    data = Data(v1s_supervision=view.data.v1s_supervision, bgr=view.data.bgr)
+    return view.model_copy(update={"setting": view.setting.model_copy(update={"test": ()}), "data": data})
 
 
 @contextmanager
