@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from soundprompt.errors import InputError
-from soundprompt.features.frames import Batch, Frames
 from soundprompt.files import canonical_json, digest_bytes, publish
-from soundprompt.models import Segmenter
+
+if TYPE_CHECKING:  # these load SAM's package, which plans, floors and readers of predictions do without
+    from soundprompt.features.frames import Batch, Frames
+    from soundprompt.models import Segmenter
 
 SILENCE = -1  # in place of the index of a frame whose sound is heard
 FRAME_KEY = ["dataset", "clip", "frame"]

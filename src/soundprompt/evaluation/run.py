@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 
-from soundprompt import models, provenance
+from soundprompt import provenance
 from soundprompt.data import frame_table, media
 from soundprompt.errors import InputError
 from soundprompt.evaluation import predict, scores
 from soundprompt.evaluation.floors import FLOORS
 from soundprompt.features import plan, store
-from soundprompt.features.frames import Frames
 from soundprompt.files import digest_file, digest_value, read_json, write_json
-from soundprompt.foundation import sam as sam_models
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import FloorsView, ScoreView, Setting
 from soundprompt.progress import Progress
 from soundprompt.training import checkpoint
+
+if TYPE_CHECKING:  # loading SAM's package takes seconds: floors and finished packs do without
+    from soundprompt.foundation.sam import FrozenSam
+    from soundprompt.models import Segmenter
 
 SCORES, PREDICTIONS, PROVENANCE = "scores.parquet", "predictions.safetensors", "scores.json"
 FLOOR_SEED = 0  # floors have no seed; the column holds this one
@@ -92,6 +94,9 @@ class _Pack:
 
     def score(self, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Scores these seeds together; returns their entries."""
+        from soundprompt.features.frames import Frames
+        from soundprompt.foundation import sam as sam_models
+
         watch = provenance.Stopwatch()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         view, sam = self.view, sam_models.load(self.layout.foundation("sam"))
@@ -114,7 +119,9 @@ class _Pack:
             recorder.write(self.folder(self.seeds[0]) / PREDICTIONS)
         return {seed: self._publish(seed, asked, tallies[seed], watch) for seed in seeds}
 
-    def _load(self, seed: int, sam: sam_models.FrozenSam) -> models.Segmenter:
+    def _load(self, seed: int, sam: FrozenSam) -> Segmenter:
+        from soundprompt import models
+
         model = models.build(self.view.model, sam, seed)
         checkpoint.load_into(model, self.checkpoint(seed), self.inputs(seed)["checkpoint"])
         return model
