@@ -304,6 +304,35 @@ class Experiment(Settings):
     plots: tuple[Literal["bars", "shots", "classes"], ...] = ()
 
 
+class Needs(Settings):
+    """What one job of a rule asks of a scheduler; by hand only `threads` counts."""
+
+    threads: Positive = 1
+    mem_mb: Positive = Field(2000, description="memory, MB")
+    runtime: Positive = Field(60, description="minutes")
+    gpus: Count = 0
+
+    def asked(self) -> dict[str, int]:
+        """As Snakemake's `resources` take it."""
+        return {"mem_mb": self.mem_mb, "runtime": self.runtime, "gpu": self.gpus}
+
+
+class Resources(Settings):
+    """Needs of a job by rule; no result depends on them."""
+
+    fetch: Needs = Needs()
+    world_part: Needs = Needs()
+    frame_table: Needs = Needs()
+    pretrain: Needs = Needs()
+    visual_features: Needs = Needs()
+    audio_features: Needs = Needs()
+    train: Needs = Needs()
+    score: Needs = Needs()
+    floors: Needs = Needs()
+    table: Needs = Needs()
+    report: Needs = Needs()
+
+
 FLOORS = ("all_positive", "all_objects", "centre_disc")
 PROBES = ("own", "mismatched", "muted")
 METRICS = (
@@ -334,6 +363,7 @@ class Params(Settings):
     settings: dict[str, Setting]
     evaluation: Evaluation
     experiments: dict[str, Experiment]
+    resources: Resources = Resources()
 
     @field_validator("seeds")
     @classmethod
