@@ -64,6 +64,30 @@ def test_scores_equal_the_plain_path(tiny, score_view):
     assert set(entry) == {"0", "1"}
 
 
+def test_a_mute_model_hears_no_probe(tiny, score_view):
+    view = score_view(probes=("own", "mismatched"), mute=True, triplet={"weight": 0})
+    put_checkpoint(view, 0, tiny, "v1s")
+    score_pack(view, (0,), tiny)
+    scores = read_scores(tiny)
+    assert of_clips(scores, "gavs") == of_clips(scores, "gavs@mismatched")
+    assert of_clips(scores, "gavs") == pytest.approx(by_hand(view, tiny, "v1s/test", 0), abs=1e-5)
+
+
+def test_a_frozen_encoder_reads_its_output_from_the_cache(tiny, score_view):
+    view = score_view(visual={"tune_from": None})
+    put_checkpoint(view, 0, tiny, "v1s")
+    score_pack(view, (0,), tiny)
+    assert of_clips(read_scores(tiny), "gavs") == pytest.approx(by_hand(view, tiny, "v1s/test", 0), abs=1e-5)
+
+
+def test_a_model_that_answers_nan_is_named(tiny, score_view):
+    view = score_view()
+    put_checkpoint(view, 0, tiny, "v1s", fill=float("nan"))
+    with pytest.raises(InputError, match="seed 0 answers with numbers that are not finite"):
+        score_pack(view, (0,), tiny)
+    assert not tiny.scored("v1s", "gavs", "0").exists()
+
+
 def test_only_the_first_seed_keeps_predictions(tiny, score_view):
     view = score_view()
     for seed in (0, 1):

@@ -29,12 +29,15 @@ SETTINGS = {
 }
 
 
-def put_checkpoint(view: p.ScoreView, seed: int, layout: Layout, setting: str) -> Path:
-    """An untrained model where training would have left a trained one."""
+def put_checkpoint(view: p.ScoreView, seed: int, layout: Layout, setting: str, fill: float | None = None) -> Path:
+    """An untrained model where training would have left a trained one; `fill`: all its trained numbers."""
     sam = sam_models.load(layout.foundation("sam"))
     model = models.build(view.model, sam, seed)
     path = layout.run(setting, "gavs", seed) / "checkpoint.safetensors"
-    digest = checkpoint.save(model.trained_parameters(), path, {})
+    trained = model.trained_parameters()
+    if fill is not None:
+        trained = {name: torch.full_like(weight, fill) for name, weight in trained.items()}
+    digest = checkpoint.save(trained, path, {})
     write_json(layout.trained(setting, "gavs", str(seed)), {"runs": {str(seed): {"checkpoint": digest}}})
     return path
 

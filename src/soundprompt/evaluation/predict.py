@@ -154,7 +154,7 @@ def answers(
 ) -> Iterator[Answers]:
     """Asks every model about every pair. A frame is read once, and encoded once for all its sounds.
 
-    models: seed -> model, all with one tap.
+    models: seed -> model, all with one tap. Raises InputError when a model answers NaN or infinity.
     """
     for model in models.values():
         model.to(device).eval()
@@ -170,15 +170,20 @@ def answers(
             frames=[indices[row] for row in which],
             sizes=[batch.sizes[row] for row in which],
             masks=None if batch.masks is None else [batch.masks[row] for row in which],
-            logits={seed: _ask(model, batch, which, sounds) for seed, model in models.items()},
+            logits={seed: _ask(seed, model, batch, which, sounds) for seed, model in models.items()},
         )
 
 
-def _ask(model: Segmenter, batch: Batch, which: list[int], sounds: Tensor) -> Tensor:
+def _ask(seed: int, model: Segmenter, batch: Batch, which: list[int], sounds: Tensor) -> Tensor:
     """As `model(batch)`, for the rows `which` of the batch with other sounds; the encoder runs once for each row."""
     features = batch.visual.permute(0, 2, 3, 1) if model.encoder is None else model.encoder(batch.visual)
     audio = torch.zeros_like(sounds) if model.mute else sounds
-    return model.segment(features[which], audio, batch.valid[which]).logits.float()
+    logits = model.segment(features[which], audio, batch.valid[which]).logits.float()
+    if not logits.isfinite().all():
+        bad = int((~logits.isfinite()).flatten(1).any(1).nonzero()[0])
+        what = f"seed {seed} answers with numbers that are not finite (clip {batch.clips[which[bad]]})"
+        raise InputError(what, remedy="delete the run's folder and train it again")
+    return logits
 
 
 def sound_of(frames: Frames, sounds: np.ndarray) -> Tensor:
