@@ -236,3 +236,22 @@ def _training(params: p.Params, folder: Path, setting: str, model: str, seed: in
         "result": {**result, "trained_parameters": 250_000, "start_kept": False},
     }
     write_json(folder / "provenance.json", record)
+
+
+def small_study() -> p.Params:
+    """Two of the mini study's experiments, with few bootstrap draws: enough for every part of the report."""
+    params = study(evaluation={"bootstrap": 50})
+    kept = {name: params.experiments[name] for name in ("table_benchmarks", "table_v3", "table_vggss")}
+    methods = ("centre_disc", "gavs-no_audio", "gavs@mismatched", "sam_fusion", "gavs")
+    kept = {name: experiment.model_copy(update={"methods": methods}) for name, experiment in kept.items()}
+    return params.model_copy(update={"experiments": kept, "seeds": (0, 1)})
+
+
+def tabulate(params: p.Params, layout: Layout) -> None:
+    """The tables and plots of every experiment."""
+    from soundprompt.report import plots, tables
+
+    for name in params.experiments:
+        view = p.table_view(params, name)
+        tables.run(view, layout)
+        plots.run(view, layout)

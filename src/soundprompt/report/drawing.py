@@ -85,12 +85,9 @@ def inline(svg: str, name: str) -> str:
     svg = re.sub(r" id=\"([^\"]+)\"", lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(r"(url\(#|href=\"#)([^)\"]+)", rf"\1{name}-\2", svg)
     label = title[1].replace('"', "&quot;") if title else name
-    return re.sub(
-        r"<svg\b[^>]*?(viewBox=\"[^\"]+\")[^>]*>",
-        rf'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" \1 role="img" aria-label="{label}">',
-        svg,
-        count=1,
-    )
+    box = re.search(r"viewBox=\"[^\"]+\"", svg)
+    head = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box[0] if box else ""} role="img" aria-label="{label}">'
+    return re.sub(r"<svg\b[^>]*>", lambda _: head, svg, count=1)
 
 
 def _escape(text: str) -> str:

@@ -50,9 +50,8 @@ def scores(layout: Layout, setting: str, method: str, seeds: Iterable[int]) -> p
 def missing(layout: Layout, setting: str, methods: Iterable[str], seeds: Iterable[int]) -> list[str]:
     """Sentences that name the scores a table should have but does not."""
     wanted = {path: method for method in methods for path in paths(layout, setting, method, seeds)}
-    return [
-        f"{model_of(method)} on {setting}: {path} is missing" for path, method in wanted.items() if not path.exists()
-    ]
+    absent = {path: method for path, method in wanted.items() if not path.exists()}
+    return [f"{model_of(method)} on {setting}: {path} is missing" for path, method in absent.items()]
 
 
 def read(path: Path) -> pd.DataFrame:

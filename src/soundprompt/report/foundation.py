@@ -1,4 +1,4 @@
-"""The foundation models in the report: what they are worth by themselves, and how they depart from the released ones."""
+"""The foundation models in the report: their own quality, and how they depart from the released ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORDS = {
     "probes": "linear probes of the features",
     "parameters": "parameters",
     "pictures": "held-out pictures",
-    "standard_error": "standard error",
+    "mean": "mean ± standard error",
 }
 
 
@@ -57,14 +57,26 @@ def _sheets(key: str, value: dict[str, Any]) -> list[tuple[str, list[str], list[
     inner = {name: entry for name, entry in value.items() if isinstance(entry, dict)}
     if not inner:
         return [(caption, list(value), [[_text(v) for v in value.values()]])]
-    heads = list(dict.fromkeys(head for entry in inner.values() for head in entry))
+    inner = {name: _with_error(entry) for name, entry in inner.items()}
+    heads = sorted({head for entry in inner.values() for head in entry}, key=lambda head: (_ORDER.get(head, 9), head))
     rows = []
     for name, entry in value.items():
-        if isinstance(entry, dict):
-            rows.append([name, *(_text(entry.get(head)) for head in heads)])
+        if name in inner:
+            rows.append([name, *(_text(inner[name].get(head)) for head in heads)])
         else:
             rows.append([name, *([_text(entry)] + [""] * (len(heads) - 1))])
     return [(caption, ["", *(WORDS.get(h, h.replace("_", " ")) for h in heads)], rows)]
+
+
+_ORDER = {"mean": 0, "chance": 1, "seen": 2, "new combination": 3, "new level": 4}
+
+
+def _with_error(entry: dict[str, Any]) -> dict[str, Any]:
+    """A mean and its standard error as one entry."""
+    if not {"mean", "standard_error"} <= set(entry):
+        return entry
+    rest = {key: value for key, value in entry.items() if key != "standard_error"}
+    return {**rest, "mean": f"{_text(entry['mean'])} ± {_text(entry['standard_error'])}"}
 
 
 def _text(value: Any) -> str:
@@ -97,6 +109,6 @@ def _audio_departures(params: Params) -> list[str]:
     if params.foundation.audio.source == "checkpoint":
         return ["None in the weights: the released VGGish, read as it is."]
     return [
-        "The log-mel front end is VGGish's own; the network behind it is smaller and is trained here, on generated sounds "
-        "without pictures, to name attributes of a sound."
+        "The log-mel front end is VGGish's own; the network behind it is smaller and is trained here, on generated "
+        "sounds without pictures, to name attributes of a sound."
     ]

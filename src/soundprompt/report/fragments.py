@@ -10,12 +10,15 @@ import pandas as pd
 from soundprompt.params import TableView
 from soundprompt.report import evidence, names, published
 
+Column = tuple[str, str, str, str]  # setting, selection, kind, metric
+NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
 
 @dataclass(frozen=True)
 class Cell:
     """value and spread as text; full: with the interval, for a tooltip; paper: the paper's figure; best: bold."""
 
-    value: str = "–"
+    value: str = NOTHING
     spread: str = ""
     full: str = ""
     paper: str = ""
@@ -66,22 +69,17 @@ def by_setting(view: TableView, table: pd.DataFrame) -> list[Sheet]:
                 if not rows:
                     continue
                 clips = here.loc[here["kind"] == kind, "n_clips"].max()
-                caption = (
-                    f"{names.setting(setting)} · {names.selection(selection)} · {names.kind(kind)} · {clips} clips"
-                )
+                where = (names.setting(setting), names.selection(selection), names.kind(kind), f"{clips} clips")
                 heads = [(names.metric(m).label, names.metric(m).meaning) for m in metrics]
                 if view.experiment.reference:
                     lead = f"lead of {names.method(view.experiment.reference)}"
-                    heads.append(
-                        (lead, f"{names.metric(metrics[0]).label}, with its 95 % interval over clips and seeds")
-                    )
-                sheets.append(Sheet(caption, [], heads, rows))
+                    meaning = f"{names.metric(metrics[0]).label}, with its 95 % interval over videos and seeds"
+                    heads.append((lead, meaning))
+                sheets.append(Sheet(" · ".join(where), [], heads, rows))
     return sheets
 
 
-def _rows(
-    view: TableView, table: pd.DataFrame, columns: list[tuple[str, str, str, str]], lead: bool = False
-) -> list[Row]:
+def _rows(view: TableView, table: pd.DataFrame, columns: list[Column], lead: bool = False) -> list[Row]:
     indexed = table.set_index(["setting", "selection", "kind", "metric", "method"])
     best = {column: _best(view, indexed, column) for column in columns}
     rows = []
@@ -96,13 +94,13 @@ def _rows(
     return rows
 
 
-def _entry(indexed: pd.DataFrame, column: tuple[str, str, str, str], method: str) -> pd.Series | None:
+def _entry(indexed: pd.DataFrame, column: Column, method: str) -> pd.Series | None:
     setting, selection, kind, metric = column
     key = (setting, selection, kind, metric, method)
     return indexed.loc[key] if key in indexed.index else None
 
 
-def _best(view: TableView, indexed: pd.DataFrame, column: tuple[str, str, str, str]) -> str | None:
+def _best(view: TableView, indexed: pd.DataFrame, column: Column) -> str | None:
     """The method with the best mean; floors may be it too."""
     entries = {m: _entry(indexed, column, m) for m in view.experiment.methods}
     means = {m: e["mean"] for m, e in entries.items() if e is not None and np.isfinite(e["mean"])}
@@ -130,7 +128,7 @@ def _lead(entry: pd.Series | None) -> Cell:
     return Cell(signed(entry["difference"]), ends, "clear of zero" if clear else "zero lies inside", best=clear)
 
 
-def _paper_only(view: TableView, columns: list[tuple[str, str, str, str]]) -> list[Row]:
+def _paper_only(view: TableView, columns: list[Column]) -> list[Row]:
     """Methods of the paper's table that this study did not run."""
     rows = []
     found = published.figures(view.experiment.published) if view.experiment.published else ()
@@ -146,9 +144,9 @@ def _paper_only(view: TableView, columns: list[tuple[str, str, str, str]]) -> li
 
 def number(value: float) -> str:
     """0.7123 -> '0.712'; '–' for NaN."""
-    return f"{value:.3f}" if np.isfinite(value) else "–"
+    return f"{value:.3f}" if np.isfinite(value) else NOTHING
 
 
 def signed(value: float) -> str:
     """0.0312 -> '+0.031', with a true minus sign."""
-    return f"{value:+.3f}".replace("-", "−") if np.isfinite(value) else "–"
+    return f"{value:+.3f}".replace("-", MINUS) if np.isfinite(value) else NOTHING

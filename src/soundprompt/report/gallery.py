@@ -79,9 +79,10 @@ def run(params: Params, layout: Layout) -> list[Room]:
 
 def how_chosen(params: Params) -> str:
     """The sentence that says which cases are shown."""
+    judge = f"{names.method(JUDGE)}, seed {params.seeds[0]}"
     return (
-        f"From each setting's test clips, by the score of {names.method(JUDGE)}, seed {params.seeds[0]}: the {CHOSEN['best']} "
-        f"best, the {CHOSEN['worst']} worst, and {CHOSEN['unselected']} drawn by a fixed random number without looking. "
+        f"From each setting's test clips, by the score of {judge}: the {CHOSEN['best']} best, the {CHOSEN['worst']} "
+        f"worst, and {CHOSEN['unselected']} drawn by a fixed random number without looking. "
         "Best and worst cases show the range, the drawn ones what is usual."
     )
 
@@ -139,10 +140,8 @@ def _case(
 ) -> Case:
     first = rows.iloc[0]
     strip, width, height = _strip(rows["image"].tolist())
-    truth = Overlay(
-        "truth", "", [_truth(row, width, height) for row in rows.itertuples()], "the true mask in each frame"
-    )
-    overlays = [truth]
+    true = [_truth(row, width, height) for row in rows.itertuples()]
+    overlays = [Overlay("truth", "", true, "the true mask in each frame")]
     for method, found in masks.items():
         paths = [_outline(found.get((row.clip, row.frame)), width, height) for row in rows.itertuples()]
         value = clip_scores[method].get(first["clip"])

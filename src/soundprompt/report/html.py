@@ -90,7 +90,7 @@ def _headline_of(params: Params, name: str, table: pd.DataFrame) -> list[str]:
     experiment = params.experiments[name]
     metric, lines = experiment.metrics[0], []
     shown = [m for m in ("gavs", "sam_fusion", "gavs-no_audio") if m in experiment.methods]
-    if shown != [m for m in shown if m != "gavs"] and len(shown) > 1:
+    if len(shown) > 1 and "gavs" in shown:
         lines.append(f"{experiment.title} ({names.metric(metric).label})")
         for setting in experiment.settings:
             selection = evidence.primary(params.settings[setting])
@@ -154,9 +154,8 @@ def _chapter(params: Params, layout: Layout, name: str) -> Chapter:
     except InputError as error:
         return Chapter(name, view.experiment.title, paper=paper, missing=[str(error), *missing])
     sheets = fragments.by_setting(view, table)
-    return Chapter(
-        name, view.experiment.title, fragments.overview(view, table), sheets, _plots(layout, name), paper, missing
-    )
+    overview, plots = fragments.overview(view, table), _plots(view, layout)
+    return Chapter(name, view.experiment.title, overview, sheets, plots, paper, missing)
 
 
 PLOTS = {
@@ -168,13 +167,14 @@ PLOTS = {
 }
 
 
-def _plots(layout: Layout, experiment: str) -> list[tuple[str, list[str]]]:
-    """(heading, inline svgs) for each family of plots."""
-    folder = layout.result_plots(experiment)
+def _plots(view: p.TableView, layout: Layout) -> list[tuple[str, list[str]]]:
+    """(heading, inline svgs) for each family of plots, in the order of the experiment's settings."""
+    place = {setting: i for i, setting in enumerate(view.settings)}
     found = []
     for family, heading in PLOTS.items():
-        paths = sorted(folder.glob(f"{family}-*.svg"))
-        svgs = [drawing.inline(path.read_text(), f"{experiment}-{path.stem}") for path in paths]
+        paths = layout.result_plots(view.name).glob(f"{family}-*.svg")
+        paths = sorted(paths, key=lambda path: (place.get(path.stem.split("-")[1], 0), path.stem))
+        svgs = [drawing.inline(path.read_text(), f"{view.name}-{path.stem}") for path in paths]
         if svgs:
             found.append((heading, svgs))
     return found
@@ -206,9 +206,8 @@ def _tiles(params: Params, layout: Layout) -> list[tuple[str, str, str]]:
             ].set_index("method")
             if "gavs" in row.index:
                 label = names.setting(setting) + ("" if kind == "all" else f": {names.kind(kind)}")
-                others = [
-                    f"{names.method(m)} {fragments.number(row.loc[m, 'mean'])}" for m in row.index if m in _BESIDE
-                ]
+                beside = row.loc[[m for m in _BESIDE if m in row.index], "mean"]
+                others = [f"{names.method(m)} {fragments.number(value)}" for m, value in beside.items()]
                 tiles.append((label, _with_spread(row.loc["gavs"]), ", ".join(others)))
                 break
     return tiles

@@ -60,10 +60,8 @@ def costs(records: dict[tuple[str, str, int], dict[str, Any]]) -> list[Cost]:
 
 def _cost(setting: str, model: str, group: list[dict[str, Any]]) -> Cost:
     results = [record.get("result", {}) for record in group]
-    seconds = [
-        s for record in group if (s := record.get("training_s", record.get("cost", {}).get("wall_s"))) is not None
-    ]
-    peaks = [peak for record in group if (peak := record.get("cost", {}).get("peak_mib")) is not None]
+    seconds = [record["training_s"] for record in group if "training_s" in record]
+    peaks = [record["cost"]["peak_mib"] for record in group if "cost" in record]
     steps = [f"{r['best_step']} of {r['steps']}" for r in results if "best_step" in r and "steps" in r]
     return Cost(
         names.setting(setting),

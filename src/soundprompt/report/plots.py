@@ -57,6 +57,8 @@ def _bar_panels(view: TableView, panels: list[tuple[str, pd.DataFrame]], path: P
             axis.set_title(label)
             axis.grid(axis="y", visible=False)
             axis.spines["left"].set_visible(False)
+            axis.set_xlim(0, 1.2)  # the same for every plot, so that they can be compared at a glance
+            axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
             _numbers(axis, rows, places)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=drawing.INK)
         drawing.save(figure, path, title, _describe(methods, panels))
@@ -65,17 +67,16 @@ def _bar_panels(view: TableView, panels: list[tuple[str, pd.DataFrame]], path: P
 def _whiskers(axis, rows: pd.DataFrame, places: np.ndarray) -> None:
     known = rows[["mean", "low", "high"]].notna().all(axis=1).to_numpy()
     if known.any():
-        low, high = rows["low"].to_numpy(float)[known], rows["high"].to_numpy(float)[known]
+        low, high = (rows[end].clip(0, 1).to_numpy(float)[known] for end in ("low", "high"))
         axis.hlines(places[known], low, high, color=drawing.INK, linewidth=1.1)
 
 
 def _numbers(axis, rows: pd.DataFrame, places: np.ndarray) -> None:
-    ends = rows[["mean", "high"]].max(axis=1).to_numpy(float)
-    top = float(np.nanmax(ends)) if np.isfinite(ends).any() else 1.0
-    axis.set_xlim(0, max(top * 1.22, 0.05))
+    ends = rows[["mean", "high"]].max(axis=1).clip(upper=1).to_numpy(float)
     for place, value, end in zip(places, rows["mean"], ends, strict=True):
         if np.isfinite(value):
-            axis.text(end + top * 0.02, place, f"{value:.3f}"[-4:] if value < 1 else "1.00", va="center", fontsize=8)
+            text = f"{value:.3f}"
+            axis.text(end + 0.03, place, text.removeprefix("0"), va="center", fontsize=8)
 
 
 def _describe(methods: list[str], panels: list[tuple[str, pd.DataFrame]]) -> str:
@@ -123,11 +124,10 @@ def _shot_line(axis, view: TableView, rows: pd.DataFrame, by_shots: dict[int, st
     place, mean, low, high = (np.array(column, float) for column in zip(*points, strict=True))
     dashes = {"all_objects": (4, 2), "centre_disc": (1, 1.5), "all_positive": (6, 1.5, 1, 1.5)}.get(method)
     style = {"color": colour, "linewidth": 1.2 if floor else 1.8, "label": names.method(method)}
-    axis.plot(
-        place, mean, marker=None if floor else "o", markersize=4.5, **({"dashes": dashes} if dashes else {}), **style
-    )
+    style |= {"dashes": dashes} if dashes else {}
+    axis.plot(place, mean, marker=None if floor else "o", markersize=4.5, **style)
     if not floor:
-        axis.fill_between(place, low, high, color=colour, alpha=0.14, linewidth=0)
+        axis.fill_between(place, low.clip(0, 1), high.clip(0, 1), color=colour, alpha=0.14, linewidth=0)
         _zero_shot_marks(axis, mine, view, by_shots, method)
     return f"{names.method(method)}: {', '.join(f'{m:.3f}' for m in mean)}."
 

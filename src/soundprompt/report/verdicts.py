@@ -116,7 +116,8 @@ def sound_matters(scores: Scores) -> Verdict:
     for setting, selection in _present(scores.params, ("v1s", "v3_0shot")):
         for other in ("gavs-no_audio", "gavs@mismatched"):
             for metric in ("miou", "f_score"):
-                label = f"{names.setting(setting)}: lead over “{names.method(other)}”, {names.metric(metric).label}"
+                where = f"{names.setting(setting)}, {names.metric(metric).label}"
+                label = f"{where}: lead over “{names.method(other)}”"
                 rows = (scores.rows(setting, method, selection) for method in ("gavs", other))
                 found.append(scores.compare(label, *rows, metric, apart=True))
     return _decide(
@@ -203,7 +204,7 @@ def cross_dataset(scores: Scores) -> Verdict:
         for other in ("sam_fusion", "centre_disc"):
             for metric in ("ciou", "auc"):
                 rows = (scores.rows(setting, method, selection) for method in ("gavs", other))
-                label = f"lead over “{names.method(other)}”, {names.metric(metric).label}"
+                label = f"{names.metric(metric).label}: lead over “{names.method(other)}”"
                 found.append(scores.compare(label, *rows, metric))
     return _decide(
         "GAVS carries over to another dataset better than fusion.",
@@ -225,9 +226,8 @@ def _against_fusion(scores: Scores, settings: tuple[str, ...], claim: str, paper
                 for metric in ("hit_rate", "iou_in_hits"):
                     label = f"{where}, {names.metric(metric).label}"
                     found.append(scores.compare(label, *rows, metric, decides=False))
-    return _decide(
-        claim, paper, "The paired lead of GAVS over SAM-Fusion in mIoU is above zero in every setting.", found
-    )
+    rule = "The paired lead of GAVS over SAM-Fusion in mIoU is above zero in every setting."
+    return _decide(claim, paper, rule, found)
 
 
 def _not_tested(params: Params) -> list[Verdict]:
@@ -255,7 +255,7 @@ def _decide(claim: str, paper: str, rule: str, found: list[Comparison | None]) -
     deciding = [c for c in comparisons if c.decides]
     notes = []
     if len(comparisons) < len(found):
-        notes.append(f"{len(found) - len(comparisons)} of {len(found)} comparisons lack scores.")
+        notes.append(f"{len(found) - len(comparisons)} of {len(found)} comparisons lack scores on the same clips.")
     if not deciding:
         return Verdict(claim, paper, rule, UNTESTED, comparisons, [*notes, "The scores that would decide are missing."])
     signs = {c.sign for c in deciding}
