@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -122,7 +123,7 @@ def learning_rate(done: float) -> float:
         start, end, share = FIRST_RATE, PEAK_RATE, done / RISE
     else:
         start, end, share = PEAK_RATE, LAST_RATE, (done - RISE) / (1 - RISE)
-    return end + (start - end) * (0.5 + 0.5 * np.cos(np.pi * share))
+    return end + (start - end) * (0.5 + 0.5 * math.cos(math.pi * share))
 
 
 @torch.no_grad()
@@ -130,7 +131,7 @@ def standardise(encoder: foundation_audio.MiniVggish, examples: Tensor) -> None:
     """Gives the encoder's output mean 0 and sd 1 over `examples`, in each of its 128 numbers."""
     encoder.eval()
     found = torch.cat([encoder(piece) for piece in examples.split(64)])
-    encoder.standardise(found.mean(dim=0), found.std(dim=0, correction=0).clamp(min=1e-3))
+    encoder.standardise(found.mean(dim=0), found.std(dim=0, correction=0).clamp(min=1e-6))
 
 
 @torch.no_grad()

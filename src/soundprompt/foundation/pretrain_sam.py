@@ -44,7 +44,8 @@ def run(view: params.PretrainView, layout: Layout) -> None:
         trainer.train(lambda: resume.save(target, key, trainer.state()))
         foundation_sam.save(trainer.sam, view.model, target)
         frozen = foundation_sam.FrozenSam(trainer.sam, "mini", digest_file(target))
-        measured = quality.measure_sam(frozen, trainer.concept, view.scene, view.model.seed)
+        concept = trainer.concept if view.model.prompts == "concept" else None
+        measured = quality.measure_sam(frozen, concept, view.scene, view.model.seed)
         origin = provenance.record("foundation", view, view.model.seed, {}, watch, weights=frozen.digest)
         origin["resumed_at_step"] = 0 if saved is None else saved["step"]
         write_json(layout.foundation_quality("sam"), {"quality": measured, "provenance": origin})

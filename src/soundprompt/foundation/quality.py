@@ -19,16 +19,14 @@ MIRROR = View(mirrored=True, quarters=0)
 
 
 @torch.no_grad()
-def measure_sam(
-    frozen: FrozenSam, concept: prompting.Concept | None, scene: Scene, seed: int, count: int = PICTURES
-) -> dict:
+def measure_sam(frozen: FrozenSam, concept: prompting.Concept | None, scene: Scene, seed: int) -> dict:
     """Mask IoU by prompt on held-out pictures, and attribute probes of F_V.
 
     concept: the module that makes concept tokens; None for an arm without them. Returns a JSON-able dict: for each
     of point, box, concept the mean IoU at the picture's own size, its standard error over pictures and the
     number of pictures; and `probes`, accuracies of linear probes of mask-pooled F_V.
     """
-    held_out = [pictures.draw(seed, pictures.HELD_OUT, index, scene) for index in range(count)]
+    held_out = [pictures.draw(seed, pictures.HELD_OUT, index, scene) for index in range(PICTURES)]
     usable = [picture for picture in held_out if picture is not None]
     rng = np.random.default_rng([seed, pictures.HELD_OUT])
     chosen = [int(rng.integers(len(picture.masks))) for picture in usable]
@@ -78,13 +76,13 @@ def _summary(values: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def probe_sam(frozen: FrozenSam, scene: Scene, seed: int, count: int = PROBE_PICTURES) -> dict:
+def probe_sam(frozen: FrozenSam, scene: Scene, seed: int) -> dict:
     """Linear probes of F_V averaged over an object's mask: hue, stripes and outline. Half of the pictures fit."""
     features, labels, fit = [], [], []
-    for start in range(0, count, BATCH):
+    for start in range(0, PROBE_PICTURES, BATCH):
         drawn = [
             pretraining.probe_picture(np.random.default_rng([seed, pictures.PROBES, index]), scene)
-            for index in range(start, min(start + BATCH, count))
+            for index in range(start, min(start + BATCH, PROBE_PICTURES))
         ]
         maps = frozen.prefix(frozen.preprocess([image for image, _, _ in drawn]), [None])[None]
         for row, (_, masks, levels) in enumerate(drawn):
@@ -93,19 +91,20 @@ def probe_sam(frozen: FrozenSam, scene: Scene, seed: int, count: int = PROBE_PIC
             of_objects = maps[row].expand(len(visible), -1, -1, -1)
             features.append(prompting.mask_pool(of_objects, torch.from_numpy(small)[:, None]))
             labels.append(torch.from_numpy(levels[visible]))
-            fit += [start + row < count // 2] * len(visible)
+            fit += [start + row < PROBE_PICTURES // 2] * len(visible)
     return _probe(torch.cat(features), torch.cat(labels), torch.tensor(fit), scene, ("hue", "texture", "shape"))
 
 
 @torch.no_grad()
-def measure_audio(frozen: FrozenAudio, scene: Scene, seed: int, count: int = PROBE_SOUNDS) -> dict:
+def measure_audio(frozen: FrozenAudio, scene: Scene, seed: int) -> dict:
     """Linear probes of the embedding of one second of sound: pitch, modulation and timbre. Half of the sounds fit."""
     drawn = [
-        pretraining.probe_sound(np.random.default_rng([seed, pictures.PROBES, index]), scene) for index in range(count)
+        pretraining.probe_sound(np.random.default_rng([seed, pictures.PROBES, index]), scene)
+        for index in range(PROBE_SOUNDS)
     ]
     embeddings = frozen.embed(torch.cat([frozen.examples(wave)[:1] for wave, _ in drawn]))
     labels = torch.from_numpy(np.stack([levels for _, levels in drawn]))
-    fit = torch.arange(count) < count // 2
+    fit = torch.arange(PROBE_SOUNDS) < PROBE_SOUNDS // 2
     found = _probe(embeddings, labels, fit, scene, ("pitch", "modulation", "timbre"))
     return {"parameters": count_parameters(frozen.module), "probes": found}
 
