@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from soundprompt import params, provenance
+from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.foundation import pictures, pretrain_sam, quality, resume
 from soundprompt.foundation import sam as foundation_sam
@@ -76,6 +77,11 @@ def test_damaged_or_foreign_state_is_not_used(tmp_path, capsys):
     path.write_bytes(path.read_bytes()[:50])
     assert resume.load(target, "key") is None
     assert "damaged" in capsys.readouterr().err
+
+
+def test_sizes_must_agree():
+    with pytest.raises(InputError, match=r"image_size is 128, world.size is 64"):
+        pretrain_sam.Trainer(view(image_size=128))
 
 
 def test_points_arm_has_no_concepts():

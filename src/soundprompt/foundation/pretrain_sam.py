@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundprompt import params, provenance
+from soundprompt.errors import InputError
 from soundprompt.files import digest_file, write_json
 from soundprompt.foundation import pictures, process, prompting, quality, resume
 from soundprompt.foundation import sam as foundation_sam
@@ -73,6 +74,9 @@ class Trainer:
 
     def __init__(self, view: params.PretrainView):
         self.settings, self.scene = view.model, view.scene
+        if self.settings.image_size != self.scene.size:
+            what = f"foundation.sam.image_size is {self.settings.image_size}, world.size is {self.scene.size}"
+            raise InputError(what, remedy="the mini SAM takes the world's pictures as they are: make them equal")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             self.sam = foundation_sam.build("mini", self.settings.image_size)
