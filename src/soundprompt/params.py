@@ -68,8 +68,8 @@ class World(Scene):
     lookalike: Share = Field(0.5, description="chance that a distractor shares two of three levels with the source")
 
 
-class Data(Settings):
-    """Where the datasets come from and how they are read."""
+class Reading(Settings):
+    """How the datasets are read; all that results can depend on."""
 
     source: Literal["generated", "avsbench"] = "generated"
     shots: tuple[Positive, ...] = (1, 3, 5)
@@ -82,6 +82,31 @@ class Data(Settings):
     )
     bgr: bool = Field(False, description="feed BGR pictures to SAM, as the released code does by accident")
     box_crop: Literal["full_frame", "reference"] = Field("full_frame", description="vggss: geometry of the heat map")
+
+
+class Youtube(Settings):
+    """How clips are asked for by YouTube id (VGG-SS)."""
+
+    cookies: str | None = Field(None, description="cookies.txt of a browser that is signed in, handed to yt-dlp")
+    pause_s: Annotated[float, Field(ge=0)] = Field(5.0, description="between two clips; too short a pause gets blocked")
+    rate: Annotated[str, Field(pattern=r"^\d+(\.\d+)?[KM]?$")] | None = Field(
+        None, description="bytes per second at most, such as '2M'"
+    )
+    timeout_s: Positive = Field(300, description="after which one clip is given up")
+
+
+class Data(Reading):
+    """Where the datasets come from, besides how they are read. No result depends on the former."""
+
+    mirrors: tuple[str, ...] = Field(
+        (), description="URLs (http, https, file) or folders tried in this order before the origin of a download"
+    )
+    vggss_clips: str = Field(
+        "youtube",
+        description="where VGG-SS clips come from: 'youtube'; 'none' (those extracted already); or a folder with "
+        "{file}.mp4 (or any other container), each the ten seconds of its clip",
+    )
+    youtube: Youtube = Youtube()
 
 
 # ------------------------------------------------------------------------------ foundation
@@ -217,7 +242,10 @@ class Schedule(Settings):
     learning_rate: Rate = 1e-3
     adapter_learning_rate: Rate | None = Field(None, description="visual adapters; null: as learning_rate")
     steps: Positive = Field(1000, description="at most; best on validation is kept")
-    validate_every: Positive = 100
+    validate_every: Positive = Field(100, description="steps")
+    epochs: Positive | None = Field(
+        None, description="null: `steps` and `validate_every` count; else epochs at most, with a validation after each"
+    )
     patience: Positive = Field(6, description="validations without a new best before it stops")
     warmup: Count = 30
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
@@ -456,7 +484,16 @@ class TablesView(Settings):
 
     study: str
     dataset: str
+    data: Reading
+
+
+class FetchView(Settings):
+    """All that fetching depends on: data sources, and the released weights and datasets that the study uses."""
+
+    study: str
     data: Data
+    checkpoints: tuple[str, ...]
+    datasets: tuple[str, ...]
 
 
 class PretrainView(Settings):
@@ -483,7 +520,7 @@ class FloorsView(Settings):
     study: str
     setting_name: str
     setting: Setting
-    data: Data
+    data: Reading
     evaluation: Evaluation
 
 
@@ -495,7 +532,7 @@ class TrainView(Settings):
     setting: Setting
     model_name: str
     model: Model
-    data: Data
+    data: Reading
 
 
 class ScoreView(TrainView):
@@ -522,9 +559,20 @@ def world_view(params: Params) -> WorldView:
     return WorldView(study=params.study, world=params.world, shots=params.data.shots)
 
 
+def fetch_view(params: Params) -> FetchView:
+    """The part of the settings that fetching may read."""
+    sam, audio = params.foundation.sam, params.foundation.audio
+    return FetchView(
+        study=params.study,
+        data=params.data,
+        checkpoints=tuple(filter(None, (sam.checkpoint, audio.checkpoint, audio.pca_checkpoint))),
+        datasets=tuple(params.tables()) if params.data.source == "avsbench" else (),
+    )
+
+
 def tables_view(params: Params, dataset: str) -> TablesView:
     """The part of the settings that reading a dataset may read."""
-    return TablesView(study=params.study, dataset=dataset, data=params.data)
+    return TablesView(study=params.study, dataset=dataset, data=_reading(params))
 
 
 def features_view(params: Params) -> FeaturesView:
@@ -539,7 +587,7 @@ def floors_view(params: Params, setting: str) -> FloorsView:
         study=params.study,
         setting_name=setting,
         setting=params.settings[setting],
-        data=params.data,
+        data=_reading(params),
         evaluation=params.evaluation,
     )
 
@@ -560,7 +608,7 @@ def train_view(params: Params, setting: str, model: str) -> TrainView:
         setting=params.settings[setting],
         model_name=model,
         model=params.models[model],
-        data=params.data,
+        data=_reading(params),
     )
 
 
@@ -590,6 +638,10 @@ def table_view(params: Params, name: str) -> TableView:
 def model_of(method: str) -> str:
     """'gavs@mismatched' -> 'gavs'."""
     return method.partition("@")[0]
+
+
+def _reading(params: Params) -> Reading:
+    return Reading(**{name: getattr(params.data, name) for name in Reading.model_fields})
 
 
 def _check_names(where: str, names: Any, known: Any) -> None:

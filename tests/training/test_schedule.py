@@ -28,3 +28,12 @@ def test_few_shot_counts_epochs_and_scales_its_rates():
     assert shots.steps == 40 and shots.warmup == 4 and shots.scale == 0.5 and shots.patience is None
     assert [step for step in range(1, 41) if shots.validates(step)] == [8, 16, 24, 32, 40]
     assert plan(Schedule(learning_rate=2e-3), 4, continued=True).scale == 1
+
+
+def test_epochs_fit_datasets_of_any_size():
+    schedule = Schedule(epochs=3, steps=5, validate_every=2, warmup=30, patience=4)
+    whole = plan(schedule, 100, continued=False)
+    assert whole.steps == 300 and whole.warmup == 30 and whole.patience == 4
+    assert [step for step in range(1, 301) if whole.validates(step)] == [100, 200, 300]
+    assert plan(schedule, 7, continued=False).warmup == 2  # of 21 steps, a tenth at most
+    assert plan(schedule, 4, continued=True).steps == 4 * schedule.shot_epochs  # few-shot counts its own

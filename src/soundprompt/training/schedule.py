@@ -38,10 +38,14 @@ class Plan:
 def plan(schedule: Schedule, steps_per_epoch: int, continued: bool) -> Plan:
     """The plan of a run from the start, or of a few-shot run that continues from a trained model.
 
+    With `schedule.epochs` a run from the start takes that many epochs, with a validation after each.
     A few-shot run takes `shot_epochs` epochs over its few clips (AVS-V3 protocol) whatever `steps`
-    says, is validated `SHOT_VALIDATIONS` times, and warms up over a tenth of its steps at most.
+    or `epochs` say, is validated `SHOT_VALIDATIONS` times, and warms up over a tenth of its steps at most.
     `shot_learning_rate` scales the adapters' rate along with the head's.
     """
+    if not continued and schedule.epochs:
+        steps = schedule.epochs * steps_per_epoch
+        return Plan(steps, steps_per_epoch, schedule.patience, min(schedule.warmup, steps // 10), 1.0, False)
     if not continued:
         return Plan(schedule.steps, schedule.validate_every, schedule.patience, schedule.warmup, 1.0, False)
     steps = schedule.shot_epochs * steps_per_epoch
