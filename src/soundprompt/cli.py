@@ -20,7 +20,7 @@ from soundprompt.layout import Layout, pack_seeds
 
 app = typer.Typer(
     help="GAVS as a reproducible pipeline: segment what makes the sound. Stages, in order: "
-    "world, tables, pretrain, features, train, score, table, report.",
+    "world or fetch, tables, pretrain, features, train, score, table, report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -67,6 +67,26 @@ def world(
     from soundprompt.data.world import datasets
 
     datasets.make_part(part, chosen, Layout(chosen.study))
+
+
+@app.command()
+def fetch(
+    only: Annotated[
+        str | None, typer.Option(help="weights, avsbench, avs_v3, vggss, vggss_clips, or a name of data/catalog.yaml.")
+    ] = None,
+    mirror: Annotated[list[str] | None, typer.Option(help="URL or folder to try first; may be repeated.")] = None,
+    cookies: Annotated[str | None, typer.Option(help="cookies.txt for yt-dlp.")] = None,
+    study: Study = "mini",
+    view: View = None,
+) -> None:
+    """Fetch released weights and datasets; say how to get what is given out on application."""
+    chosen = _view(p.FetchView, view, study, p.fetch_view)
+    data = chosen.data.model_dump() | {"mirrors": [*(mirror or []), *chosen.data.mirrors]}
+    data["youtube"]["cookies"] = cookies or chosen.data.youtube.cookies
+
+    from soundprompt.data import acquire
+
+    acquire.run(only, chosen.model_copy(update={"data": p.Data.model_validate(data)}), Layout(chosen.study))
 
 
 @app.command()

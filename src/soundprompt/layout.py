@@ -24,6 +24,15 @@ class Layout:
         return Path("data") / self.study
 
     @property
+    def downloads(self) -> Path:
+        """What is fetched or brought by hand, once for all studies."""
+        return Path("data") / "downloads"
+
+    def fetched(self, name: str) -> Path:
+        """Says that something fetched is there, with its digests: a name of the catalogue or of `acquire.SOURCES`."""
+        return self.data / "fetched" / f"{name}.json"
+
+    @property
     def avsbench(self) -> Path:
         """AVSBench-semantic layout: metadata.csv, label2idx.json, {label}/{uid}/..."""
         return self.data / "avsbench"
@@ -102,6 +111,11 @@ class Layout:
     @property
     def report(self) -> Path:
         return self.results / "report.html"
+
+    @property
+    def data_ledger(self) -> Path:
+        """Clips expected, found, missing and unusable in every dataset of the study."""
+        return self.results / "data_ledger.csv"
 
     def result_table(self, experiment: str) -> Path:
         return self.results / "tables" / f"{experiment}.csv"

@@ -99,9 +99,9 @@ def _in_avsbench(
 
 
 def _vggss(view: TablesView, layout: Layout) -> list[Expected]:
-    kinds = avsbench.read_kinds(layout.avsbench)
+    kinds, outcomes = avsbench.read_kinds(layout.avsbench), vggss.read_outcomes(layout.vggss)
     return [
-        Expected(item.file, (vggss.SPLIT,), partial(vggss.find_clip, layout.vggss, item, kinds))
+        Expected(item.file, (vggss.SPLIT,), partial(vggss.find_clip, layout.vggss, item, kinds, outcomes))
         for item in vggss.read_annotations(layout.vggss)
     ]
 

@@ -1,12 +1,15 @@
 """VGG-SS: one picture, its sound and boxes around what sounds.
 
 `{root}/vggss.json` is a list of {file, class, bbox}; `{root}/vggss_test.csv` lists the clips of the
-test set, one id a row, without a header. A clip is `frames/{file}.jpg` and `audio/{file}.wav`.
+test set, one id a row, without a header. A clip is `frames/{file}.jpg` and `audio/{file}.wav`. Fetching
+leaves `clips.csv` beside them: which clips could not be had, and why.
 """
 
 from __future__ import annotations
 
+import csv
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from soundprompt.errors import InputError
 from soundprompt.files import read_json
 
 SPLIT = "test"
+OUTCOMES = "clips.csv"
+"""File with the columns file, status ("found", "missing" or "unusable") and reason."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,35 @@ def read_annotations(root: Path | str) -> list[Annotation]:
     return [annotation for annotation in annotations if annotation.file in test]
 
 
-def find_clip(root: Path | str, annotation: Annotation, kinds: dict[str, str]) -> Clip:
-    """The files of one clip. Raises ClipMissing when it has neither picture nor sound, InputError when one lacks."""
+def read_outcomes(root: Path | str) -> dict[str, tuple[str, str]]:
+    """{file: (status, reason)} that fetching wrote down, the last word on each clip; {} where nothing was fetched."""
+    try:
+        with open(Path(root) / OUTCOMES, encoding="utf-8", newline="") as stream:
+            rows = [row for row in csv.reader(stream) if len(row) == 3]  # a kill may have cut the last one short
+    except FileNotFoundError:
+        return {}
+    return {file: (status, reason) for file, status, reason in rows if file != "file"}
+
+
+def find_clip(
+    root: Path | str,
+    annotation: Annotation,
+    kinds: dict[str, str],
+    outcomes: Mapping[str, tuple[str, str]] | None = None,
+) -> Clip:
+    """The files of one clip. Raises ClipMissing when it has neither picture nor sound, InputError when one lacks.
+
+    outcomes: `read_outcomes`, so that a clip that is not there is reported with the reason.
+    """
     root = Path(root)
     image, audio = root / "frames" / f"{annotation.file}.jpg", root / "audio" / f"{annotation.file}.wav"
     there = [path.is_file() for path in (image, audio)]
     if not any(there):
+        status, reason = (outcomes or {}).get(annotation.file, ("missing", ""))
+        if status == "unusable":
+            raise InputError(f"the video is not usable: {reason}", path=image, remedy="leave the clip out")
         what = f"vggss.json names the clip {annotation.file}, which is not there"
+        what = f"{what} ({reason})" if reason and status != "found" else what
         raise ClipMissing(what, path=image, remedy="fetch the clip; many are no longer online")
     if not all(there):
         raise InputError("missing", path=audio if there[0] else image, remedy="extract the clip again")
