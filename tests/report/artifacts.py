@@ -238,13 +238,20 @@ def _training(params: p.Params, folder: Path, setting: str, model: str, seed: in
     write_json(folder / "provenance.json", record)
 
 
-def small_study() -> p.Params:
-    """Two of the mini study's experiments, with few bootstrap draws: enough for every part of the report."""
+def small_study(*experiments: str, models=("gavs-no_audio", "gavs@mismatched", "sam_fusion", "gavs")) -> p.Params:
+    """Some of the mini study's experiments, two seeds and few bootstrap draws; by default one of each kind."""
+    names = experiments or ("table_benchmarks", "table_v3", "table_vggss")
     params = study(evaluation={"bootstrap": 50})
-    kept = {name: params.experiments[name] for name in ("table_benchmarks", "table_v3", "table_vggss")}
-    methods = ("centre_disc", "gavs-no_audio", "gavs@mismatched", "sam_fusion", "gavs")
-    kept = {name: experiment.model_copy(update={"methods": methods}) for name, experiment in kept.items()}
-    return params.model_copy(update={"experiments": kept, "seeds": (0, 1)})
+    metrics = {"table_vggss": ("ciou", "auc")}
+    kept = {
+        name: params.experiments[name].model_copy(
+            update={"methods": ("centre_disc", *models), "metrics": metrics.get(name, ("miou", "f_score", "hit_rate"))}
+        )
+        for name in names
+    }
+    used = {setting for experiment in kept.values() for setting in experiment.settings}
+    settings = {name: spec for name, spec in params.settings.items() if name in used or name == "v2"}
+    return params.model_copy(update={"experiments": kept, "settings": settings, "seeds": (0, 1)})
 
 
 def tabulate(params: p.Params, layout: Layout) -> None:

@@ -67,13 +67,13 @@ _COLOURS = {
     "gavs": "#2f7de1",
     "gavs@mismatched": "#8fb4e3",
     "gavs@muted": "#8fb4e3",
-    "gavs-no_audio": "#5f8fc7",
+    "gavs-no_audio": "#2a9d8f",
     "audio_sam": "#9b6bd3",
     "sam_fusion": "#e0762b",
     "sam_fusion-scratch": "#dfa06f",
 }
 _FLOOR = "#949aa5"
-_OTHER = ("#2a9d8f", "#c2578a", "#b8902a", "#5a8f3c", "#7a78c9", "#b5654a")
+_OTHER = ("#4f6f8f", "#c2578a", "#b8902a", "#5a8f3c", "#7a78c9", "#b5654a")
 
 
 def method(name: str) -> str:

@@ -102,8 +102,8 @@ def _shots(view: TableView, table: pd.DataFrame, folder: Path) -> None:
         title = f"{names.metric(metric).label} against shots: {names.kind(kind)}"
         with drawing.canvas(3.3) as (figure, (axis,)):
             said = [_shot_line(axis, view, rows, by_shots, method) for method in view.experiment.methods]
-            axis.set_xticks(range(len(by_shots)), [str(k) for k in sorted(by_shots)])
-            axis.set_xlim(-0.2, len(by_shots) - 0.8)
+            axis.set_xticks(sorted(by_shots))
+            axis.set_xlim(-0.2, max(by_shots) + 0.2)
             axis.set_xlabel("examples of each unseen class")
             axis.set_title(title)
             axis.grid(axis="x", visible=False)
@@ -115,7 +115,7 @@ def _shot_line(axis, view: TableView, rows: pd.DataFrame, by_shots: dict[int, st
     colour, floor = names.colour(method), names.is_floor(method)
     mine = rows[rows["method"] == method].set_index(["setting", "selection"])
     points = []
-    for place, (_, setting) in enumerate(sorted(by_shots.items())):
+    for place, setting in sorted(by_shots.items()):
         key = (setting, evidence.primary(view.settings[setting]))
         if key in mine.index and np.isfinite(mine.loc[key, "mean"]):
             points.append((place, mine.loc[key, "mean"], mine.loc[key, "low"], mine.loc[key, "high"]))
@@ -137,10 +137,10 @@ def _zero_shot_marks(axis, mine: pd.DataFrame, view: TableView, by_shots: dict[i
     if method != view.experiment.reference or zero is None:
         return
     marks = []
-    for place, (shots, setting) in enumerate(sorted(by_shots.items())):
+    for shots, setting in sorted(by_shots.items()):
         key = (zero, evidence.primary(view.settings[setting]))
         if shots and key in mine.index:
-            marks.append((place, mine.loc[key, "mean"]))
+            marks.append((shots, mine.loc[key, "mean"]))
     if marks:
         label = f"{names.method(method)} before those shots, same clips"
         axis.plot(*zip(*marks, strict=True), "o", mfc=drawing.PAPER, mec=names.colour(method), ms=5, label=label)
@@ -242,7 +242,7 @@ def _training(view: TableView, layout: Layout, folder: Path) -> None:
 def _curve_lines(axis, model: str, curves: list[pd.Series]) -> None:
     for i, curve in enumerate(curves):
         label = names.method(model) if i == 0 else None
-        axis.plot(curve.index, curve, color=names.colour(model), linewidth=1.2, alpha=0.85, label=label)
+        axis.plot(curve.index, curve, color=names.colour(model), linewidth=1.2, label=label)
         axis.plot(curve.idxmax(), curve.max(), "o", color=names.colour(model), ms=3.5)
 
 

@@ -8,14 +8,14 @@ else. The comparisons are shown with the verdict.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from soundprompt.evaluation import summary
 from soundprompt.layout import Layout
 from soundprompt.params import Params
-from soundprompt.report import evidence, names
+from soundprompt.report import evidence, names, origins
 
 HOLDS, FAILS, UNDECIDED, UNTESTED = "holds", "does not hold", "undecided", "not tested here"
 
@@ -158,12 +158,21 @@ def shots_help(scores: Scores) -> Verdict:
                 after = scores.rows(setting, "gavs", selection, kind)
                 label = f"gain by {shots} shot{'s' if shots > 1 else ''}, {names.kind(kind or 'all')}, mIoU"
                 found.append(scores.compare(label, after, before, "miou", decides=shots == 5 and kind is None))
-    return _decide(
+    verdict = _decide(
         "A few examples of an unseen class help.",
         "AVS-V3: GAVS rises from 54.71 mIoU (0 shots) to 62.89, 66.28 and 67.75 (1, 3, 5 shots).",
         "On the clips of the 5-shot test, GAVS after five shots is above GAVS before them.",
         found,
     )
+    return replace(verdict, notes=[*verdict.notes, *_kept_starts(scores)])
+
+
+def _kept_starts(scores: Scores) -> list[str]:
+    kept = origins.kept_starts(origins.records(scores.params, scores.layout))
+    said = [f"{names.setting(setting)} {count}" for (setting, model), count in kept.items() if model == "gavs"]
+    if not said:
+        return []
+    return [f"Runs that kept their start, as no step was better on validation: {', '.join(said)}. Their gain is zero."]
 
 
 def one_shot_suffices(scores: Scores) -> Verdict:

@@ -1,0 +1,104 @@
+import re
+from html.parser import HTMLParser
+
+import artifacts
+import pytest
+
+from soundprompt import params as p
+from soundprompt.report import html, tables
+
+
+class Page(HTMLParser):
+    """Collects ids, addresses and whether tags are balanced."""
+
+    VOID = ("meta", "link", "img", "br", "line", "rect", "path", "use", "input")
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.addresses, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.addresses += [attrs[name] for name in ("src", "href", "xlink:href") if name in attrs]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture
+def page(study):
+    html.run(*study)
+    return study[1].report.read_text()
+
+
+def test_the_page_stands_alone(page):
+    parsed = Page(page)
+    assert parsed.open == []
+    assert all(address.startswith(("data:", "#")) for address in parsed.addresses)
+    assert not re.search(r"@import|url\((?!data:|#|\"data:)", page)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert {address[1:] for address in parsed.addresses if address.startswith("#")} <= set(parsed.ids)
+
+
+def test_it_says_what_it_should(page):
+    for words in (
+        "Sound decides what is segmented",
+        "paper 0.547",
+        "centre disc (floor)",
+        "250 000",
+        "best",
+        "Trained",
+    ):
+        assert words.lower() in page.lower()
+    assert "This study is not complete" not in page
+    assert "/tmp/" not in page and str(artifacts.ROOT) not in page
+
+
+def test_a_partial_study_says_what_is_missing(study):
+    params, layout = study
+    gone = layout.run("v3_3shot", "gavs", 0) / "scores.parquet"
+    gone.unlink()
+    layout.foundation_quality("sam").unlink()
+    tables.run(p.table_view(params, "table_v3"), layout)
+    html.run(params, layout)
+    page = layout.report.read_text()
+    assert "This study is not complete" in page and str(gone) in page
+    assert "No quality on record" in page
+
+
+def test_an_empty_study_still_gives_a_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = artifacts.small_study()
+    html.run(params, artifacts.Layout(params.study))
+    page = (tmp_path / "results" / "report.html").read_text()
+    Page(page)
+    assert ("not complete" in page and "No predictions to show" in page) or "No cases" in page
+
+
+def test_texts_from_data_are_escaped(study):
+    params, layout = study
+    table = layout.table("v3")
+    frames = artifacts.frame_table.read(table)
+    table.unlink()
+    artifacts.frame_table.write(frames.assign(class_name="<script>alert(1)</script>_" + frames["class_name"]), table)
+    html.run(params, layout)
+    assert "<script>" not in layout.report.read_text()
+
+
+def test_headline_names_the_report_and_its_numbers(study):
+    assert "missing" in html.headline(*study)
+    html.run(*study)
+    lines = html.headline(*study).splitlines()
+    assert str(study[1].report) in lines[0]
+    assert any("V3, 5 shots" in line and "GAVS 0." in line and "SAM-Fusion 0." in line for line in lines)
+    assert any(line.endswith("Sound decides what is segmented.") for line in lines)

@@ -1,0 +1,79 @@
+import artifacts
+import pytest
+
+from soundprompt.report import verdicts
+from soundprompt.report.verdicts import FAILS, HOLDS, UNDECIDED, UNTESTED, Comparison
+
+
+def outcome(claim, params, layout):
+    return claim(verdicts.Scores(params, layout)).outcome
+
+
+@pytest.fixture
+def retold(study):
+    """Scores of unseen classes drawn again around other levels."""
+    params, layout = study
+
+    def tell(setting="v3_0shot", **levels):
+        frames = artifacts.frame_table.select(layout, params.settings[setting].test)
+        for model, level in levels.items():
+            for seed in params.seeds:
+                path = layout.run(setting, model, seed) / "scores.parquet"
+                path.unlink()
+                parts = [artifacts._scores(frames, model, seed, level)]
+                if model == "gavs":
+                    parts.append(artifacts._scores(frames, "gavs@mismatched", seed, 0.2))
+                artifacts._parquet(artifacts.pd.concat(parts), path)
+        return params, layout
+
+    return tell
+
+
+def test_a_clear_lead_holds(retold):
+    assert outcome(verdicts.prompting_on_unseen, *retold(gavs=0.8, sam_fusion=0.4)) == HOLDS
+
+
+def test_a_clear_loss_does_not_hold(retold):
+    assert outcome(verdicts.prompting_on_unseen, *retold(gavs=0.4, sam_fusion=0.8)) == FAILS
+
+
+def test_a_tie_is_undecided(study):
+    params, layout = study
+    for seed in params.seeds:
+        rows = artifacts.pd.read_parquet(layout.run("v3_0shot", "gavs", seed) / "scores.parquet")
+        path = layout.run("v3_0shot", "sam_fusion", seed) / "scores.parquet"
+        path.unlink()
+        artifacts._parquet(rows[rows["method"] == "gavs"].assign(method="sam_fusion"), path)
+    assert outcome(verdicts.prompting_on_unseen, params, layout) == UNDECIDED
+
+
+def test_sound_must_matter_against_both_controls(retold):
+    clear = outcome(verdicts.sound_matters, *retold(**{"gavs": 0.8, "gavs-no_audio": 0.2}))
+    deaf = outcome(verdicts.sound_matters, *retold(**{"gavs": 0.8, "gavs-no_audio": 0.8}))
+    assert clear in (HOLDS, UNDECIDED)  # two seeds make wide intervals, which may touch
+    assert deaf in (UNDECIDED, FAILS)
+
+
+def test_touching_intervals_are_not_a_clear_lead():
+    apart = Comparison("", 0.3, 0.2, 0.4, first=(0.8, 0.7, 0.9), second=(0.5, 0.4, 0.6))
+    touching = Comparison("", 0.3, 0.2, 0.4, first=(0.8, 0.55, 1.0), second=(0.5, 0.4, 0.6))
+    assert (apart.sign, touching.sign) == (1, 0)
+    assert Comparison("", -0.3, -0.4, -0.2).sign == -1
+    assert Comparison("", 0.1, -0.1, 0.3).sign == 0
+
+
+def test_shots_are_judged_on_the_same_clips(retold):
+    params, layout = retold("v3_5shot", gavs=0.95)
+    verdict = verdicts.shots_help(verdicts.Scores(params, layout))
+    assert verdict.outcome == HOLDS
+    deciding = [c for c in verdict.comparisons if c.decides]
+    assert len(deciding) == 1 and "5 shots" in deciding[0].label
+
+
+def test_what_was_not_run_is_not_tested(study):
+    params, layout = study
+    scores = verdicts.Scores(params, layout)
+    assert verdicts.cross_dataset(scores).outcome == UNTESTED
+    assert verdicts.parts_of_sap(scores).outcome == UNTESTED
+    outcomes = {v.claim: v.outcome for v in verdicts.run(params, layout)}
+    assert outcomes["Half of the training data is enough to beat the others."] == UNTESTED
