@@ -9,6 +9,7 @@ configfile: "params.yaml"
 
 
 include: "workflow/rules/settings.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/foundation.smk"
 include: "workflow/rules/features.smk"

@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from soundprompt import environment
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout, pack_seeds
@@ -39,6 +40,8 @@ def main() -> None:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # two busy threads on one core are ten times slower than one
     try:
+        if os.environ.get("SOUNDPROMPT_CHECK"):  # set for jobs of a cluster
+            environment.check()
         app()
     except InputError as error:
         print(f"soundprompt: error: {error}", file=sys.stderr)
@@ -53,6 +56,13 @@ def settings(study: Study = "mini") -> None:
     print(f"study {params.study}: settings are valid")
     print(f"{len(params.experiments)} experiments: {', '.join(params.experiments)}")
     print(f"{len(runs)} models to train, {len(scored)} to score, seeds {', '.join(map(str, params.seeds))}")
+
+
+@app.command()
+def check() -> None:
+    """Check that packages, folder and GPU of this machine are what the project needs."""
+    environment.check()
+    print("this machine can run soundprompt")
 
 
 @app.command()

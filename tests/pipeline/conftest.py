@@ -38,9 +38,9 @@ def copy_project(target: Path) -> Path:
         check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (PROJECT / name).is_file():
+        if (PROJECT / name).is_file() or (PROJECT / name).is_symlink():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, target / name)
+            shutil.copy2(PROJECT / name, target / name, follow_symlinks=False)
     (target / ".venv").symlink_to(PROJECT / ".venv")
     return target
 

@@ -10,6 +10,9 @@ rule world_part:
         LAYOUT.data / "world-{part}.csv",
     log:
         "logs/{}/world/{{part}}.log".format(STUDY.study),
+    threads: needs("world_part")
+    resources:
+        **asked("world_part"),
     params:
         settings=settings(params.world_view(STUDY)),
     message:
@@ -26,6 +29,9 @@ rule world:
         WORLD_INDEX,
     log:
         "logs/{}/world/index.log".format(STUDY.study),
+    threads: needs("world_part")
+    resources:
+        **asked("world_part"),
     params:
         settings=settings(params.world_view(STUDY)),
     message:
@@ -48,6 +54,9 @@ rule frame_table:
         LAYOUT.table("{dataset}"),
     log:
         "logs/{}/tables/{{dataset}}.log".format(STUDY.study),
+    threads: needs("frame_table")
+    resources:
+        **asked("frame_table"),
     params:
         settings=lambda wildcards: settings(
             params.tables_view(STUDY, wildcards.dataset)

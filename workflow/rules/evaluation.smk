@@ -18,6 +18,9 @@ rule score:
         LAYOUT.scored("{setting}", "{model}", "{pack}"),
     log:
         "logs/{}/score/{{setting}}/{{model}}/{{pack}}.log".format(STUDY.study),
+    threads: needs("score")
+    resources:
+        **asked("score"),
     params:
         settings=lambda wildcards: settings(
             params.score_view(STUDY, wildcards.setting, wildcards.model)
@@ -36,6 +39,9 @@ rule floors:
         LAYOUT.floors("{setting}"),
     log:
         "logs/{}/floors/{{setting}}.log".format(STUDY.study),
+    threads: needs("floors")
+    resources:
+        **asked("floors"),
     params:
         settings=lambda wildcards: settings(
             params.floors_view(STUDY, wildcards.setting)

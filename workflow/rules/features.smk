@@ -11,6 +11,9 @@ rule feature_plan:
         LAYOUT.visual_plan,
     log:
         "logs/{}/features/plan.log".format(STUDY.study),
+    threads: needs("frame_table")
+    resources:
+        **asked("frame_table"),
     params:
         settings=settings(params.features_view(STUDY)),
     message:
@@ -28,6 +31,9 @@ rule visual_features:
         LAYOUT.visual_shard("{shard}"),
     log:
         "logs/{}/features/shard-{{shard}}.log".format(STUDY.study),
+    threads: needs("visual_features")
+    resources:
+        **asked("visual_features"),
     params:
         settings=settings(params.features_view(STUDY)),
     message:
@@ -45,6 +51,9 @@ rule audio_features:
         LAYOUT.audio_features,
     log:
         "logs/{}/features/audio.log".format(STUDY.study),
+    threads: needs("audio_features")
+    resources:
+        **asked("audio_features"),
     params:
         settings=settings(params.features_view(STUDY)),
     message:

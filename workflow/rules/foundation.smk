@@ -24,6 +24,9 @@ rule pretrain:
     wildcard_constraints:
         foundation="sam|audio",
     priority: 100  # the longest chain of the study starts here
+    threads: needs("pretrain")
+    resources:
+        **asked("pretrain"),
     params:
         settings=lambda wildcards: settings(
             params.pretrain_view(STUDY, wildcards.foundation)

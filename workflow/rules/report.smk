@@ -24,6 +24,9 @@ rule table:
         plots=directory(LAYOUT.result_plots("{experiment}")),
     log:
         "logs/{}/table/{{experiment}}.log".format(STUDY.study),
+    threads: needs("table")
+    resources:
+        **asked("table"),
     params:
         settings=lambda wildcards: settings(
             params.table_view(STUDY, wildcards.experiment)
@@ -44,6 +47,9 @@ rule report:
         LAYOUT.report,
     log:
         "logs/{}/report.log".format(STUDY.study),
+    threads: needs("report")
+    resources:
+        **asked("report"),
     params:
         settings=settings(STUDY),
     message:

@@ -18,6 +18,9 @@ rule train:
         LAYOUT.trained("{setting}", "{model}", "{pack}"),
     log:
         "logs/{}/train/{{setting}}/{{model}}/{{pack}}.log".format(STUDY.study),
+    threads: needs("train")
+    resources:
+        **asked("train"),
     params:
         settings=lambda wildcards: settings(
             params.train_view(STUDY, wildcards.setting, wildcards.model)

@@ -1,0 +1,23 @@
+# What a job asks of a scheduler: the study's needs (params.yaml, resources) at the site (cluster.yaml).
+import os
+
+from soundprompt import cluster
+
+SITE = cluster.load(Path(workflow.basedir) / "workflow/profiles/slurm/cluster.yaml")
+
+# A job of Slurm runs in the site's environment, and looks about in its first second.
+if "SLURM_JOB_ID" in os.environ:
+    pretend = "" if SITE.gpu.visible else "SOUNDPROMPT_PRETEND_GPU=1"
+    setup = f"{SITE.setup}; " if SITE.setup else ""
+    python = SITE.python or f"'{sys.executable}'"
+    SOUNDPROMPT = f"{setup}PYTHONPATH='{workflow.basedir}/src' SOUNDPROMPT_CHECK=1 {pretend} {python} -m soundprompt"
+
+
+def needs(rule):
+    """A rule's `threads`."""
+    return getattr(STUDY.resources, rule).threads
+
+
+def asked(rule, **more):
+    """A rule's `resources`; `turn` counts in groups only."""
+    return cluster.asked(getattr(STUDY.resources, rule), SITE) | {"turn": 1} | more
