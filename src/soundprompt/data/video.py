@@ -46,7 +46,7 @@ class Film:
 
 def probe(path: Path | str) -> Film:
     """Reads the headers. Raises InputError when it is not a video."""
-    with _open(path) as container:
+    with opened(path) as container:
         stream = _picture_stream(container, path)
         duration = None if container.duration is None else container.duration / av.time_base
         return Film(duration, bool(container.streams.audio), stream.width, stream.height)
@@ -62,9 +62,9 @@ def frames(path: Path | str, start: float = 0.0, end: float | None = None) -> It
         raise InputError(f"no time between {start} and {end} s", path=path, remedy="choose 0 <= start < end")
     seconds = math.inf if end is None else int(end - start + _TOLERANCE)
     shown, began, until, second = None, 0.0, 0.0, 0
-    for time, lasts, picture in _pictures(path, start):
+    for time, lasts, picture in pictures(path, start):
         while shown is not None and second < seconds and time > start + second + FRAME_TIME + _ROUNDING:
-            yield _upright(shown)
+            yield upright(shown)
             second += 1
         if second >= seconds:
             return
@@ -72,7 +72,7 @@ def frames(path: Path | str, start: float = 0.0, end: float | None = None) -> It
         shown, until = picture, time + (lasts if shown is None else max(lasts, min(time - began, 1.0)))
         began = time
     while shown is not None and second < seconds and until >= start + second + 1 - _TOLERANCE:
-        yield _upright(shown)
+        yield upright(shown)
         second += 1
 
 
@@ -81,18 +81,23 @@ def sound(path: Path | str, start: float = 0.0, end: float | None = None) -> np.
 
     Raises InputError when the file has no sound.
     """
-    with _open(path) as container:
+    wave = heard(path, start, end)
+    if not len(wave):
+        raise InputError(f"has no sound from {start} s on", path=path, remedy="choose an earlier start")
+    return wave
+
+
+def heard(path: Path | str, start: float = 0.0, end: float | None = None) -> np.ndarray:
+    """As `sound`, but shorter, down to no samples at all, where the track ends before `end`."""
+    with opened(path) as container:
         if not container.streams.audio:
             raise InputError("has no audio track", path=path, remedy="choose a video with sound")
         stream = container.streams.audio[0]
-        origin = _origin(container)
+        origin = origin_of(container)
         if start > 0:
             container.seek(int((start + origin) * av.time_base), backward=True)
         pieces, rate = _sound_pieces(container, stream, origin, end, path)
-    wave = _join(pieces, rate, start, end)
-    if not len(wave):
-        raise InputError(f"has no sound from {start} s on", path=path, remedy="choose an earlier start")
-    return to_mono_16k(wave, rate)
+    return to_mono_16k(_join(pieces, rate, start, end), rate)
 
 
 def to_clip(path: Path | str, folder: Path | str, start: float = 0.0, end: float | None = None) -> int:
@@ -122,7 +127,7 @@ def to_vggss(path: Path | str, root: Path | str, file: str, start: float = 0.0, 
     wave = sound(path, start, end)
     middle = start + len(wave) / RATE / 2
     shown = None
-    for time, _, picture in _pictures(path, max(start, middle - 1)):
+    for time, _, picture in pictures(path, max(start, middle - 1)):
         if shown is not None and time > middle + _ROUNDING:
             break
         shown = picture
@@ -130,14 +135,14 @@ def to_vggss(path: Path | str, root: Path | str, file: str, start: float = 0.0, 
         raise InputError(f"has no picture at {middle:.2f} s", path=path, remedy="use a video that is whole")
     root = Path(root)
     with publish(root / "frames" / f"{file}.jpg") as aside:
-        Image.fromarray(_upright(shown)).save(aside, quality=_JPEG_QUALITY)
+        Image.fromarray(upright(shown)).save(aside, quality=_JPEG_QUALITY)
     with publish(root / "audio" / f"{file}.wav") as aside:
         _write_wav(aside, wave)
 
 
 # ------------------------------------------------------------------------------- decoding
 @contextmanager
-def _open(path: Path | str) -> Iterator[av.container.InputContainer]:
+def opened(path: Path | str) -> Iterator[av.container.InputContainer]:
     """An open container; what ffmpeg says inside the block becomes an InputError."""
     try:
         if Path(path).stat().st_size == 0:
@@ -157,17 +162,17 @@ def _picture_stream(container: av.container.InputContainer, path: Path | str) ->
     return container.streams.video[0]
 
 
-def _origin(container: av.container.InputContainer) -> float:
+def origin_of(container: av.container.InputContainer) -> float:
     """Time stamp at which the container starts, seconds; transport streams rarely start at 0."""
     return (container.start_time or 0) / av.time_base
 
 
-def _pictures(path: Path | str, start: float) -> Iterator[tuple[float, float, av.VideoFrame]]:
+def pictures(path: Path | str, start: float) -> Iterator[tuple[float, float, av.VideoFrame]]:
     """(time, duration, picture) in the order of showing; begins at the key frame before `start`."""
-    with _open(path) as container:
+    with opened(path) as container:
         stream = _picture_stream(container, path)
         stream.thread_type = "AUTO"
-        origin, rate = _origin(container), float(stream.average_rate or stream.guessed_rate or 25)
+        origin, rate = origin_of(container), float(stream.average_rate or stream.guessed_rate or 25)
         if start > 0:
             container.seek(int((start + origin) * av.time_base), backward=True)
         time = -1 / rate
@@ -178,7 +183,7 @@ def _pictures(path: Path | str, start: float) -> Iterator[tuple[float, float, av
             yield time, lasts, picture
 
 
-def _upright(picture: av.VideoFrame) -> np.ndarray:
+def upright(picture: av.VideoFrame) -> np.ndarray:
     """(H, W, 3) uint8 RGB, turned as the container's display matrix asks (phones film sideways)."""
     pixels = picture.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(pixels, round(picture.rotation / 90) % 4))
