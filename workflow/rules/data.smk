@@ -1,6 +1,33 @@
 # Datasets on disk in their published formats, and from there the frame tables.
+# Here, and in foundation.smk for weights, a rule may ask where things come from; nowhere else.
 PARTS = ("v1s", "v1m", "v2", "vggss")
 WORLD_INDEX = LAYOUT.avsbench / "metadata.csv"
+FETCHED = [*acquire.NAMES, *acquire.catalog.load().files]
+
+
+# Its output says what was brought; the downloads themselves are no outputs, because Snakemake deletes those of a job
+# that it runs again. Source files are no inputs: published bytes do not depend on our code.
+rule fetch:
+    input:
+        annotations=lambda wildcards: (
+            LAYOUT.fetched("vggss") if wildcards.name == "vggss_clips" else []
+        ),
+    output:
+        LAYOUT.fetched("{name}"),
+    log:
+        "logs/{}/fetch/{{name}}.log".format(STUDY.study),
+    wildcard_constraints:
+        name="|".join(map(re.escape, FETCHED)),
+    localrule: True  # nodes of a cluster rarely reach the internet
+    threads: needs("fetch")
+    resources:
+        **asked("fetch"),
+    params:
+        settings=settings(params.fetch_view(STUDY)),
+    message:
+        "fetch {wildcards.name}"
+    shell:
+        "{SOUNDPROMPT} fetch --only {wildcards.name} --settings '{params.settings}' > {log} 2>&1"
 
 
 rule world_part:
@@ -40,18 +67,20 @@ rule world:
         "{SOUNDPROMPT} world --part index --settings '{params.settings}' > {log} 2>&1"
 
 
-def base_tables(wildcards):
-    """AVS-V3 is made of clips of v1m and v2."""
-    return [LAYOUT.table(name) for name in ("v1m", "v2") if wildcards.dataset == "v3"]
+def dataset_on_disk(dataset):
+    """What says that the files of a frame table are there: the generated world, or all that is fetched for it."""
+    if STUDY.data.source == "generated":
+        return [WORLD_INDEX]
+    return [LAYOUT.fetched(name) for name in acquire.SOURCES[dataset]]
 
 
 rule frame_table:
     input:
-        base_tables,
-        world=WORLD_INDEX,
+        files=lambda wildcards: dataset_on_disk(wildcards.dataset),
         code=code("tables"),
     output:
-        LAYOUT.table("{dataset}"),
+        table=LAYOUT.table("{dataset}"),
+        ledger=ledger.path(LAYOUT, "{dataset}"),
     log:
         "logs/{}/tables/{{dataset}}.log".format(STUDY.study),
     threads: needs("frame_table")

@@ -3,13 +3,11 @@ FOUNDATION = [LAYOUT.foundation("sam"), LAYOUT.foundation("audio")]
 
 
 def released_weights(wildcards):
-    """The released checkpoint to import, if the study uses one."""
-    settings = (
-        STUDY.foundation.sam
-        if wildcards.foundation == "sam"
-        else STUDY.foundation.audio
-    )
-    return settings.checkpoint or []
+    """What says that the released checkpoints of a model are there: they are fetched, or the user's own files."""
+    model = getattr(STUDY.foundation, wildcards.foundation)
+    paths = filter(None, (model.checkpoint, getattr(model, "pca_checkpoint", None)))
+    fetched = {path: acquire.released(path, LAYOUT) for path in paths}
+    return [LAYOUT.fetched(name) if name else path for path, name in fetched.items()]
 
 
 rule pretrain:

@@ -42,18 +42,20 @@ rule report:
         tables=[LAYOUT.result_table(name) for name in STUDY.experiments],
         plots=[LAYOUT.result_plots(name) for name in STUDY.experiments],
         quality=[LAYOUT.foundation_quality(model) for model in ("sam", "audio")],
+        ledgers=[ledger.path(LAYOUT, dataset) for dataset in STUDY.tables()],
         code=code("report"),
     output:
-        LAYOUT.report,
+        page=LAYOUT.report,
+        ledger=LAYOUT.data_ledger,
     log:
         "logs/{}/report.log".format(STUDY.study),
     threads: needs("report")
     resources:
         **asked("report"),
     params:
-        settings=settings(STUDY),
+        settings=STUDY.model_dump_json(exclude={"resources"}),
     message:
-        "write {output}"
+        "write {output.page}"
     shell:
         "{SOUNDPROMPT} report --settings '{params.settings}' > {log} 2>&1"
 

@@ -11,11 +11,11 @@ import pandas as pd
 
 from soundprompt import files, provenance
 from soundprompt import params as p
-from soundprompt.data import ledger
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Params
 from soundprompt.report import (
+    data,
     drawing,
     evidence,
     foundation,
@@ -46,7 +46,8 @@ class Chapter:
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Writes results/report.html; what a part lacks is said in its place."""
+    """Writes results/report.html and results/data_ledger.csv; what a part lacks is said in its place."""
+    data.write(params, layout)
     page = render(params, layout)
     if len(page.encode()) > LIMIT:
         print(f"the report is {len(page.encode()) / 2**20:.0f} MiB, more than intended", file=sys.stderr)
@@ -135,7 +136,7 @@ def _context(params: Params, layout: Layout) -> dict[str, Any]:
         "foundations": foundation.run(params, layout),
         "costs": origins.costs(records),
         "kept_starts": origins.kept_starts(records),
-        "ledger": attempt(lambda: _ledger(params, layout), []),
+        "ledger": attempt(lambda: data.rows(params, layout), []),
         "stages": _stages(params, layout, records),
         "origins": attempt(lambda: origins.origins(params, layout), []),
         "environment": origins.environment(records),
@@ -214,17 +215,6 @@ def _tiles(params: Params, layout: Layout) -> list[tuple[str, str, str]]:
 
 
 _BESIDE = ("sam_fusion", "gavs-no_audio")
-
-
-def _ledger(params: Params, layout: Layout) -> list[dict[str, Any]]:
-    """One row for each dataset and split: clips expected, found, missing, unusable, why."""
-    paths = [ledger.path(layout, dataset) for dataset in params.tables()]
-    present = [path for path in paths if path.exists()]
-    rows = ledger.summary(ledger.read(present)).to_dict("records")
-    absent = [path for path in paths if not path.exists()]
-    for path in absent:
-        rows.append({"dataset": path.stem.removesuffix("-ledger"), "split": "", "reasons": f"{path} is missing"})
-    return rows
 
 
 def _stages(params: Params, layout: Layout, records: dict) -> list[tuple[str, str, str]]:
