@@ -70,6 +70,16 @@ def test_shots_are_judged_on_the_same_clips(retold):
     assert len(deciding) == 1 and "5 shots" in deciding[0].label
 
 
+def test_a_claim_cannot_hold_while_a_deciding_comparison_is_missing(retold):
+    params, layout = retold(gavs=0.9, sam_fusion=0.4)
+    assert outcome(verdicts.prompting_on_unseen, params, layout) == HOLDS
+    for seed in params.seeds:
+        (layout.run("v3_0shot", "gavs", seed) / "scores.parquet").unlink()
+    assert outcome(verdicts.prompting_on_unseen, params, layout) == UNTESTED
+    partial = [Comparison("a", 0.3, 0.2, 0.4), Comparison("b", float("nan"), float("nan"), float("nan"))]
+    assert verdicts._decide("", "", "", partial).outcome == UNDECIDED
+
+
 def test_what_was_not_run_is_not_tested(study):
     params, layout = study
     scores = verdicts.Scores(params, layout)

@@ -9,6 +9,7 @@ from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.layout import Layout
 from soundprompt.params import Params
+from soundprompt.report import fragments
 
 TITLES = {"sam": "Image model (SAM)", "audio": "Sound encoder (VGGish)"}
 WORDS = {
@@ -81,7 +82,7 @@ def _with_error(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     if value is None:
-        return "not measured"
+        return fragments.NOTHING  # no picture or sound asks this, or fitting never met one of the levels
     if isinstance(value, float):
         return f"{value:.3f}"
     return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import nan
 
 import pandas as pd
 
@@ -36,6 +37,11 @@ class Comparison:
     first: tuple[float, float, float] | None = None
     second: tuple[float, float, float] | None = None
     decides: bool = True
+
+    @property
+    def known(self) -> bool:
+        """Whether there were scores to compare."""
+        return self.lead == self.lead  # not NaN
 
     @property
     def sign(self) -> int:
@@ -77,8 +83,8 @@ class Scores:
 
     def compare(
         self, label: str, first: pd.DataFrame, second: pd.DataFrame, metric: str, *, apart: bool = False, decides=True
-    ) -> Comparison | None:
-        """Paired comparison on the clips that both were scored on; None where that is impossible.
+    ) -> Comparison:
+        """Paired comparison on the clips that both were scored on; its lead is NaN where that is impossible.
 
         apart: the verdict also asks that the two values' own intervals do not touch.
         """
@@ -89,7 +95,7 @@ class Scores:
             lead = summary.difference(first, second, metric, draws)
             ends = [summary.interval(rows, metric, draws) for rows in (first, second)] if apart else []
         except ValueError:
-            return None
+            return Comparison(label, nan, nan, nan, decides=decides)
         one, other = [(i.mean, i.low, i.high) for i in ends] or (None, None)
         return Comparison(label, lead.value, lead.low, lead.high, one, other, decides)
 
@@ -259,16 +265,18 @@ def _present(params: Params, settings: tuple[str, ...]) -> list[tuple[str, str]]
     return [(name, evidence.primary(params.settings[name])) for name in settings if name in params.settings]
 
 
-def _decide(claim: str, paper: str, rule: str, found: list[Comparison | None]) -> Verdict:
-    comparisons = [c for c in found if c is not None]
+def _decide(claim: str, paper: str, rule: str, found: list[Comparison]) -> Verdict:
+    """A claim with a deciding comparison missing may fail but cannot hold."""
+    comparisons = [c for c in found if c.known]
     deciding = [c for c in comparisons if c.decides]
-    notes = []
-    if len(comparisons) < len(found):
-        notes.append(f"{len(found) - len(comparisons)} of {len(found)} comparisons lack scores on the same clips.")
+    whole = all(c.known for c in found if c.decides)
     if not deciding:
-        return Verdict(claim, paper, rule, UNTESTED, comparisons, [*notes, "The scores that would decide are missing."])
+        missing = ["The scores that would decide are missing, or were not made on the same clips."]
+        return Verdict(claim, paper, rule, UNTESTED, comparisons, missing)
+    absent = len(found) - len(comparisons)
+    notes = [f"{absent} of {len(found)} comparisons lack scores on the same clips."] if absent else []
     signs = {c.sign for c in deciding}
-    outcome = HOLDS if signs == {1} else FAILS if -1 in signs else UNDECIDED
+    outcome = HOLDS if signs == {1} and whole else FAILS if -1 in signs else UNDECIDED
     return Verdict(claim, paper, rule, outcome, comparisons, [*notes, *_exceptions(deciding)])
 
 
