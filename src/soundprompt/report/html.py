@@ -98,7 +98,7 @@ def _headline_of(params: Params, name: str, table: pd.DataFrame) -> list[str]:
             here = table[(table["setting"] == setting) & (table["selection"] == selection) & (table["kind"] == "all")]
             means = here[here["metric"] == metric].set_index("method")
             parts = [f"{names.method(m)} {_with_spread(means.loc[m])}" for m in shown if m in means.index]
-            lines.append(f"  {names.setting(setting):<22} {', '.join(parts)}")
+            lines.append(f"  {names.setting(setting):<22} {', '.join(parts) or 'not scored'}")
     return lines
 
 
