@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -210,6 +211,33 @@ def report(study: Study = "mini", view: View = None) -> None:
 
     params = p.Params.model_validate_json(view) if view else _params(study)
     html.run(params, Layout(params.study))
+
+
+@app.command()
+def predict(
+    video: Annotated[str, typer.Argument(help="A video, a picture, or a folder of pictures (one a second).")],
+    out: Annotated[str, typer.Option(help="The video to write; masks and a table go beside it.")],
+    model: Annotated[str | None, typer.Option(help="Folder of a run; else the study's best run of gavs.")] = None,
+    audio: Annotated[str | None, typer.Option(help="Sound file; else the video's own sound.")] = None,
+    start: Annotated[float, typer.Option(help="Where to begin, seconds.")] = 0.0,
+    end: Annotated[float | None, typer.Option(help="Where to stop, seconds; else at the end.")] = None,
+    every: Annotated[float, typer.Option(help="Seconds between predictions.")] = 1.0,
+    threshold: Annotated[float, typer.Option(help="Probability above which a pixel sounds.")] = 0.5,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    study: Study = "mini",
+) -> None:
+    """Paint what sounds into a video of your own, second by second."""
+    from soundprompt.prediction import request, runs
+
+    sound = Path(audio) if audio else None
+    asked = request.Request(Path(video), Path(out), sound, start, end, every, threshold, device)
+    trained = runs.find(Path(model) if model else None, _params(study).study)
+    print(f"model: {trained}", file=sys.stderr, flush=True)
+
+    from soundprompt.prediction import run
+
+    count = run.predict(asked, trained)
+    print(f"{asked.out}: {count} predictions, masks in {asked.masks}, figures in {asked.table}")
 
 
 @app.command()

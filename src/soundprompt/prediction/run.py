@@ -1,0 +1,199 @@
+"""`soundprompt predict`: a user's video in, the same video out with what sounds in it painted."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from soundprompt import models
+from soundprompt.data import video
+from soundprompt.errors import InputError
+from soundprompt.features.frames import Batch
+from soundprompt.files import publish, publish_folder
+from soundprompt.foundation import audio as audio_models
+from soundprompt.foundation import sam as sam_models
+from soundprompt.foundation.audio import EXAMPLE_SAMPLES
+from soundprompt.prediction.moments import REST, ROUNDING, Moment, expected, moments, timed
+from soundprompt.prediction.overlay import Overlay
+from soundprompt.prediction.request import Request
+from soundprompt.prediction.runs import TrainedRun
+from soundprompt.prediction.video_in import Source, Track, open_source
+from soundprompt.prediction.video_out import Writer, writing
+from soundprompt.progress import Progress
+from soundprompt.training import checkpoint
+
+COLUMNS = ("second", "start_s", "end_s", "area", "probability_inside", "probability", "threshold")
+TOGETHER = 8  # moments asked at once, at most
+EXAMPLE = EXAMPLE_SAMPLES / audio_models.RATE  # sound of a moment, seconds: one example of VGGish
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says about a moment. mask: (H, W) bool at the picture's size.
+
+    inside, overall: mean probability in the mask (None when it is empty) and in the whole picture.
+    """
+
+    number: int
+    begin: float
+    mask: np.ndarray
+    inside: float | None
+    overall: float
+
+
+def predict(request: Request, run: TrainedRun) -> int:
+    """Writes the video, its folder of masks and its table, each whole or not at all; returns how many moments.
+
+    Pictures, sound and masks pass through memory a few seconds at a time, however long the video is.
+    Raises InputError for input that cannot be used, naming the remedy.
+    """
+    source = open_source(request.video, request.audio)
+    listener = Listener(run, request.device)
+    with publish_folder(request.masks) as masks, publish(request.table) as table, publish(request.out) as out:
+        span = (request.start, request.end)
+        with writing(out, source.look, Track.of(source.sound), *span) as writer:
+            painter = _Painter(request, source, writer, masks)
+            until = painter.paint(_answers(request, source, listener))
+        _write_table(table, painter.answered, until, request.threshold)
+    return len(painter.answered)
+
+
+# --------------------------------------------------------------------------------- asking
+class Listener:
+    """A trained model with the frozen encoders it was trained on.
+
+    Raises InputError when these are missing, damaged, or not the ones it was trained on.
+    """
+
+    def __init__(self, run: TrainedRun, device: str = "cpu"):
+        if device == "cuda" and not torch.cuda.is_available():
+            raise InputError("--device: no CUDA GPU can be used here", remedy="leave --device out to use the CPU")
+        self.run, self.device = run, torch.device(device)
+        path = run.layout.foundation("sam")
+        self.sam = sam_models.load(path).to(self.device)
+        self.audio = audio_models.load(run.layout.foundation("audio")).to(self.device)
+        self.model = models.build(run.view.model, self.sam, run.seed).to(self.device).eval()
+        facts = checkpoint.load_into(self.model, run.checkpoint, run.expected)
+        if facts.get("sam", self.sam.digest) != self.sam.digest:
+            what = f"not the SAM that {run.folder} was trained on: sha256 {self.sam.digest[:12]}"
+            raise InputError(f"{what}, expected {facts['sam'][:12]}", path=path, remedy="train the model again")
+        self.together = max(1, min(TOGETHER, 2**14 // self.sam.grid**2))  # 4 pictures at 1024 pixels
+
+    @torch.inference_mode()
+    def logits(self, pictures: list[np.ndarray], sounds: list[np.ndarray]) -> torch.Tensor:
+        """pictures: (H, W, 3) uint8 RGB; sounds: (15600,) float32 at 16 kHz. Returns (B, 1, 4h, 4w) on SAM's square."""
+        sizes = [picture.shape[:2] for picture in pictures]
+        tap, grid = self.model.tap, 4 * self.sam.grid
+        pixels = self.sam.preprocess(pictures, bgr=self.run.view.data.bgr)
+        batch = Batch(
+            visual=self.sam.prefix(pixels, [tap])[tap].float(),
+            audio=torch.cat([self.audio.embed(self.audio.examples(sound)) for sound in sounds]),
+            valid=self.sam.valid_cells(sizes),
+            sizes=sizes,
+            masks=None,
+            targets=None,
+            target_valid=torch.zeros((len(sizes), 1, grid, grid), dtype=torch.bool),  # for training only
+            clips=[],
+            videos=[],
+            classes=[],
+        )
+        logits = self.model(_on(batch, self.device)).logits.float()
+        if not logits.isfinite().all():
+            raise InputError("answers with numbers that are not finite", path=self.run.folder, remedy="train it again")
+        return logits
+
+    @torch.inference_mode()
+    def probabilities(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """One picture's logits (1, 4h, 4w) to probabilities (H, W), at its own size."""
+        return torch.sigmoid(self.sam.restore(logits[None], [size])[0])
+
+
+def _on(batch: Batch, device: torch.device) -> Batch:
+    for name in ("visual", "audio", "valid"):
+        setattr(batch, name, getattr(batch, name).to(device))
+    return batch
+
+
+def _answers(request: Request, source: Source, listener: Listener) -> Iterator[Answer]:
+    """Asks about each moment, a few at once."""
+    asked = moments(source.pictures(request.start), request.start, request.end, request.every)
+    for group in _groups(asked, listener.together):
+        pictures = [moment.shown.pixels() for moment in group]
+        logits = listener.logits(pictures, [_sound(source.sound, moment.begin) for moment in group])
+        for moment, picture, one in zip(group, pictures, logits, strict=True):
+            probability = listener.probabilities(one, picture.shape[:2])
+            mask = probability > request.threshold
+            inside = float(probability[mask].mean()) if mask.any() else None
+            overall = float(probability.mean())
+            yield Answer(moment.number, moment.begin, mask.cpu().numpy(), inside, overall)
+
+
+def _groups(items: Iterable[Moment], size: int) -> Iterator[list[Moment]]:
+    group: list[Moment] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _sound(path: Path, begin: float) -> np.ndarray:
+    """(15600,) float32 from `begin` on; silence where the sound has ended. Cut for each moment by itself:
+    VGGish's examples of a whole clip are 0.96 s apart and would run ahead of the pictures."""
+    wave = video.heard(path, begin, begin + EXAMPLE)[:EXAMPLE_SAMPLES]
+    return np.pad(wave, (0, EXAMPLE_SAMPLES - len(wave)))
+
+
+# -------------------------------------------------------------------------------- painting
+class _Painter:
+    """Walks through the video a second time, just behind the answers, and lays each on the pictures it is for."""
+
+    def __init__(self, request: Request, source: Source, writer: Writer, masks: Path):
+        self.request, self.source, self.writer, self.masks = request, source, writer, masks
+        self.answered: list[list] = []  # number, begin, area, probability inside and overall
+        total = expected(source.length, request.start, request.end, request.every)
+        self.progress = Progress(f"predicting {request.video.name}", total)
+        self.overlay: Overlay | None = None
+
+    def paint(self, answers: Iterator[Answer]) -> float:
+        """Writes pictures and masks; returns when the pictures end, seconds of the source."""
+        start, until = self.request.start, 0.0
+        coming = next(answers)
+        for time, until, shown in timed(self.source.pictures(start), start, self.request.end):
+            while coming is not None and (self.overlay is None or coming.begin <= time + ROUNDING):
+                coming = self._take(coming, answers)
+            self.writer.write(time - start, self.overlay.paint(shown.pixels()))
+            while coming is not None and coming.begin < until - REST:  # stays on screen into the next moment
+                begin, coming = coming.begin, self._take(coming, answers)
+                self.writer.write(begin - start, self.overlay.paint(shown.pixels()))
+        foreign = self.source.sound != self.source.path
+        self.writer.finish(until - start if foreign else None)
+        return until
+
+    def _take(self, answer: Answer, answers: Iterator[Answer]) -> Answer | None:
+        """Makes an answer the one to paint, keeps its mask and row; returns the next."""
+        self.overlay = Overlay(answer.mask)
+        Image.fromarray(answer.mask).save(self.masks / f"{answer.number:05d}.png")
+        area = float(answer.mask.mean())
+        self.answered.append([answer.number, answer.begin, area, answer.inside, answer.overall])
+        self.progress.advance(f"{100 * area:.1f} % of the picture sounds")
+        return next(answers, None)
+
+
+def _write_table(path: Path, answered: list[list], until: float, threshold: float) -> None:
+    """Columns as COLUMNS; a moment ends where the next begins, the last with the video."""
+    ends = [row[1] for row in answered[1:]] + [until]
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        for (number, begin, area, inside, overall), end in zip(answered, ends, strict=True):
+            shares = ["" if value is None else f"{value:.6f}" for value in (area, inside, overall)]
+            rows.writerow([number, f"{begin:.3f}", f"{end:.3f}", *shares, f"{threshold:g}"])

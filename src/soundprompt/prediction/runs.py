@@ -1,0 +1,103 @@
+"""Which trained run answers, and whether it is the one that training left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from soundprompt import params as p
+from soundprompt.errors import InputError
+from soundprompt.files import digest_file, read_json
+from soundprompt.layout import Layout
+
+PREFERRED = "gavs"
+TRAIN_FIRST = "run `make report STUDY=smoke` (minutes), then give --study smoke; or name a run's folder with --model"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run directory with what is known of it.
+
+    view: the settings it was trained with. expected: sha256 of the checkpoint, as training wrote it down;
+    None where no list of trained runs stands beside it. validation: mean IoU on its validation selections.
+    """
+
+    folder: Path
+    view: p.TrainView
+    seed: int
+    expected: str | None = None
+    validation: float | None = None
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def layout(self) -> Layout:
+        """Of the study it belongs to."""
+        return Layout(self.view.study)
+
+    def __str__(self) -> str:
+        score = "" if self.validation is None else f" (validation mIoU {100 * self.validation:.1f})"
+        return f"{self.folder}{score}"
+
+
+def find(model: Path | None, study: str) -> TrainedRun:
+    """The run in a folder, or, without one, the best of a study. Raises InputError when there is none."""
+    return best(Layout(study)) if model is None else load(model)
+
+
+def best(layout: Layout) -> TrainedRun:
+    """The study's run with the best validation score; a run of the model `gavs` where there is one.
+
+    Validation selections differ from setting to setting, so across settings the best is only a fair guess.
+    """
+    found = []
+    for path in sorted(layout.runs.glob("*/*/trained-*.json")):
+        for seed, entry in _entries(path).items():
+            folder = path.parent / f"seed{seed}"
+            if (folder / "checkpoint.safetensors").exists():
+                found.append((path.parent.name != PREFERRED, -(entry.get("validation") or 0.0), str(folder)))
+    if not found:
+        raise InputError(f"study {layout.study} has no trained model", path=layout.runs, remedy=TRAIN_FIRST)
+    return load(Path(min(found)[-1]))
+
+
+def load(folder: Path) -> TrainedRun:
+    """Reads a run directory. Raises InputError when it is none, or its checkpoint is not the one written down."""
+    missing = [name for name in ("params.json", "checkpoint.safetensors") if not (folder / name).exists()]
+    if missing:
+        what = f"--model: not a trained run, it lacks {' and '.join(missing)}"
+        remedy = "give a folder such as runs/mini/v1s/gavs/seed0, or leave --model out"
+        raise InputError(what, path=folder, remedy=remedy)
+    settings = read_json(folder / "params.json")
+    try:
+        seed = settings.pop("seed")
+        view = p.TrainView.model_validate(settings)
+    except (ValidationError, KeyError, AttributeError) as error:
+        what = f"not the settings of a run of this version ({str(error).splitlines()[0]})"
+        raise InputError(what, path=folder / "params.json", remedy="train the model again") from error
+    written = [e for path in sorted(folder.parent.glob("trained-*.json")) if (e := _entries(path).get(str(seed)))]
+    return TrainedRun(folder, view, seed, *_written_down(folder / "checkpoint.safetensors", written))
+
+
+def _written_down(path: Path, entries: list[dict[str, Any]]) -> tuple[str | None, float | None]:
+    """sha256 and validation score of a checkpoint by the lists of trained runs; None, None without a list."""
+    if not entries:
+        return None, None
+    digest = digest_file(path)
+    for entry in entries:
+        if entry.get("checkpoint") == digest:
+            return digest, entry.get("validation")
+    what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
+    raise InputError(what, path=path, remedy="delete it and train the model again")
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    try:
+        return dict(read_json(path)["runs"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("not a list of trained runs", path=path, remedy="delete it and train again") from error
