@@ -360,6 +360,14 @@ class Resources(Settings):
     table: Needs = Needs()
     report: Needs = Needs()
 
+    def table(self) -> str:
+        """What each rule asks for, as lines of text."""
+        lines = [f"{'a job of':<16} {'cores':>5} {'memory, MB':>11} {'minutes':>8} {'GPUs':>5}"]
+        for rule in type(self).model_fields:
+            n = getattr(self, rule)
+            lines.append(f"{rule:<16} {n.threads:>5} {n.mem_mb:>11} {n.runtime:>8} {n.gpus:>5}")
+        return "\n".join(lines)
+
 
 FLOORS = ("all_positive", "all_objects", "centre_disc")
 PROBES = ("own", "mismatched", "muted")

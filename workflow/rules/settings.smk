@@ -1,4 +1,5 @@
 # The settings, validated before any rule exists, and what rules take from them.
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,10 @@ try:
     STUDY = params.validate(config)
 except InputError as error:
     raise WorkflowError(str(error))
+
+# Snakemake shows a job's message or its resources, not both; a dry run therefore begins with the latter.
+if any(re.fullmatch("--dry-?run|-[A-Za-z]*n", word) for word in sys.argv):
+    print(STUDY.resources.table(), file=sys.stderr)
 
 LAYOUT = Layout(STUDY.study)
 SOUNDPROMPT = f"PYTHONPATH='{workflow.basedir}/src' '{sys.executable}' -m soundprompt"
