@@ -360,7 +360,7 @@ class Resources(Settings):
     table: Needs = Needs()
     report: Needs = Needs()
 
-    def table(self) -> str:
+    def overview(self) -> str:
         """What each rule asks for, as lines of text."""
         lines = [f"{'a job of':<16} {'cores':>5} {'memory, MB':>11} {'minutes':>8} {'GPUs':>5}"]
         for rule in type(self).model_fields:

@@ -19,7 +19,7 @@ except InputError as error:
 
 # Snakemake shows a job's message or its resources, not both; a dry run therefore begins with the latter.
 if any(re.fullmatch("--dry-?run|-[A-Za-z]*n", word) for word in sys.argv):
-    print(STUDY.resources.table(), file=sys.stderr)
+    print(STUDY.resources.overview(), file=sys.stderr)
 
 LAYOUT = Layout(STUDY.study)
 SOUNDPROMPT = f"PYTHONPATH='{workflow.basedir}/src' '{sys.executable}' -m soundprompt"
