@@ -18,6 +18,7 @@ def needs(rule):
     return getattr(STUDY.resources, rule).threads
 
 
-def asked(rule, **more):
-    """A rule's `resources`; `turn` counts in groups only."""
-    return cluster.asked(getattr(STUDY.resources, rule), SITE) | {"turn": 1} | more
+def asked(rule):
+    """A rule's `resources`. `turn` counts inside groups only: four jobs at a time, those with a GPU one by one."""
+    wanted = getattr(STUDY.resources, rule)
+    return cluster.asked(wanted, SITE) | {"turn": 4 if wanted.gpus else 1}
