@@ -19,14 +19,17 @@ from soundprompt.files import digest_bytes, digest_value
 
 # What each stage executes: a change in these files, and only in these, makes its results stale.
 READERS = ("avs_v3", "avsbench", "avsbench_object", "clip", "frame_table", "ledger", "media", "tables", "vggss")
+FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
+RUNS = ("models", "features/frames.py", "features/store.py", "foundation/sam.py", "foundation/weights.py")
+SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "predict", "scores", "run"))
 CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
     "foundation": ("foundation", "data/world"),
-    "features": ("features/plan.py", "features/store.py", "features/extract.py", "foundation/sam.py", "foundation/audio.py", "data/media.py"),
-    "train": ("training", "models", "features", "foundation/sam.py"),
-    "score": ("evaluation", "training/checkpoint.py", "models", "features", "foundation/sam.py"),
-    "report": ("report", "evaluation/statistics.py"),
+    "features": ("features/plan.py", "features/store.py", "features/extract.py", "data/media.py", *FROZEN),
+    "train": ("training", *RUNS),
+    "score": (*SCORING, "training/checkpoint.py", *RUNS),
+    "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py"),
 }
 PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 
@@ -37,7 +40,8 @@ def code_files(stage: str) -> list[Path]:
     files: set[Path] = set()
     for part in CODE[stage]:
         place = root / part
-        files.update(place.rglob("*.py") if place.is_dir() else [place] if place.exists() else [])
+        inside = place.rglob("*") if place.is_dir() else [place]
+        files.update(path for path in inside if path.is_file() and path.suffix != ".pyc")
     return sorted(files)
 
 
