@@ -79,9 +79,12 @@ def from_folder(folder: Path, root: Path) -> Source:
     return source
 
 
-def from_youtube(settings: Youtube, root: Path, address: str = WATCH) -> Source:
-    """Clips by id and start second. Raises InputError where yt-dlp, ffmpeg or the cookies file is missing."""
-    command = tool()
+def from_youtube(settings: Youtube, root: Path, address: str = WATCH, command: Sequence[str] | None = None) -> Source:
+    """Clips by id and start second. Raises InputError where yt-dlp, ffmpeg or the cookies file is missing.
+
+    command: how yt-dlp is called; None: `tool()`.
+    """
+    command = command or tool()
     if settings.cookies and not Path(settings.cookies).is_file():
         raise InputError("missing", path=settings.cookies, remedy="correct the path of the cookies file")
 
