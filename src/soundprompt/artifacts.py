@@ -1,0 +1,253 @@
+"""DVC's view of a study: dvc.yaml, made from the settings, and the metrics that `dvc metrics diff` compares.
+
+Snakemake decides what runs; a stage calls one of its targets. DVC owns the artifacts: each folder of runs
+belongs to exactly one stage. Runs of one experiment belong to its stage, runs that several experiments use
+to a stage of their own, so that `dvc repro ablation_sap` makes what that table needs and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from soundprompt import files
+from soundprompt import params as p
+from soundprompt.errors import InputError
+from soundprompt.layout import Layout, pack_name
+from soundprompt.provenance import CODE
+
+DVC_FILE = Path("dvc.yaml")
+FLOORS = "floors"  # stands for a model in pairs: what is scored without training
+Pair = tuple[str, str]  # setting, model
+HEAD = """# Written by `soundprompt stages --study {study}`: run that again when experiments change, do not edit.
+# Snakemake is the scheduler; a stage calls its target, here or on a cluster (SNAKEMAKE_PROFILE=slurm dvc repro).
+# docs/artifacts.md
+"""
+
+
+# --------------------------------------------------------------------------- who owns which runs
+def groups(params: p.Params) -> dict[str, list[Pair]]:
+    """Stage name -> the (setting, model) pairs whose run folders it owns, in a stable order."""
+    users: dict[Pair, list[str]] = {}
+    for name in params.experiments:
+        for pair in pairs(params, name):
+            users.setdefault(pair, []).append(name)
+    found: dict[str, list[Pair]] = {name: [] for name in params.experiments}
+    for pair, names in users.items():
+        found.setdefault(names[0] if len(names) == 1 else "runs_of_" + "_and_".join(names), []).append(pair)
+    return found
+
+
+def pairs(params: p.Params, name: str) -> list[Pair]:
+    """Every (setting, model) that an experiment scores, or that one of those starts from or borrows."""
+    experiment = params.experiments[name]
+    models = dict.fromkeys(m for m in map(p.model_of, experiment.methods) if m in params.models)
+    found: dict[Pair, None] = {}
+    for setting in experiment.settings:
+        for model in models:
+            found[setting, model] = None
+            found.update(dict.fromkeys(origins(params, (setting, model))))
+        found[setting, FLOORS] = None
+    return list(found)
+
+
+def origins(params: p.Params, pair: Pair) -> list[Pair]:
+    """The runs that a pair's runs start from or borrow."""
+    setting = params.settings[pair[0]]
+    names = [] if pair[1] == FLOORS else filter(None, (setting.start_from, setting.model_of))
+    return [(name, pair[1]) for name in names]
+
+
+def targets(params: p.Params, pair: Pair) -> list[Path]:
+    """The files that say that a pair's runs are done."""
+    setting, model = pair
+    layout = Layout(params.study)
+    if model == FLOORS:
+        return [layout.floors(setting)]
+    trained = [layout.trained(setting, model, pack_name(seeds)) for seeds in params.packs(setting, model)]
+    scored = [layout.scored(setting, model, pack_name(seeds)) for seeds in params.packs(setting, model, evaluate=True)]
+    return trained + scored
+
+
+# --------------------------------------------------------------------------------------- dvc.yaml
+class Stages:
+    """Writes the stages of a study.
+
+    study: name of the study; its overlay is studies/<study>.yaml. large: whether the dataset and the features
+    go into DVC's cache and its remotes, or are only watched, and made again where they are missing.
+    """
+
+    def __init__(self, study: str, *, large: bool = True):
+        self.study, self.large = study, large
+        self.overlay = f"studies/{study}.yaml"
+        self.params, self.layout = p.load(self.overlay), Layout(study)
+        if self.params.study != study:
+            raise InputError(f"says study '{self.params.study}'", path=self.overlay, remedy=f"write study: {study}")
+        self.sources = {name: p.read_yaml(name) for name in ("params.yaml", self.overlay)}
+        self.groups = groups(self.params)
+        self.owner = {pair: stage for stage, owned in self.groups.items() for pair in owned}
+        self.base = [str(path) for path in (self.layout.data, self.layout.weights, self.layout.features)]
+
+    def text(self) -> str:
+        """The whole of dvc.yaml."""
+        stages = {"foundation": self.foundation()}
+        stages |= {name: self.runs(name) for name in self.groups if name not in self.params.experiments}
+        stages |= {name: self.experiment(name) for name in self.params.experiments}
+        stages["report"] = self.report()
+        content = {"stages": stages, "plots": self.plots()}
+        return HEAD.format(study=self.study) + yaml.safe_dump(content, sort_keys=False, width=120)
+
+    # ---- stages
+    def foundation(self) -> dict[str, Any]:
+        """Dataset, frame tables, foundation models, features."""
+        keys = ["world", "data", "foundation", "features", "settings"]
+        keys += [f"models.{model}.visual.tune_from" for model in self.params.models]
+        return {
+            "desc": "dataset, frame tables, foundation models and the cache of their features",
+            "cmd": self.call("all_features"),
+            "deps": code("world", "tables", "foundation", "features"),
+            "params": self.keys(keys),
+            "outs": [out(path, cache=self.large or path == str(self.layout.weights)) for path in self.base],
+        }
+
+    def runs(self, name: str) -> dict[str, Any]:
+        """Runs that several experiments share."""
+        owned = self.groups[name]
+        users = [e for e in self.params.experiments if set(owned) <= set(pairs(self.params, e))]
+        return {
+            "desc": f"runs that {' and '.join(users)} share",
+            "cmd": self.call(name),
+            "deps": [*code("train", "score"), *self.base, *self.origins(name)],
+            "params": self.keys(self.keys_of(owned, users)),
+            "outs": [out(self.folder(pair)) for pair in owned],
+        }
+
+    def experiment(self, name: str) -> dict[str, Any]:
+        """One experiment: the runs that it alone uses, its table, plots and metrics."""
+        owned = self.groups[name]
+        shared = [self.folder(pair) for pair in pairs(self.params, name) if pair not in owned]
+        deps = [*code("train", "score", "report"), *(self.base if owned else []), *shared]
+        table, metrics = str(self.layout.result_table(name)), str(self.layout.results / "metrics" / f"{name}.json")
+        return {
+            "desc": self.params.experiments[name].title,
+            "cmd": self.call(name, metrics),
+            "deps": list(dict.fromkeys(deps)),
+            "params": self.keys(self.keys_of(pairs(self.params, name), [name])),
+            "outs": [*(out(self.folder(pair)) for pair in owned), out(table)],
+            "metrics": [out(metrics)],
+            "plots": [out(str(self.layout.result_plots(name)))],
+        }
+
+    def report(self) -> dict[str, Any]:
+        """The page."""
+        made = [str(self.layout.result_table(name)) for name in self.params.experiments]
+        made += [str(self.layout.result_plots(name)) for name in self.params.experiments]
+        keys = [key for key in p.Params.model_fields if key != "resources"]
+        return {
+            "desc": "the report that a reader opens",
+            "cmd": self.call("all"),
+            "deps": [*code("report"), *self.base, *made],
+            "params": self.keys(keys),
+            "outs": [out(str(self.layout.report))],
+        }
+
+    def plots(self) -> list[dict[str, Any]]:
+        """Learning curves of each experiment's reference, one line a setting."""
+        found = []
+        for name, experiment in self.params.experiments.items():
+            model = p.model_of(experiment.reference or experiment.methods[-1])
+            seed = (experiment.seeds or self.params.seeds)[0]
+            trained = [s for s in experiment.settings if self.params.settings[s].train and model in self.params.models]
+            curves = [str(self.layout.run(s, model, seed) / "metrics.csv") for s in trained]
+            if curves:
+                facts = {"template": "linear", "x": "step", "y": dict.fromkeys(curves, "loss")}
+                found.append({f"loss_{name}": {**facts, "title": f"Loss of {model}, seed {seed}: {name}"}})
+        return found
+
+    # ---- their parts
+    def call(self, *names: str) -> str:
+        """The command of a stage; dvc would itself replace an unescaped ${...}."""
+        profile = "\\${SNAKEMAKE_PROFILE:-workflow/profiles/local}"
+        call = f'snakemake --profile "{profile}" --configfile {self.overlay} --quiet host -- {" ".join(names)}'
+        return f"soundprompt stages --check --study {self.study} && {call}"
+
+    def folder(self, pair: Pair) -> str:
+        setting, model = pair
+        return str(self.layout.floors(setting).parent if model == FLOORS else self.layout.runs / setting / model)
+
+    def origins(self, name: str) -> list[str]:
+        """Folders of other stages that a stage's runs start from."""
+        wanted = [origin for pair in self.groups[name] for origin in origins(self.params, pair)]
+        return [self.folder(pair) for pair in dict.fromkeys(wanted) if self.owner[pair] != name]
+
+    def keys_of(self, owned: Iterable[Pair], experiments: Iterable[str]) -> list[str]:
+        """Settings that runs depend on."""
+        keys = ["seeds", "seeds_per_job", "data", "evaluation"]
+        for setting, model in owned:
+            keys.append(f"settings.{setting}")
+            keys += [f"models.{name}" for name in self.chain(model) if model != FLOORS]
+        return keys + [f"experiments.{name}" for name in experiments]
+
+    def chain(self, model: str) -> list[str]:
+        """A model and the models that it is made from."""
+        base = None
+        for source in self.sources.values():
+            base = ((source.get("models") or {}).get(model) or {}).get("base", base)
+        return [model, *(self.chain(base) if base else [])]
+
+    def keys(self, keys: Iterable[str]) -> list[Any]:
+        """DVC's `params`: of each settings file the keys that stand in it."""
+        wanted = list(dict.fromkeys(keys))
+        base, overlay = ([key for key in wanted if has(source, key)] for source in self.sources.values())
+        return [*base, *([{self.overlay: overlay}] if overlay else [])]
+
+
+def code(*stages: str) -> list[str]:
+    """The source files and folders of stages: the same as Snakemake takes as inputs of its rules."""
+    found = {f"src/soundprompt/{part}" for stage in stages for part in CODE[stage]}
+    return sorted(part for part in found if not any(str(parent) in found for parent in Path(part).parents))
+
+
+def out(path: str, *, cache: bool = True) -> dict[str, Any]:
+    """An output that DVC leaves in place before the stage: Snakemake decides what in it is made again."""
+    return {path: {"persist": True} | ({} if cache else {"cache": False})}
+
+
+def has(settings: dict[str, Any], key: str) -> bool:
+    """Whether 'a.b.c' stands in the settings."""
+    node: Any = settings
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return False
+        node = node[part]
+    return True
+
+
+def write_stages(study: str, *, large: bool = True) -> None:
+    """Writes dvc.yaml."""
+    files.write_text(DVC_FILE, Stages(study, large=large).text())
+
+
+def check_stages(study: str) -> None:
+    """Raises InputError when dvc.yaml is not what the settings say."""
+    found = DVC_FILE.read_text() if DVC_FILE.exists() else ""
+    if found not in {Stages(study, large=large).text() for large in (True, False)}:
+        what = f"does not fit the experiments and models of study {study}"
+        raise InputError(what, path=DVC_FILE, remedy=f"run: soundprompt stages --study {study}")
+
+
+# ---------------------------------------------------------------------------------------- metrics
+def write_metrics(table: Path, path: Path) -> None:
+    """Nests a result table as method -> selection -> metric -> mean, over all kinds of classes."""
+    import pandas as pd  # half a second that only this function needs
+
+    rows = pd.read_csv(table)
+    rows = rows[(rows["kind"] == "all") & rows["mean"].notna()]
+    nested: dict[str, Any] = {}
+    for row in rows.itertuples():
+        place = nested.setdefault(row.method, {}).setdefault(f"{row.setting}: {row.selection}", {})
+        place[row.metric] = float(row.mean)
+    files.write_json(path, nested)

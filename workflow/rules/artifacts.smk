@@ -1,0 +1,34 @@
+# Targets of DVC's stages (dvc.yaml), and the form of the tables that it compares.
+from soundprompt import artifacts
+
+
+rule all_features:
+    input:
+        FEATURES,
+        FOUNDATION,
+        [LAYOUT.table(dataset) for dataset in STUDY.tables()],
+
+
+rule metrics:
+    input:
+        table=LAYOUT.result_table("{experiment}"),
+    output:
+        LAYOUT.results / "metrics" / "{experiment}.json",
+    log:
+        "logs/{}/metrics/{{experiment}}.log".format(STUDY.study),
+    localrule: True
+    message:
+        "metrics of {wildcards.experiment}"
+    shell:
+        "{SOUNDPROMPT} metrics --table {input.table} --to {output} > {log} 2>&1"
+
+
+# Runs that several experiments share, by the name of their stage.
+for name, owned in artifacts.groups(STUDY).items():
+    if name not in STUDY.experiments:
+
+        rule:
+            name:
+                name
+            input:
+                [path for pair in owned for path in artifacts.targets(STUDY, pair)],
