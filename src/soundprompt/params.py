@@ -246,6 +246,9 @@ class Schedule(Settings):
     epochs: Positive | None = Field(
         None, description="null: `steps` and `validate_every` count; else epochs at most, with a validation after each"
     )
+    validation_frames: Positive | None = Field(
+        None, description="at most so many frames of each validation selection, evenly spread; null: all"
+    )
     patience: Positive = Field(6, description="validations without a new best before it stops")
     warmup: Count = 30
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4

@@ -179,3 +179,10 @@ def test_key_names_what_a_run_depends_on(tiny, view):
     assert key == run.Run(view().model_copy(update={"setting": retested}), 0, tiny, data).key
     assert key != run.Run(view(mute=True, triplet={"weight": 0}), 0, tiny, data).key
     assert key != run.Run(view(), 1, tiny, data).key
+
+
+def test_validation_frames_are_spread_evenly():
+    rows = pd.DataFrame({"frame": range(100)})
+    assert run.spread(rows, None) is rows and run.spread(rows, 100) is rows
+    chosen = run.spread(rows, 4)["frame"].tolist()
+    assert chosen == [0, 33, 66, 99]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 
 from soundprompt import models, provenance
@@ -89,7 +91,7 @@ class PackData:
             if rows.empty:
                 remedy = "choose other selections in the setting's validate_on"
                 raise InputError(f"{selection} has no masks to validate on", remedy=remedy)
-            found[selection] = self._frames(rows)
+            found[selection] = self._frames(spread(rows, self.view.model.schedule.validation_frames))
         return found
 
     def sampler(self, seed: int) -> Sampler:
@@ -199,6 +201,13 @@ class Run:
             what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
             raise InputError(what, path=path, remedy=f"delete it and {remedy}")
         return digest
+
+
+def spread(rows: pd.DataFrame, limit: int | None) -> pd.DataFrame:
+    """At most `limit` rows, evenly spread over the table; all of them for None."""
+    if limit is None or limit >= len(rows):
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
 
 
 def essence(view: TrainView) -> TrainView:
