@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import binary_erosion
 
-COLOUR = (255, 140, 26)  # RGB; rare in pictures, and told apart from both red and green by colour-blind eyes
-VEIL = 0.42  # share of the colour inside the contour
+COLOUR, EDGE = (255, 140, 26), (255, 255, 255)  # RGB of veil and contour; one of them shows on any ground
+VEIL = 0.45  # share of the colour inside the contour
 CONTOUR = 220  # the contour's width is the picture's shorter side divided by this, two pixels at least
 
 
@@ -27,7 +27,8 @@ class Overlay:
         width = max(2, round(min(mask.shape) / CONTOUR))
         core = binary_erosion(mask, np.ones((3, 3)), iterations=width, border_value=1)[self._box]
         weight = np.where(inside, np.where(core, round(256 * VEIL), 256), 0).astype(np.uint16)[..., None]
-        self._keep, self._add = 256 - weight, weight * np.array(COLOUR, np.uint16)
+        colour = np.where(core[..., None], np.array(COLOUR, np.uint16), np.array(EDGE, np.uint16))
+        self._keep, self._add = 256 - weight, weight * colour
 
     def paint(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB to the same with the mask on it; a new array."""

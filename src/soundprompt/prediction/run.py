@@ -14,8 +14,9 @@ from PIL import Image
 from soundprompt import models
 from soundprompt.data import video
 from soundprompt.errors import InputError
+from soundprompt.features import extract
 from soundprompt.features.frames import Batch
-from soundprompt.files import publish, publish_folder
+from soundprompt.files import digest_value, publish, publish_folder, read_json
 from soundprompt.foundation import audio as audio_models
 from soundprompt.foundation import sam as sam_models
 from soundprompt.foundation.audio import EXAMPLE_SAMPLES
@@ -75,15 +76,25 @@ class Listener:
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device: no CUDA GPU can be used here", remedy="leave --device out to use the CPU")
         self.run, self.device = run, torch.device(device)
-        path = run.layout.foundation("sam")
-        self.sam = sam_models.load(path).to(self.device)
+        self.sam = sam_models.load(run.layout.foundation("sam")).to(self.device)
         self.audio = audio_models.load(run.layout.foundation("audio")).to(self.device)
         self.model = models.build(run.view.model, self.sam, run.seed).to(self.device).eval()
         facts = checkpoint.load_into(self.model, run.checkpoint, run.expected)
-        if facts.get("sam", self.sam.digest) != self.sam.digest:
-            what = f"not the SAM that {run.folder} was trained on: sha256 {self.sam.digest[:12]}"
-            raise InputError(f"{what}, expected {facts['sam'][:12]}", path=path, remedy="train the model again")
+        self._check_encoders(facts.get("sam"))
         self.together = max(1, min(TOGETHER, 2**14 // self.sam.grid**2))  # 4 pictures at 1024 pixels
+
+    def _check_encoders(self, sam: str | None) -> None:
+        """sam: digest of the SAM that the checkpoint belongs to. A run without provenance says nothing of its sound."""
+        origin = self.run.folder / "provenance.json"
+        inputs = read_json(origin)["inputs"] if origin.exists() else {}
+        recipe = {"encoder": self.audio.digest, "transform": extract.TRANSFORMS["audio"], "dtype": "float32"}
+        for name, trained_on, here in (
+            ("sam", sam, self.sam.digest),
+            ("audio", inputs.get("audio features"), digest_value(recipe)),
+        ):
+            if trained_on not in (None, here):
+                path, remedy = self.run.layout.foundation(name), "train the model again, or bring back the weights"
+                raise InputError(f"not the weights that {self.run.folder} was trained on", path=path, remedy=remedy)
 
     @torch.inference_mode()
     def logits(self, pictures: list[np.ndarray], sounds: list[np.ndarray]) -> torch.Tensor:
@@ -93,8 +104,8 @@ class Listener:
         pixels = self.sam.preprocess(pictures, bgr=self.run.view.data.bgr)
         batch = Batch(
             visual=self.sam.prefix(pixels, [tap])[tap].float(),
-            audio=torch.cat([self.audio.embed(self.audio.examples(sound)) for sound in sounds]),
-            valid=self.sam.valid_cells(sizes),
+            audio=self.audio.embed(torch.cat([self.audio.examples(sound) for sound in sounds])).to(self.device),
+            valid=self.sam.valid_cells(sizes).to(self.device),
             sizes=sizes,
             masks=None,
             targets=None,
@@ -103,7 +114,7 @@ class Listener:
             videos=[],
             classes=[],
         )
-        logits = self.model(_on(batch, self.device)).logits.float()
+        logits = self.model(batch).logits.float()
         if not logits.isfinite().all():
             raise InputError("answers with numbers that are not finite", path=self.run.folder, remedy="train it again")
         return logits
@@ -112,12 +123,6 @@ class Listener:
     def probabilities(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """One picture's logits (1, 4h, 4w) to probabilities (H, W), at its own size."""
         return torch.sigmoid(self.sam.restore(logits[None], [size])[0])
-
-
-def _on(batch: Batch, device: torch.device) -> Batch:
-    for name in ("visual", "audio", "valid"):
-        setattr(batch, name, getattr(batch, name).to(device))
-    return batch
 
 
 def _answers(request: Request, source: Source, listener: Listener) -> Iterator[Answer]:
@@ -181,7 +186,7 @@ class _Painter:
     def _take(self, answer: Answer, answers: Iterator[Answer]) -> Answer | None:
         """Makes an answer the one to paint, keeps its mask and row; returns the next."""
         self.overlay = Overlay(answer.mask)
-        Image.fromarray(answer.mask).save(self.masks / f"{answer.number:05d}.png")
+        Image.fromarray(np.where(answer.mask, 255, 0).astype(np.uint8)).save(self.masks / f"{answer.number:05d}.png")
         area = float(answer.mask.mean())
         self.answered.append([answer.number, answer.begin, area, answer.inside, answer.overall])
         self.progress.advance(f"{100 * area:.1f} % of the picture sounds")

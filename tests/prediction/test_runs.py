@@ -1,0 +1,73 @@
+"""The run that answers: the one that is named, or the best of the study, never one that has changed."""
+
+import pytest
+
+from soundprompt.errors import InputError
+from soundprompt.files import read_json, write_json
+from soundprompt.layout import Layout
+from soundprompt.prediction import runs
+
+
+def test_a_named_run(run_folder):
+    found = runs.find(run_folder, "mini")
+    assert (found.view.model_name, found.seed, found.validation) == ("gavs", 0, 0.6)
+    assert found.layout == Layout("tiny")  # the run's own study, whatever --study says
+    assert str(found) == "runs/tiny/v1s/gavs/seed0 (validation mIoU 60.0)"
+
+
+def test_gavs_before_others_then_the_best(project, other_run):
+    best = other_run("v2", "gavs", 1, 0.7)
+    other_run("v1s", "gavs-no_cue", 0, 0.9)
+    other_run("v3", "gavs", 2, 0.65)
+    assert runs.find(None, "tiny").folder == best
+    (best / "checkpoint.safetensors").unlink()  # a list that outlived its run
+    assert runs.find(None, "tiny").folder.parts[-3] == "v3"
+
+
+def test_any_model_where_there_is_no_gavs(project, other_run):
+    (project.runs / "v1s" / "gavs").unlink()
+    other_run("v1s", "audio_sam", 0, 0.3)
+    best = other_run("v2", "audio_sam", 0, 0.4)
+    assert runs.find(None, "tiny").folder == best
+
+
+def test_no_run_at_all(project):
+    with pytest.raises(InputError, match=r"study mini has no trained model(.|\n)*make report STUDY=smoke"):
+        runs.find(None, "mini")
+
+
+def test_a_folder_that_is_no_run(project, tmp_path):
+    with pytest.raises(InputError, match=r"lacks params.json and checkpoint.safetensors(.|\n)*seed0"):
+        runs.find(tmp_path, "tiny")
+    with pytest.raises(InputError, match="lacks params"):
+        runs.find(tmp_path / "nowhere", "tiny")
+
+
+def test_a_changed_checkpoint(project, other_run):
+    folder = other_run("v2", "gavs", 0, 0.5)
+    (folder / "checkpoint.safetensors").write_bytes(b"other")
+    with pytest.raises(InputError, match="not the checkpoint that training wrote"):
+        runs.find(folder, "tiny")
+
+
+def test_a_run_that_was_copied_away_from_its_list(project, other_run, tmp_path):
+    folder = other_run("v2", "gavs", 0, 0.5)
+    alone = folder.rename(tmp_path / "given")
+    found = runs.find(alone, "tiny")
+    assert (found.expected, found.validation, str(found)) == (None, None, str(alone))
+
+
+@pytest.mark.parametrize("spoil", [{"model": {"architecture": "clip"}}, {"seed": None}, {"extra": 1}])
+def test_settings_of_another_version(project, other_run, spoil):
+    folder = other_run("v2", "gavs", 0, 0.5)
+    settings = read_json(folder / "params.json") | spoil
+    write_json(folder / "params.json", {key: value for key, value in settings.items() if value is not None})
+    with pytest.raises(InputError, match="not the settings of a run"):
+        runs.find(folder, "tiny")
+
+
+def test_a_damaged_list(project, other_run):
+    other_run("v2", "gavs", 0, 0.5)
+    write_json(project.trained("v2", "gavs", "0"), [1])
+    with pytest.raises(InputError, match="not a list of trained runs"):
+        runs.find(None, "tiny")
