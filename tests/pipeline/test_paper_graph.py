@@ -1,0 +1,113 @@
+"""The paper's study on a machine without any data: its whole graph of jobs, and what they ask for."""
+
+import re
+import shutil
+import time
+
+import pytest
+
+from soundprompt import params
+
+from .conftest import PROJECT, Study, copy_project
+
+pytestmark = pytest.mark.pipeline
+PAPER = params.load(PROJECT / "studies" / "paper.yaml", PROJECT / "params.yaml")
+FETCHED = ("sam_vit_b", "vggish", "avsbench", "avs_v3", "vggss", "vggss_clips")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A fresh clone: no data, no weights."""
+    return Study(copy_project(tmp_path_factory.mktemp("bare")))
+
+
+def dry(study, *arguments, overlay="studies/paper.yaml"):
+    answer = study.run("snakemake", "--cores", "2", "--configfile", *overlay.split(), "-n", *arguments)
+    text = answer.stdout + answer.stderr
+    assert answer.returncode == 0, text
+    return text
+
+
+def jobs(text):
+    """{rule: how many jobs}."""
+    rows = [line.split() for line in text[text.index("Job stats:") :].splitlines()[3:]]
+    rows = rows[: next(i for i, row in enumerate(rows) if row[:1] == ["total"])]
+    return {rule: int(count) for rule, count in rows}
+
+
+@pytest.fixture(scope="module")
+def graph(bare):
+    """(what a dry run of all tables prints, seconds it took)."""
+    began = time.monotonic()
+    return dry(bare, "all_tables"), time.monotonic() - began
+
+
+def test_the_whole_graph_in_seconds(graph):
+    text, seconds = graph
+    assert seconds < 30
+    assert jobs(text) == {
+        "fetch": 6,  # two weights, AVSBench, AVS-V3, annotations and clips of VGG-SS
+        "frame_table": 5,
+        "pretrain": 2,
+        "feature_plan": 1,
+        "visual_features": PAPER.features.shards,
+        "audio_features": 1,
+        "train": len(PAPER.runs()),
+        "score": len(PAPER.evaluations()),
+        "floors": 8,
+        "table": 4,
+        "all_tables": 1,
+    }
+    for name in FETCHED:
+        assert f"fetch {name}\n" in text
+
+
+def test_it_says_what_jobs_ask_for(graph):
+    lines = {line.split()[0]: line.split()[1:] for line in graph[0].splitlines() if line.strip()}
+    for rule in type(PAPER.resources).model_fields:
+        needs = getattr(PAPER.resources, rule)
+        assert list(map(int, lines[rule])) == [needs.threads, needs.mem_mb, needs.runtime, needs.gpus]
+    assert PAPER.resources.train.gpus == 1 and PAPER.resources.table.gpus == 0
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_the_users_own_is_an_input_not_a_download(bare):
+    (bare.root / "own.yaml").write_text("foundation: {sam: {checkpoint: my_sam.pth}}\n")
+    overlay = "studies/paper.yaml own.yaml"
+    answer = bare.run("snakemake", "--cores", "2", "--configfile", *overlay.split(), "-n", "all_tables")
+    assert answer.returncode != 0 and "my_sam.pth" in answer.stdout + answer.stderr
+    (bare.root / "my_sam.pth").touch()
+    assert jobs(dry(bare, "all_tables", overlay=overlay))["fetch"] == 5
+
+
+@pytest.mark.slow
+def test_released_weights_also_go_with_the_generated_world(bare):
+    (bare.root / "mixed.yaml").write_text(
+        "study: mixed\ndata: {source: generated}\nsettings: {v3_0shot: {validate_on: [v3/seen_val, v3/unseen_val]}}\n"
+    )
+    counts = jobs(dry(bare, "all_tables", overlay="studies/paper.yaml mixed.yaml"))
+    assert counts["fetch"] == 2 and counts["world_part"] == 4
+
+
+def test_the_mini_study_fetches_nothing(bare):
+    answer = bare.run("snakemake", "--cores", "2", "-n", "all")
+    assert answer.returncode == 0 and "fetch" not in jobs(answer.stdout + answer.stderr)
+
+
+def test_what_is_fetched_is_not_asked_for_again(bare):
+    """Downloads are no outputs: Snakemake deletes those of a job that it runs again."""
+    folder = bare.root / "data" / "paper" / "fetched"
+    folder.mkdir(parents=True)
+    for name in FETCHED:
+        (folder / f"{name}.json").write_text("{}\n")
+    (bare.root / "mirror.yaml").write_text("data: {mirrors: ['file:///elsewhere']}\n")
+    counts = jobs(dry(bare, "all", overlay="studies/paper.yaml mirror.yaml"))
+    assert not {"fetch", "world_part"} & set(counts) and counts["report"] == 1
+    shutil.rmtree(folder)
+
+
+def test_only_two_places_ask_where_things_come_from():
+    rules = {path.name: path.read_text() for path in (PROJECT / "workflow" / "rules").glob("*.smk")}
+    asking = {name: len(re.findall(r"data\.source", text)) for name, text in rules.items()}
+    assert {name: count for name, count in asking.items() if count} == {"data.smk": 1}
+    assert not any(word in text for text in rules.values() for word in ('"mini"', '"paper"', "== 'mini'", "== 'paper'"))
