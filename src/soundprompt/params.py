@@ -258,7 +258,11 @@ class Schedule(Settings):
     shot_epochs: Positive = Field(10, description="few-shot: epochs from the seen model (AVS-V3 protocol)")
     shot_learning_rate: Rate | None = Field(None, description="few-shot; null: as learning_rate")
     loss_size: Literal["decoder", "original"] = Field("original", description="grid on which the mask loss is computed")
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32",
+        description="of the model's forward and backward pass in training: bfloat16 autocasts, auto does so on a GPU "
+        "only; weights, optimiser, losses and scoring are float32 in any case",
+    )
 
 
 class Model(Settings):
@@ -700,9 +704,16 @@ def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
 
 
 def validate(raw: dict[str, Any]) -> Params:
-    """Resolves model bases and validates. Raises InputError that lists every problem."""
+    """Resolves model bases and validates. Raises InputError that lists every problem.
+
+    A setting or an experiment that an overlay gives as null is left out: a study of one dataset says so.
+    """
+    resolved = {**raw, "models": resolve_models(raw.get("models") or {})}
+    for block in ("settings", "experiments"):
+        if isinstance(raw.get(block), dict):
+            resolved[block] = {name: value for name, value in raw[block].items() if value is not None}
     try:
-        return Params.model_validate({**raw, "models": resolve_models(raw.get("models") or {})})
+        return Params.model_validate(resolved)
     except ValidationError as error:
         problems = "\n".join(f"  {describe(problem)}" for problem in error.errors())
         raise InputError(

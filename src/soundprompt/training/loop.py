@@ -23,7 +23,7 @@ from soundprompt.params import Model
 from soundprompt.progress import Progress
 from soundprompt.training import checkpoint, journal, losses, validation
 from soundprompt.training.sampler import Sampler
-from soundprompt.training.schedule import Plan
+from soundprompt.training.schedule import Plan, precision
 
 if TYPE_CHECKING:
     from soundprompt.features.frames import Batch, Frames
@@ -71,6 +71,7 @@ class Trainer:
         self.model, self.settings, self.plan, self.restore = model, settings, plan, sam.restore
         self.sampler, self.train, self.validation = sampler, train, validation
         self.device, self.label = torch.device(device), label
+        self.precision = precision(settings.schedule, self.device.type)
         self.parameters = model.trained_parameters()
         groups = model.parameter_groups(settings.schedule)
         self.rates = [group["lr"] for group in groups]
@@ -197,8 +198,7 @@ class Trainer:
         return batch.to(self.device)
 
     def _autocast(self) -> torch.autocast:
-        low = self.settings.schedule.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _check(self, value: float, what: str, step: int, batch: Batch) -> None:
         if not math.isfinite(value):

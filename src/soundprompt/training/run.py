@@ -164,7 +164,7 @@ class Run:
             # few-shot: none of its steps was better on validation than the model it started from
             "start_kept": trainer.plan.continued and trainer.best.step == 0,
         }
-        cost = {"training_s": round(seconds, 3), "device": str(trainer.device)}
+        cost = {"training_s": round(seconds, 3), "device": str(trainer.device), "precision": trainer.precision}
         record = provenance.record("train", settings, self.seed, self.inputs, watch, result=result, **cost)
         write_json(self.folder / PROVENANCE, record)
         return result
