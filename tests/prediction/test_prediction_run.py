@@ -198,6 +198,28 @@ def test_sound_that_ends_before_the_pictures(paint, tmp_path):
     assert len(rows) == 4 and len(frames_of(tmp_path / "out.mp4")[0]) == 50
 
 
+def test_a_film_that_was_cut_short_is_named(paint, tmp_path, capsys):
+    film = write_film(tmp_path / "in.mkv", 4)
+    paint(film, threshold=0.5)
+    assert "is it whole?" not in capsys.readouterr().err
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    rows = paint(film, threshold=0.5)
+    said = capsys.readouterr().err
+    assert len(rows) < 4 and f"{len(rows)}/{len(rows)} in" in said
+    assert "its pictures end at" in said and "not at 4.0" in said
+
+
+def test_damage_in_the_middle_of_a_film(run_folder, tmp_path):
+    film = write_film(tmp_path / "in.mp4", 4)
+    content = bytearray(film.read_bytes())
+    content[len(content) // 4 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 4)
+    film.write_bytes(content)
+    out = tmp_path / "o" / "out.mp4"
+    with pytest.raises(InputError, match="not a readable video, or damaged"):
+        run.predict(Request(film, out), runs.load(run_folder))
+    assert list(out.parent.iterdir()) == []
+
+
 def test_another_sound_ends_with_the_film(paint, tmp_path):
     film = write_film(tmp_path / "in.mp4", 2, sound=None)
     rows = paint(film, threshold=0.5, audio=write_wav(tmp_path / "s.wav", 6))

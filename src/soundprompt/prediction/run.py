@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,18 @@ class _Painter:
                 self.writer.write(begin - start, self.overlay.paint(shown.pixels()))
         foreign = self.source.sound != self.source.path
         self.writer.finish(until - start if foreign else None)
+        self._compare(until)
         return until
+
+    def _compare(self, until: float) -> None:
+        """Ends the progress where the pictures did; says so when that is well before what the header promised."""
+        if self.progress.done < self.progress.total:
+            self.progress.total = self.progress.done
+            self.progress.advance(steps=0)
+        promised = min(self.source.length, self.request.end or self.source.length)
+        if until < promised - 1:
+            name = self.request.video
+            print(f"{name}: its pictures end at {until:.2f} s, not at {promised:.2f} s: is it whole?", file=sys.stderr)
 
     def _take(self, answer: Answer, answers: Iterator[Answer]) -> Answer | None:
         """Makes an answer the one to paint, keeps its mask and row; returns the next."""
