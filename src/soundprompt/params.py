@@ -189,6 +189,12 @@ class Sap(Settings):
     hidden: Positive = 512
     gap_valid_only: bool = Field(True, description="average F_V over the un-padded part of the frame")
 
+    @field_validator("noise", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        """YAML 1.1 reads a bare off as false, and `dvc exp run --set-param` writes it bare."""
+        return "off" if value is False else value
+
     @model_validator(mode="after")
     def _some_token(self) -> Sap:
         if not (self.audio_token or self.visual_cue):

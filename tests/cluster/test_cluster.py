@@ -1,0 +1,141 @@
+"""The minute study through a real Slurm, with a fault at every turn: the same tables to the byte."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import minute_study
+import pytest
+import yaml
+
+from slurm import run, wait
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+SITE = {
+    "account": "lab",
+    "cpu": {"partition": "cpu", "max_mem_mb": 4000},
+    "gpu": {"partition": "gpu", "type": "pretend", "max_mem_mb": 4000, "visible": False},
+}
+# Polls often and waits little for files: the node is this machine.
+CALL = ("snakemake", "--profile", "slurm", "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5")
+
+
+class Session:
+    """A `snakemake --profile slurm` that goes on while the test disturbs it."""
+
+    def __init__(self, copy, log, *arguments):
+        self.copy, self.log = copy, log
+        environment = {**copy.environment, "STUDY": minute_study.NAME}
+        with open(log, "w") as stream:
+            self.process = subprocess.Popen(
+                [*CALL, *arguments], cwd=copy.root, env=environment, stdout=stream, stderr=stream
+            )
+
+    def job(self, rule, seconds=240):
+        """Slurm's number of a job of a rule, once it runs a process of the project."""
+        found = {}
+
+        def running():
+            assert self.process.poll() is None, self.log.read_text()[-4000:]
+            for number in re.findall(rf"slurm_logs/\w*{rule}\w*/(?:\S+/)?(\d+)\.log", self.log.read_text()):
+                if state(number) == "RUNNING" and processes(self.copy.root, rule):
+                    found["number"] = number
+            return bool(found)
+
+        wait(running, f"a job of {rule}", seconds)
+        return found["number"]
+
+    def end(self, seconds=420):
+        status = self.process.wait(seconds)
+        assert status == 0, self.log.read_text()[-6000:]
+        return self.log.read_text()
+
+
+def state(number):
+    return run("sacct", "-X", "-n", "-j", number, "-o", "state").strip().partition(" ")[0]
+
+
+def processes(root, verb):
+    """Processes of a verb that run in the copy."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (place / "cmdline").read_bytes().decode().split("\0")
+            if words[1:4] == ["-m", "soundprompt", verb] and os.readlink(place / "cwd") == str(root):
+                found.append(int(place.name))
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
+
+
+@pytest.fixture(scope="module")
+def remote(slurm, tmp_path_factory):
+    """A clone with the facts of the test cluster."""
+    copy = minute_study.make(tmp_path_factory.mktemp("remote"))
+    (copy.root / "workflow/profiles/slurm/cluster.yaml").write_text(yaml.safe_dump(SITE))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def disturbed(slurm, remote, tmp_path_factory):
+    """One run with every fault. Returns what happened: name -> number of the job that it befell."""
+    logs, befell = tmp_path_factory.mktemp("logs"), {}
+
+    first = Session(remote, logs / "first.log", "all_tables")
+    befell["cancelled"] = first.job("pretrain")
+    run("scancel", befell["cancelled"])
+    first.job("features")
+    slurm.stop("slurmctld")  # the job goes on without it
+    slurm.start_controller()
+    befell["snakemake killed"] = first.job("train")
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+    name = re.search(r"SLURM run ID: (\S+)", first.log.read_text())[1]
+    run("scancel", "--name", name)
+    wait(lambda: state(befell["snakemake killed"]) == "CANCELLED", "the orphaned jobs to end")
+    remote.good(*CALL, "--unlock", STUDY=minute_study.NAME)
+
+    second = Session(remote, logs / "second.log", "all_tables")
+    befell["process killed"] = second.job("train")
+    for number in processes(remote.root, "train"):
+        os.kill(number, signal.SIGKILL)
+    befell["preempted"] = second.job("score")
+    hurry = ("sbatch", "--parsable", "--account=lab", "--partition=urgent", "--gres=gpu:2", "--wrap", "sleep 1")
+    befell["the urgent job"] = run(*hurry, "--output=/dev/null").strip()
+    befell["log"] = second.end()
+    return befell
+
+
+def test_tables_are_those_of_a_local_run_to_the_byte(disturbed, remote, made):
+    assert remote.tables() == made.first_tables
+
+
+def test_each_fault_struck(disturbed):
+    assert state(disturbed["cancelled"]) == "CANCELLED"
+    assert state(disturbed["snakemake killed"]) == "CANCELLED"
+    assert state(disturbed["process killed"]) == "FAILED"
+    records = run("sacct", "-X", "-n", "-D", "-j", disturbed["preempted"], "-o", "state").split()
+    assert records == ["PREEMPTED", "COMPLETED"]
+    assert state(disturbed["the urgent job"]) == "COMPLETED"
+
+
+def test_an_error_names_its_log_and_shows_it(disturbed):
+    assert re.search(r"log: logs/minute/train/\S+\.log", disturbed["log"])
+    assert "rule_train" in disturbed["log"] and "failed, SLURM status is: 'FAILED'" in disturbed["log"]
+
+
+def test_jobs_ask_for_what_the_study_says_and_small_ones_travel_together(disturbed):
+    rows = run("sacct", "-X", "-n", "-P", "-s", "COMPLETED", "-o", "ReqTRES,Timelimit,Partition").splitlines()
+    trained = [row for row in rows if "gres/gpu=1" in row and "mem=1500M" in row]
+    assert trained and all(row.endswith("|gpu") for row in trained)
+    assert any("mem=3000M" in row and row.endswith("|00:20:00|gpu") for row in rows)  # a second attempt asks for more
+    sent = re.findall(r"slurm_logs/(\w+)", disturbed["log"])
+    assert sum("score" in name for name in sent) <= 2 and sum("table" in name for name in sent) == 1
+
+
+def test_a_second_call_does_nothing(disturbed, remote):
+    answer = remote.good(*CALL, "--configfile", "studies/minute.yaml", "all_tables")
+    assert "Nothing to be done" in answer
