@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from soundprompt import cli
 from soundprompt import params as p
 from soundprompt.data import acquire, catalog, frame_table, ledger, tables, vggss, youtube
 from soundprompt.errors import InputError
@@ -26,6 +28,7 @@ PROJECT = Path(__file__).parents[2]
 WEIGHTS = b"weights " * 4000
 CHECKPOINTS = ("data/downloads/sam_vit_b_01ec64.pth", "my/own.pth")
 DATASETS = ("v1s", "v1m", "v2", "v3", "vggss")
+ZERO, SHORT = "zeroByteOne_000001", "shorterOne1_000002"
 LOST, SILENT = "_3pLesuLT4w_80000_90000", "qbpzeMEPjlo_145000_155000"
 
 
@@ -43,7 +46,8 @@ def site(tmp_path):
     for name, rows in V3.items():
         write_lines(folder / "avs_v3" / name, [HEADER, *rows])
     (folder / "vggss").mkdir()
-    entries = [*BOXES, {"file": "zeroByteOne_000001", "class": "c", "bbox": [[0, 0, 1, 1]]}]
+    more = [{"file": file, "class": "c", "bbox": [[0, 0, 1, 1]]} for file in (ZERO, SHORT)]
+    entries = [*BOXES, *more]
     (folder / "vggss" / "vggss.json").write_text(json.dumps(entries))
     write_lines(folder / "vggss" / "vggss_test.csv", [entry["file"] for entry in entries])
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
@@ -92,11 +96,12 @@ def archive(layout, tmp_path):
 
 @pytest.fixture
 def clips(tmp_path):
-    """Clips of VGG-SS that the user has: one good, one of no bytes, one not there."""
+    """Clips of VGG-SS that the user has: one good, one of no bytes, one of a single picture; one is not there."""
     folder = tmp_path / "clips"
     folder.mkdir()
     write_video(folder / f"{BOXES[0]['file']}.mp4", steady(10, 10), sound=(0, 10))
-    (folder / "zeroByteOne_000001.mp4").touch()
+    (folder / f"{ZERO}.mp4").touch()
+    write_video(folder / f"{SHORT}.mkv", [0.0], sound=(0, 0.03))
     return folder
 
 
@@ -124,7 +129,8 @@ def test_from_the_sources_to_tables_ledger_and_leaks(layout, known, archive, cli
     assert lost.loc[("v2", "test", LOST), "status"] == "missing"
     assert lost.loc[("v2", "val", SILENT), "status"] == "unusable"
     assert lost.loc[("v3", "unseen", LOST), "status"] == "missing"
-    assert lost.loc[("vggss", "test", "zeroByteOne_000001"), "reason"].endswith("is empty (0 bytes)")
+    assert lost.loc[("vggss", "test", ZERO), "reason"].endswith("is empty (0 bytes)")
+    assert "too short for one example" in lost.loc[("vggss", "test", SHORT), "reason"]
     assert "has no Db6Hjt0x28k_000056" in lost.loc[("vggss", "test", "Db6Hjt0x28k_000056"), "reason"]
     leaks = pd.read_csv(tables.leaks_path(layout)).set_index(["split", "other", "what"])
     assert leaks.loc[("seen_val", "seen_train", "video"), "rows"] == 1
@@ -137,7 +143,7 @@ def test_the_ledger_of_the_whole_study(layout, known, archive, clips):
     data_report.write(p.load(PROJECT / "studies" / "paper.yaml", PROJECT / "params.yaml"), layout)
     rows = pd.read_csv(layout.data_ledger).set_index(["dataset", "split"])
     assert rows.loc[("v2", "test"), ["expected", "found", "missing"]].tolist() == [2, 1, 1]
-    assert rows.loc[("vggss", "test"), ["expected", "found", "missing", "unusable"]].tolist() == [3, 1, 1, 1]
+    assert rows.loc[("vggss", "test"), ["expected", "found", "missing", "unusable"]].tolist() == [4, 1, 1, 2]
     absent = rows.loc["v1s"].iloc[0]
     assert pd.isna(absent["expected"]) and "is missing" in absent["reasons"]
 
@@ -168,7 +174,7 @@ def test_several_troubles_are_told_at_once(layout, known, site):
     with pytest.raises(InputError, match="2 of 5 could not be had") as caught:
         acquire.run(None, view_of(vggss_clips="none"), layout, known)
     assert "forms.gle" in str(caught.value) and "404" in str(caught.value)
-    assert read_json(layout.fetched("vggss_clips"))["clips"] == {"found": 0, "missing": 3}
+    assert read_json(layout.fetched("vggss_clips"))["clips"] == {"found": 0, "missing": 4}
 
 
 @pytest.mark.parametrize(
@@ -244,7 +250,7 @@ def test_annotations_of_a_clip_without_an_answer(layout, known):
     acquire.run("vggss", view_of(vggss_clips="none"), layout, known)
     assert not (layout.downloads / "vggss" / vggss.OUTCOMES).exists()
     assert not youtube.is_there(layout.vggss, BOXES[0]["file"])
-    with pytest.raises(InputError, match="none of 3 vggss clips is usable"):
+    with pytest.raises(InputError, match="none of 4 vggss clips is usable"):
         make(layout, "vggss")
 
 
@@ -255,3 +261,10 @@ def test_the_real_catalogue_fits_the_reference_data(layout, reference_data):
     acquire.run("vggss", view, layout)
     assert len(read_json(layout.fetched("avs_v3"))["files"]) == 11
     assert read_json(layout.fetched("vggss_clips"))["clips"] == {"found": 0, "missing": 5158}
+
+
+def test_the_verb(layout, reference_data):
+    view = view_of().model_dump_json()
+    words = ["fetch", "--only", "avs_v3", "--mirror", str(reference_data), "--settings", view]
+    answer = CliRunner().invoke(cli.app, words, catch_exceptions=False)
+    assert answer.exit_code == 0 and layout.fetched("avs_v3").exists()
