@@ -47,5 +47,6 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+# data/downloads stays: some of it was applied for, or took a night to fetch.
 clean:
-	rm -rf data weights features runs results logs .snakemake
+	rm -rf $(filter-out data/downloads,$(wildcard data/*)) weights features runs results logs .snakemake
