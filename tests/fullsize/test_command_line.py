@@ -1,0 +1,88 @@
+"""A handful of clips in AVSBench's layout is enough to try everything with SAM ViT-B and VGGish on a CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from handful import CLIPS, FRAMES, SIZE, soundprompt
+
+from soundprompt.data import frame_table, media
+from soundprompt.evaluation import predict
+from soundprompt.features.store import Store
+from soundprompt.files import read_json
+from soundprompt.foundation import sam as sam_models
+
+pytestmark = pytest.mark.slow
+
+STOCK = 93_735_472  # parameters of SAM ViT-B
+
+
+@pytest.fixture
+def scored(handful):
+    for verb in ("train", "score"):
+        soundprompt(verb, "--setting", "v1s", "--model", "gavs")
+    soundprompt("floors", "--setting", "v1s")
+    soundprompt("table", "--experiment", "table_benchmarks")
+    return handful
+
+
+def test_from_clips_to_a_table(scored):
+    run = scored.run("v1s", "gavs", 0)
+    steps = pd.read_csv(run / "metrics.csv")
+    assert steps["step"].tolist() == [1, 2, 3]
+    assert np.isfinite(steps[["loss", "mask", "triplet", "gradient"]].to_numpy()).all()
+    assert steps["validation"].notna().tolist() == [False, False, True]
+
+    trained = read_json(scored.trained("v1s", "gavs", "0"))["runs"]["0"]
+    assert trained["trained_parameters"] == 1_125_248
+    origin = read_json(run / "provenance.json")
+    assert origin["result"]["trained_parameters"] == 1_125_248
+    assert (origin["device"], origin["precision"]) in {("cpu", "float32"), ("cuda", "bfloat16")}
+
+    scores = pd.read_parquet(run / "scores.parquet")
+    assert (scores["metric"] == "miou").sum() == FRAMES
+    assert scores["value"].between(0, 1).all()
+    table = pd.read_csv(scored.result_table("table_benchmarks"))
+    assert {"all_positive", "centre_disc", "gavs"} <= set(table["method"])
+
+    _check_masks_at_original_size(scored, scores)
+
+
+def _check_masks_at_original_size(layout, scores: pd.DataFrame) -> None:
+    """The recorded logits, brought to each frame's own 300 x 100 pixels, give the mIoU that was scored."""
+    run = layout.run("v1s", "gavs", 0)
+    logits = predict.read_predictions(run / "predictions.safetensors", "v1s/test")
+    miou = scores[scores["metric"] == "miou"].set_index(["clip", "frame"])["value"]
+    sam = sam_models.load(layout.foundation("sam"))
+    rows = frame_table.select(layout, ["v1s/test"])
+    assert len(rows) == len(logits) == FRAMES
+    for row in rows.itertuples():
+        stored = torch.from_numpy(logits[row.clip, row.frame]).float()
+        assert stored.shape == (SIZE // 4, SIZE // 4)
+        on = sam.restore(stored[None, None], [(row.height, row.width)])[0] > 0
+        mask = torch.from_numpy(media.read_mask(row.mask))
+        assert on.shape == mask.shape == (100, 300)
+        iou = (on & mask).sum() / (on | mask).sum()
+        assert abs(iou.item() - miou[row.clip, row.frame]) < 1e-3  # logits are stored in fp16
+
+
+def test_what_the_features_hold(handful):
+    """Tap 9 of ViT-B in fp16 and one 128-d vector a second; four clips of two frames."""
+    shards = [Store(handful.visual_shard(shard)) for shard in range(2)]
+    assert sum(len(shard.rows) for shard in shards) == FRAMES * len(CLIPS)
+    for shard in shards:
+        assert shard.names == ("block9",)
+        assert shard.shape("block9") == (SIZE // 16, SIZE // 16, 768) and shard.dtype("block9") == torch.float16
+    sounds = Store(handful.audio_features)
+    assert sounds.shape("embedding") == (128,) and len(sounds.rows) == FRAMES * len(CLIPS)
+
+
+def test_imported_weights_are_counted(handful):
+    """At 256 pixels the position tables are smaller than the released ones; nothing else is."""
+    printed = read_json(handful.foundation_quality("sam"))["quality"]["parameters"]
+    grid, released = SIZE // 16, 64
+    absolute = (released**2 - grid**2) * 768
+    relative = 4 * 2 * ((2 * released - 1) - (2 * grid - 1)) * 64  # four blocks with global attention, heads of 64
+    assert printed == STOCK - absolute - relative
