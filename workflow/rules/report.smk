@@ -12,6 +12,9 @@ def experiment_scores(wildcards):
             pack for s in experiment.settings for m in models for pack in scored(s, m)
         ],
         "floors": [LAYOUT.floors(setting) for setting in experiment.settings],
+        "ledgers": [
+            ledger.path(LAYOUT, name) for s in experiment.settings for name in tested(s)
+        ],
     }
 
 

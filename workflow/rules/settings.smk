@@ -56,6 +56,12 @@ def tables_of(setting):
     return [LAYOUT.table(name) for name in sorted(names)]
 
 
+def tested(setting):
+    """Datasets that a setting is tested on."""
+    names = {selection.partition("/")[0] for selection in STUDY.settings[setting].test}
+    return sorted(names)
+
+
 def trained(setting, model):
     """What says that every seed of (setting, model) is trained."""
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -31,13 +32,37 @@ def rows(params: Params, layout: Layout) -> list[dict[str, Any]]:
     return found + absent
 
 
+def shortfalls(layout: Layout, selections: Iterable[str]) -> list[str]:
+    """A sentence for each selection ('v2/test') of which clips are missing or unusable."""
+    sentences = []
+    for selection, (expected, found) in counts(layout, selections).items():
+        if found < expected:
+            file = ledger.path(layout, selection.partition("/")[0])
+            sentences.append(f"{selection} has {found} of {expected} clips; {file} says why")
+    return sentences
+
+
+def counts(layout: Layout, selections: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Selection -> clips expected and found, by the ledgers; without those whose ledger cannot be read."""
+    found = {}
+    for selection in selections:
+        dataset, _, split = selection.partition("/")
+        try:
+            clips = ledger.read([ledger.path(layout, dataset)])
+        except InputError:
+            continue
+        clips = clips[clips["split"] == split]
+        found[selection] = (len(clips), int((clips["status"] == "found").sum()))
+    return found
+
+
 def write(params: Params, layout: Layout) -> None:
     """Writes layout.data_ledger; where a ledger is damaged, one row says so."""
     try:
         table = pd.DataFrame(rows(params, layout), columns=["dataset", "split", *COUNTS, "reasons"])
     except InputError as error:
         table = pd.DataFrame({"dataset": [""], "reasons": [" ".join(str(error).split())]})
-    counts = [name for name in COUNTS if name in table]
-    table[counts] = table[counts].astype("Int64")  # whole numbers, empty where unknown
+    numbers = [name for name in COUNTS if name in table]
+    table[numbers] = table[numbers].astype("Int64")  # whole numbers, empty where unknown
     with publish(layout.data_ledger) as aside:
         table.to_csv(aside, index=False)

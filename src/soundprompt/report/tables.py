@@ -13,10 +13,10 @@ from soundprompt.evaluation import statistics, summary
 from soundprompt.evaluation.statistics import Contributions
 from soundprompt.layout import Layout
 from soundprompt.params import TableView
-from soundprompt.report import evidence, published
+from soundprompt.report import data, evidence, published
 
 KEYS = ("setting", "selection", "kind", "method", "metric")
-OURS = ("mean", "sd", "low", "high", "interval_over", "n_seeds", "n_clips", "n_frames")
+OURS = ("mean", "sd", "low", "high", "interval_over", "n_seeds", "n_clips", "n_frames", "n_expected")
 PAPER = ("published", "published_source")
 AGAINST = ("reference", "difference", "difference_low", "difference_high")
 COLUMNS = (*KEYS, *OURS, *PAPER, *AGAINST)
@@ -57,7 +57,8 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
     mean: over seeds of the dataset's value, in [0, 1]. low, high: 95 % interval, over seeds where
     there are several, else over test videos (interval_over says which). difference: the reference
     minus this method, on the same clips, with the 95 % interval of a paired bootstrap over videos
-    and seeds. Breakdowns by kind are for the selection that a setting is about.
+    and seeds. Breakdowns by kind are for the selection that a setting is about. n_expected: clips
+    that the dataset names for the selection, of which n_clips were there.
     """
     found = []
     for setting, spec in view.settings.items():
@@ -70,16 +71,20 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
                 for kind in kinds if len(kinds) > 1 else ():
                     part = {m: rows[rows["kind"] == kind] for m, rows in here.items()}
                     found += _rows(view, setting, selection, kind, part)
-    return pd.DataFrame(found, columns=list(COLUMNS))
+    table = pd.DataFrame(found, columns=list(COLUMNS))
+    expected = {name: clips for name, (clips, _) in data.counts(layout, table["selection"].unique()).items()}
+    table["n_expected"] = table["selection"].map(expected).where(table["kind"] == "all").astype("Int64")
+    return table
 
 
 def lacking(view: TableView, layout: Layout) -> list[str]:
-    """Sentences that name the scores this experiment should have but does not."""
+    """Sentences that name the scores, and the clips to test on, that this experiment should have but does not."""
+    selections = dict.fromkeys(name for setting in view.settings.values() for name in setting.test)
     return [
         sentence
         for setting in view.settings
         for sentence in evidence.missing(layout, setting, view.experiment.methods, view.seeds)
-    ]
+    ] + data.shortfalls(layout, selections)
 
 
 def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dict[str, pd.DataFrame]) -> list[dict]:
