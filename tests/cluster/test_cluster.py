@@ -55,7 +55,7 @@ class Session:
 
 
 def state(number):
-    return run("sacct", "-X", "-n", "-j", number, "-o", "state").strip().partition(" ")[0]
+    return run("sacct", "-X", "-n", "-P", "-j", number, "-o", "state").strip().partition(" ")[0]
 
 
 def processes(root, verb):
@@ -117,7 +117,7 @@ def test_each_fault_struck(disturbed):
     assert state(disturbed["cancelled"]) == "CANCELLED"
     assert state(disturbed["snakemake killed"]) == "CANCELLED"
     assert state(disturbed["process killed"]) == "FAILED"
-    records = run("sacct", "-X", "-n", "-D", "-j", disturbed["preempted"], "-o", "state").split()
+    records = run("sacct", "-X", "-n", "-P", "-D", "-j", disturbed["preempted"], "-o", "state").split()
     assert records == ["PREEMPTED", "COMPLETED"]
     assert state(disturbed["the urgent job"]) == "COMPLETED"
 
