@@ -36,6 +36,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	! $(BIN)/snakemake --lint 2>&1 | grep '^    \*' | grep -vE '$(ANSWERED)'
+	$(BIN)/soundprompt stages --check
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

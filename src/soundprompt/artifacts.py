@@ -151,7 +151,7 @@ class Stages:
             "cmd": self.call("all"),
             "deps": [*code("report"), *self.base, *made],
             "params": self.keys(keys),
-            "outs": [out(str(self.layout.report))],
+            "outs": [out(str(self.layout.report)), out(str(self.layout.data_ledger))],
         }
 
     def plots(self) -> list[dict[str, Any]]:
