@@ -54,8 +54,8 @@ def test_the_whole_graph_in_seconds(graph):
         "audio_features": 1,
         "train": len(PAPER.runs()),
         "score": len(PAPER.evaluations()),
-        "floors": 8,
-        "table": 4,
+        "floors": len({setting for experiment in PAPER.experiments.values() for setting in experiment.settings}),
+        "table": len(PAPER.experiments),
         "all_tables": 1,
     }
     for name in FETCHED:
@@ -104,6 +104,24 @@ def test_what_is_fetched_is_not_asked_for_again(bare):
     counts = jobs(dry(bare, "all", overlay="studies/paper.yaml mirror.yaml"))
     assert not {"fetch", "world_part"} & set(counts) and counts["report"] == 1
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("study", ["paper", "clip"])
+def test_nothing_of_the_mini_study_is_left_in_the_models(study):
+    """Overlays inherit; what params.yaml tunes for its small world must not reach the real one."""
+    chosen = params.load(PROJECT / "studies" / f"{study}.yaml", PROJECT / "params.yaml").models["gavs"]
+    schedule = {"clips_per_step": 1, "weight_decay": 0.01, "loss_size": "original", "validation_frames": None}
+    free = {
+        name: getattr(chosen.schedule, name) for name in ("steps", "epochs", "patience", "frames_per_clip", "precision")
+    }
+    assert chosen == params.Model(visual={"tune_from": 9}, schedule=schedule | free)
+
+
+def test_real_studies_ask_for_nothing_that_only_the_generated_world_knows():
+    selections = [name for setting in PAPER.settings.values() for name in (*setting.train, *setting.validate_on)]
+    assert "v3/unseen_val" not in selections
+    for experiment in PAPER.experiments.values():
+        assert "all_objects" not in experiment.methods and not experiment.by_kind
 
 
 def test_only_two_places_ask_where_things_come_from():
