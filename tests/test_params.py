@@ -24,7 +24,7 @@ def test_studies_are_valid():
         (("world", "v1s", "trains"), 1, ["world.v1s.trains", "unknown key"]),
         (("world", "size"), "big", ["world.size", "integer", "'big'"]),
         (("world", "levels", "pitch"), 9, ["world.levels.pitch", "5", "9"]),
-        (("models", "gavs", "sap"), {"noise": False}, ["models.gavs.sap.noise", "token", "False"]),
+        (("models", "gavs", "sap"), {"noise": "loud"}, ["models.gavs.sap.noise", "token", "loud"]),
         (("models", "gavs", "sap"), {"visual_cue": False}, ["triplet", "visual_cue"]),
         (("models", "sam_fusion", "cola"), {"enabled": True}, ["sam_fusion", "cola.enabled"]),
         (("foundation", "sam", "source"), "checkpoint", ["foundation.sam", "pretrain"]),
@@ -45,6 +45,12 @@ def test_mistakes_are_named(raw, keys, value, words):
         params.validate(raw)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_off_without_quotes_is_off(raw):
+    """YAML reads a bare `off` as false."""
+    raw["models"]["gavs"]["sap"] = {"noise": False}
+    assert params.validate(raw).models["gavs"].sap.noise == "off"
 
 
 def test_every_problem_is_listed(raw):
