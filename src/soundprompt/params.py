@@ -712,19 +712,33 @@ def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
 def validate(raw: dict[str, Any]) -> Params:
     """Resolves model bases and validates. Raises InputError that lists every problem.
 
-    A setting or an experiment that an overlay gives as null is left out: a study of one dataset says so.
+    A setting or an experiment that an overlay gives as null is left out: a study of one dataset says so. With a
+    setting go the experiments that have no other.
     """
-    resolved = {**raw, "models": resolve_models(raw.get("models") or {})}
-    for block in ("settings", "experiments"):
-        if isinstance(raw.get(block), dict):
-            resolved[block] = {name: value for name, value in raw[block].items() if value is not None}
     try:
-        return Params.model_validate(resolved)
+        return Params.model_validate(left_in({**raw, "models": resolve_models(raw.get("models") or {})}))
     except ValidationError as error:
         problems = "\n".join(f"  {describe(problem)}" for problem in error.errors())
         raise InputError(
             f"invalid settings\n{problems}", remedy="correct them in params.yaml or the study's file"
         ) from error
+
+
+def left_in(raw: dict[str, Any]) -> dict[str, Any]:
+    """The settings without what is given as null: settings, experiments, and left-out settings in experiments."""
+    settings, experiments = raw.get("settings"), raw.get("experiments")
+    if not (isinstance(settings, dict) and isinstance(experiments, dict)):
+        return raw
+    left_out = {name for name, value in settings.items() if value is None}
+    kept = {}
+    for name, value in experiments.items():
+        named = value.get("settings") if isinstance(value, dict) else None
+        if left_out and isinstance(named, list | tuple) and left_out & set(named):
+            named = [setting for setting in named if setting not in left_out]
+            value = {**value, "settings": named} if named else None
+        if value is not None:
+            kept[name] = value
+    return {**raw, "settings": {n: v for n, v in settings.items() if v is not None}, "experiments": kept}
 
 
 def resolve_models(models: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from handful import CHECKPOINTS, SIZE, random_vit_b, soundprompt, write_project, write_released
+from handful import CHECKPOINTS, STUDY, soundprompt, write_project, write_released
 
-from soundprompt.foundation import sam as sam_models
 from soundprompt.layout import Layout
 
 
@@ -44,12 +43,4 @@ def handful(handful_files, tmp_path, monkeypatch) -> Layout:
     for name in ("params.yaml", "studies", "data", "weights", "features"):
         (tmp_path / name).symlink_to(handful_files / name)
     monkeypatch.chdir(tmp_path)
-    return Layout("handful")
-
-
-@pytest.fixture(scope="session")
-def vit_b() -> sam_models.FrozenSam:
-    """SAM ViT-B with random weights at 256 pixels; only to be read."""
-    sam = random_vit_b()
-    sam_models.resize_tables(sam, SIZE)
-    return sam_models.FrozenSam(sam, "vit_b", "random")
+    return Layout(STUDY)

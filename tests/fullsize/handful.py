@@ -1,4 +1,4 @@
-"""A project with four clips in AVSBench's layout and full-size models with random weights, made in seconds."""
+"""A project with five clips in AVSBench's layout and full-size models with random weights, made in seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from soundprompt import params as p
 from soundprompt.foundation.torchvision_ops import segment_anything
 from soundprompt.layout import Layout
 
-STUDY = "handful"
+STUDY = "clip"
 REPOSITORY = Path(__file__).parents[2]
 FRAMES = 2
 SIZE = 256  # of SAM's input, pixels: a sixteenth of the tokens of 1024, and every weight but the position tables
@@ -29,37 +29,22 @@ CLIPS = {
     "BBBBBBBBBBB_0_5000": ("baby", "train", 240, 320, 44100, 2),
     "CCCCCCCCCCC_0_5000": ("dog", "val", 320, 240, 16000, 1),
     "DDDDDDDDDDD_0_5000": ("baby", "test", 300, 100, 48000, 1),
+    "EEEEEEEEEEE_0_5000": ("dog", "test", 320, 240, 16000, 1),
 }
-CHECKPOINTS = {"sam": "data/downloads/sam_vit_b.pth", "audio": "data/downloads/vggish.pth"}
-# What a user writes who has a few clips of one dataset and the released weights; all other settings and experiments
-# of params.yaml are given as null (`overlay`).
-OVERLAY: dict[str, Any] = {
-    "study": STUDY,
-    "seeds": [0],
-    "data": {"source": "avsbench"},
-    "foundation": {
-        "sam": {
-            "source": "checkpoint", "architecture": "vit_b", "checkpoint": CHECKPOINTS["sam"], "image_size": SIZE,
-            "prompts": "points",
-        },
-        "audio": {"source": "checkpoint", "architecture": "vggish", "checkpoint": CHECKPOINTS["audio"]},
-    },
+CHECKPOINTS = {"sam": "data/downloads/sam_vit_b_01ec64.pth", "audio": "data/downloads/vggish-10086976.pth"}
+CHANGES: dict[str, Any] = {
+    "foundation": {"sam": {"image_size": SIZE}},
     "features": {"shards": 2, "batch_size": 4},
     "models": {
         "gavs": {
-            "cola": {"dim": 128},
-            "visual": {"tune_from": 9, "dim": 128, "zero_init": False, "tune_neck": False},
             "schedule": {
-                "learning_rate": 1e-3, "adapter_learning_rate": None, "steps": 3, "validate_every": 3, "warmup": 0,
-                "clips_per_step": 2, "frames_per_clip": 1, "loss_size": "original", "precision": "auto",
+                "epochs": None, "steps": 3, "validate_every": 3, "warmup": 0, "clips_per_step": 2, "frames_per_clip": 1,
+                "precision": "auto",
             },
         },
     },
-    "settings": {"v1s": {}},
-    "experiments": {
-        "table_benchmarks": {"settings": ["v1s"], "methods": ["all_positive", "centre_disc", "gavs"]},
-    },
 }  # fmt: skip
+"""What is different from the study that users are given for a handful of clips."""
 
 
 def soundprompt(*words: str, study: str = STUDY) -> None:
@@ -67,19 +52,13 @@ def soundprompt(*words: str, study: str = STUDY) -> None:
     cli.app([*words, "--study", study], standalone_mode=False)
 
 
-def overlay(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The study's file: OVERLAY with changes, and without what else params.yaml would run."""
-    base = p.read_yaml(REPOSITORY / "params.yaml")
-    nothing = {block: dict.fromkeys(base[block].keys() - OVERLAY[block]) for block in ("settings", "experiments")}
-    return p.merge(p.merge(nothing, OVERLAY), dict(changes))
-
-
 def write_project(root: Path, changes: Mapping[str, Any] | None = None) -> Layout:
     """Settings, overlay and clips of the study; the current folder must be `root`."""
     layout = Layout(STUDY)
     shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
     (root / "studies").mkdir()
-    (root / "studies" / f"{STUDY}.yaml").write_text(yaml.safe_dump(overlay(changes or {})))
+    given = p.read_yaml(REPOSITORY / "studies" / f"{STUDY}.yaml")
+    (root / "studies" / f"{STUDY}.yaml").write_text(yaml.safe_dump(p.merge(given, dict(changes or CHANGES))))
     lines = ["vid,uid,s_min,s_sec,a_obj,split,label"]
     for number, (uid, (kind, split, width, height, rate, channels)) in enumerate(CLIPS.items()):
         lines.append(f"{uid[:11]},{uid},0,0,{kind},{split},v1s")

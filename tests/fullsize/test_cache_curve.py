@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from handful import OVERLAY, STUDY, soundprompt, write_project
+from handful import CHANGES, STUDY, soundprompt, write_project
 from torch import nn
 
 from soundprompt import params as p
@@ -125,11 +125,12 @@ def test_many_steps_of_the_mini_sam(tmp_path, monkeypatch):
 
 def mini_changes() -> dict:
     """The overlay with the mini models and a float32 cache."""
-    return {
+    changes = {
         "foundation": {
             "sam": {"source": "pretrain", "architecture": "mini", "checkpoint": None, "image_size": 128},
             "audio": {"source": "pretrain", "architecture": "mini_vggish", "checkpoint": None},
         },
-        "features": {**OVERLAY["features"], "dtype": "float32"},
+        "features": {"dtype": "float32"},
         "models": {"gavs": {"visual": {"tune_from": 2}}},
     }
+    return p.merge(CHANGES, changes)

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from handful import CLIPS, FRAMES, SIZE, soundprompt
+from handful import CLIPS, FRAMES, REPOSITORY, SIZE, soundprompt
 
+from soundprompt import params as p
 from soundprompt.data import frame_table, media
+from soundprompt.errors import InputError
 from soundprompt.evaluation import predict
 from soundprompt.features.store import Store
 from soundprompt.files import read_json
@@ -42,34 +44,37 @@ def test_from_clips_to_a_table(scored):
     assert (origin["device"], origin["precision"]) in {("cpu", "float32"), ("cuda", "bfloat16")}
 
     scores = pd.read_parquet(run / "scores.parquet")
-    assert (scores["metric"] == "miou").sum() == FRAMES
+    assert scores.query("metric == 'miou'").groupby("method").size().to_dict() == {
+        "gavs": 2 * FRAMES,
+        "gavs@mismatched": 2 * FRAMES,
+    }
     assert scores["value"].between(0, 1).all()
     table = pd.read_csv(scored.result_table("table_benchmarks"))
-    assert {"all_positive", "centre_disc", "gavs"} <= set(table["method"])
+    assert {"all_positive", "centre_disc", "gavs", "gavs@mismatched"} <= set(table["method"])
 
     _check_masks_at_original_size(scored, scores)
 
 
 def _check_masks_at_original_size(layout, scores: pd.DataFrame) -> None:
-    """The recorded logits, brought to each frame's own 300 x 100 pixels, give the mIoU that was scored."""
+    """The recorded logits, brought to each frame's own size, give the mIoU that was scored."""
     run = layout.run("v1s", "gavs", 0)
     logits = predict.read_predictions(run / "predictions.safetensors", "v1s/test")
-    miou = scores[scores["metric"] == "miou"].set_index(["clip", "frame"])["value"]
+    miou = scores.query("metric == 'miou' and method == 'gavs'").set_index(["clip", "frame"])["value"]
     sam = sam_models.load(layout.foundation("sam"))
     rows = frame_table.select(layout, ["v1s/test"])
-    assert len(rows) == len(logits) == FRAMES
+    assert len(rows) == len(logits) == 2 * FRAMES
     for row in rows.itertuples():
         stored = torch.from_numpy(logits[row.clip, row.frame]).float()
         assert stored.shape == (SIZE // 4, SIZE // 4)
         on = sam.restore(stored[None, None], [(row.height, row.width)])[0] > 0
         mask = torch.from_numpy(media.read_mask(row.mask))
-        assert on.shape == mask.shape == (100, 300)
+        assert on.shape == mask.shape == CLIPS[row.clip][3:1:-1]
         iou = (on & mask).sum() / (on | mask).sum()
         assert abs(iou.item() - miou[row.clip, row.frame]) < 1e-3  # logits are stored in fp16
 
 
 def test_what_the_features_hold(handful):
-    """Tap 9 of ViT-B in fp16 and one 128-d vector a second; four clips of two frames."""
+    """Tap 9 of ViT-B in fp16 and one 128-d vector a second; five clips of two frames."""
     shards = [Store(handful.visual_shard(shard)) for shard in range(2)]
     assert sum(len(shard.rows) for shard in shards) == FRAMES * len(CLIPS)
     for shard in shards:
@@ -86,3 +91,14 @@ def test_imported_weights_are_counted(handful):
     absolute = (released**2 - grid**2) * 768
     relative = 4 * 2 * ((2 * released - 1) - (2 * grid - 1)) * 64  # four blocks with global attention, heads of 64
     assert printed == STOCK - absolute - relative
+
+
+def test_a_left_out_setting_takes_its_experiments_along():
+    raw = p.read_yaml(REPOSITORY / "params.yaml")
+    assert len(raw["experiments"]["table_benchmarks"]["settings"]) > 1
+    others = raw["settings"].keys() - {"v1s"}
+    left = p.validate(p.merge(raw, {"settings": dict.fromkeys(others)}))
+    assert left.tables() == ["v1s"] and list(left.settings) == ["v1s"]
+    assert "table_vggss" not in left.experiments and left.experiments["table_benchmarks"].settings == ("v1s",)
+    with pytest.raises(InputError, match="'v3_0shot' is not a setting that trains"):
+        p.validate(p.merge(raw, {"settings": {"v3_0shot": None}}))

@@ -30,9 +30,9 @@ def sam(handful) -> sam_models.FrozenSam:
 
 @pytest.fixture
 def batch(handful, sam) -> Batch:
-    """The first frame of the training clips and of the test clip."""
+    """The first frame of clips of three sizes."""
     rows = frame_table.select(handful, ["v1s/train", "v1s/test"])
-    frames = Frames(rows[rows["frame"] == 0], handful, 9, sam)
+    frames = Frames(rows[rows["frame"] == 0].drop_duplicates(["width", "height"]), handful, 9, sam)
     batch = frames.batch(range(3))
     assert sorted(batch.sizes) == sorted(CELLS)
     return batch
