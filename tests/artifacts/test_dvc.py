@@ -11,6 +11,7 @@ import time
 import urllib.request
 
 import minute_study
+import project_copy
 import pytest
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
@@ -98,9 +99,9 @@ KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_an_empty_clone_gets_everything_back_and_nothing_is_left_to_do(made, kind, tmp_path, bucket):
     address, name = bucket
-    clone = minute_study.Copy(tmp_path / "clone")
+    clone = project_copy.Copy(tmp_path / "clone")
     made.good("git", "clone", "--quiet", str(made.root), str(clone.root))
-    (clone.root / ".venv").symlink_to(minute_study.PROJECT / ".venv")
+    (clone.root / ".venv").symlink_to(project_copy.PROJECT / ".venv")
     for copy, verb in ((made, "push"), (clone, "restore")):
         place = str(tmp_path / "store") if kind == "folder" else f"s3://{name}/study"
         copy.good("dvc", "remote", "add", "--local", "--force", "--default", "store", place)

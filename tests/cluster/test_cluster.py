@@ -117,8 +117,7 @@ def test_each_fault_struck(disturbed):
     assert state(disturbed["cancelled"]) == "CANCELLED"
     assert state(disturbed["snakemake killed"]) == "CANCELLED"
     assert state(disturbed["process killed"]) == "FAILED"
-    records = run("sacct", "-X", "-n", "-P", "-D", "-j", disturbed["preempted"], "-o", "state").split()
-    assert records == ["PREEMPTED", "COMPLETED"]
+    assert state(disturbed["preempted"]) == "FAILED"  # it ended itself when asked to, in the time of grace
     assert state(disturbed["the urgent job"]) == "COMPLETED"
 
 
