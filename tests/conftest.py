@@ -1,11 +1,31 @@
-"""What several rooms of tests share."""
+"""What several rooms of tests share: whole runs, made once."""
 
 import minute_study
+import project_copy
 import pytest
+
+WHOLE_RUNS = ("pipeline", "cluster", "artifacts", "browser")
+
+
+def pytest_collection_modifyitems(items):
+    """With several workers, whole runs stay together on one, so that none is made twice; they begin first."""
+    for item in items:
+        room = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("whole runs" if room in WHOLE_RUNS else str(item.path)))
+    items.sort(key=lambda item: item.path.parent.name not in WHOLE_RUNS)
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> minute_study.Copy:
+def smoke(tmp_path_factory) -> project_copy.Copy:
+    """The smoke study, run through make as a user would."""
+    copy = project_copy.copy_project(tmp_path_factory.mktemp("smoke"))
+    copy.answer = copy.make("report", "STUDY=smoke")
+    assert copy.answer.returncode == 0, copy.answer.stdout + copy.answer.stderr
+    return copy
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> minute_study.Minute:
     """The study of a minute, made on this machine through `dvc repro`, with its tables as they were then."""
     copy = minute_study.make(tmp_path_factory.mktemp("made"))
     copy.log = copy.good("dvc", "repro")

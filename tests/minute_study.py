@@ -1,13 +1,10 @@
 """A study of a minute, in a copy of the project: every stage, on next to nothing. What it learns is worth nothing."""
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import yaml
+from project_copy import Copy, copy_project
 
-PROJECT = Path(__file__).parents[1]
 NAME = "minute"
 
 OVERLAY = {
@@ -51,48 +48,18 @@ EXPERIMENTS = {
 TABLES = [f"results/tables/{name}.csv" for name in EXPERIMENTS]
 
 
-class Copy:
-    """A clone of the project that knows the study; commands run in it as a user's would."""
-
-    def __init__(self, root: Path):
-        self.root = root
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The copy's own source goes before the project's, which is installed in the environment."""
-        places = {"PATH": f"{PROJECT}/.venv/bin:{os.environ['PATH']}", "PYTHONPATH": f"{self.root}/src"}
-        return {**os.environ, **places, "OMP_NUM_THREADS": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
-
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
-        given = {**self.environment, **environment}
-        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, env=given)
-
-    def good(self, *command: str, **environment: str) -> str:
-        """Output of a command that must succeed."""
-        answer = self.run(*command, **environment)
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        return answer.stdout + answer.stderr
+class Minute(Copy):
+    """The copy, with the tables of the study."""
 
     def tables(self) -> dict[str, bytes]:
         return {name: (self.root / name).read_bytes() for name in TABLES}
 
 
-def make(root: Path) -> Copy:
-    """What a clone would hold (with uncommitted work), plus the study; in a git repository of its own."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT,
-        capture_output=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        source, target = PROJECT / name, root / name
-        if source.is_file() or source.is_symlink():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-    (root / ".venv").symlink_to(PROJECT / ".venv")
+def make(root: Path) -> Minute:
+    """A copy of the project with the study, in a git repository of its own."""
+    copy_project(root)
     write_study(root)
-    copy = Copy(root)
+    copy = Minute(root)
     copy.good("soundprompt", "stages", "--study", NAME)
     commit(copy, "the study", first=True)
     return copy

@@ -12,14 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 
 
-@pytest.fixture(scope="session")
-def report(tmp_path_factory) -> Path:
-    """The report to look at: the one of the last real run, or one made from small artifacts."""
-    real = Path(__file__).parents[2] / "results" / "report.html"
-    if os.environ.get("SOUNDPROMPT_REPORT"):
-        return Path(os.environ["SOUNDPROMPT_REPORT"]).resolve()
-    if real.exists():
-        return real
+@pytest.fixture(scope="session", params=["small artifacts", "smoke study"])
+def report(request, tmp_path_factory) -> Path:
+    """The reports to look at: one made from small artifacts with every part in it, and one of a real run."""
+    if request.param == "smoke study":
+        return request.getfixturevalue("smoke").root / "results" / "report.html"
     import artifacts
 
     from soundprompt.report import html

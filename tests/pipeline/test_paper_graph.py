@@ -2,13 +2,11 @@
 
 import re
 import shutil
-import time
 
 import pytest
+from project_copy import PROJECT, copy_project, planned_jobs
 
 from soundprompt import params
-
-from .conftest import PROJECT, Study, copy_project
 
 pytestmark = pytest.mark.pipeline
 PAPER = params.load(PROJECT / "studies" / "paper.yaml", PROJECT / "params.yaml")
@@ -18,7 +16,7 @@ FETCHED = ("sam_vit_b", "vggish", "avsbench", "avs_v3", "vggss", "vggss_clips")
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
     """A fresh clone: no data, no weights."""
-    return Study(copy_project(tmp_path_factory.mktemp("bare")))
+    return copy_project(tmp_path_factory.mktemp("bare"))
 
 
 def dry(study, *arguments, overlay="studies/paper.yaml"):
@@ -28,24 +26,14 @@ def dry(study, *arguments, overlay="studies/paper.yaml"):
     return text
 
 
-def jobs(text):
-    """{rule: how many jobs}."""
-    rows = [line.split() for line in text[text.index("Job stats:") :].splitlines()[3:]]
-    rows = rows[: next(i for i, row in enumerate(rows) if row[:1] == ["total"])]
-    return {rule: int(count) for rule, count in rows}
-
-
 @pytest.fixture(scope="module")
 def graph(bare):
-    """(what a dry run of all tables prints, seconds it took)."""
-    began = time.monotonic()
-    return dry(bare, "all_tables"), time.monotonic() - began
+    """What a dry run of all tables prints."""
+    return dry(bare, "all_tables")
 
 
-def test_the_whole_graph_in_seconds(graph):
-    text, seconds = graph
-    assert seconds < 30
-    assert jobs(text) == {
+def test_the_graph_is_whole(graph):
+    assert planned_jobs(graph) == {
         "fetch": 6,  # two weights, AVSBench, AVS-V3, annotations and clips of VGG-SS
         "frame_table": 5,
         "pretrain": 2,
@@ -59,11 +47,11 @@ def test_the_whole_graph_in_seconds(graph):
         "all_tables": 1,
     }
     for name in FETCHED:
-        assert f"fetch {name}\n" in text
+        assert f"fetch {name}\n" in graph
 
 
 def test_it_says_what_jobs_ask_for(graph):
-    lines = {line.split()[0]: line.split()[1:] for line in graph[0].splitlines() if line.strip()}
+    lines = {line.split()[0]: line.split()[1:] for line in graph.splitlines() if line.strip()}
     for rule in type(PAPER.resources).model_fields:
         needs = getattr(PAPER.resources, rule)
         assert list(map(int, lines[rule])) == [needs.threads, needs.mem_mb, needs.runtime, needs.gpus]
@@ -77,7 +65,7 @@ def test_a_checkpoint_of_the_users_own_is_an_input_not_a_download(bare):
     answer = bare.run("snakemake", "--cores", "2", "--configfile", *overlay.split(), "-n", "all_tables")
     assert answer.returncode != 0 and "my_sam.pth" in answer.stdout + answer.stderr
     (bare.root / "my_sam.pth").touch()
-    assert jobs(dry(bare, "all_tables", overlay=overlay))["fetch"] == 5
+    assert planned_jobs(dry(bare, "all_tables", overlay=overlay))["fetch"] == 5
 
 
 @pytest.mark.slow
@@ -85,13 +73,13 @@ def test_released_weights_also_go_with_the_generated_world(bare):
     (bare.root / "mixed.yaml").write_text(
         "study: mixed\ndata: {source: generated}\nsettings: {v3_0shot: {validate_on: [v3/seen_val, v3/unseen_val]}}\n"
     )
-    counts = jobs(dry(bare, "all_tables", overlay="studies/paper.yaml mixed.yaml"))
+    counts = planned_jobs(dry(bare, "all_tables", overlay="studies/paper.yaml mixed.yaml"))
     assert counts["fetch"] == 2 and counts["world_part"] == 4
 
 
 def test_the_mini_study_fetches_nothing(bare):
     answer = bare.run("snakemake", "--cores", "2", "-n", "all")
-    assert answer.returncode == 0 and "fetch" not in jobs(answer.stdout + answer.stderr)
+    assert answer.returncode == 0 and "fetch" not in planned_jobs(answer.stdout + answer.stderr)
 
 
 def test_what_is_fetched_is_not_asked_for_again(bare):
@@ -101,7 +89,7 @@ def test_what_is_fetched_is_not_asked_for_again(bare):
     for name in FETCHED:
         (folder / f"{name}.json").write_text("{}\n")
     (bare.root / "mirror.yaml").write_text("data: {mirrors: ['file:///elsewhere']}\n")
-    counts = jobs(dry(bare, "all", overlay="studies/paper.yaml mirror.yaml"))
+    counts = planned_jobs(dry(bare, "all", overlay="studies/paper.yaml mirror.yaml"))
     assert not {"fetch", "world_part"} & set(counts) and counts["report"] == 1
     shutil.rmtree(folder)
 
