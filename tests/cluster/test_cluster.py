@@ -34,19 +34,15 @@ class Session:
                 [*CALL, *arguments], cwd=copy.root, env=environment, stdout=stream, stderr=stream
             )
 
-    def job(self, rule, seconds=240):
-        """Slurm's number of a job of a rule, once it runs a process of the project."""
-        found = {}
+    def job(self, verb, seconds=240):
+        """Slurm's number of a job, once a process of the verb runs in it."""
 
         def running():
             assert self.process.poll() is None, self.log.read_text()[-4000:]
-            for number in re.findall(rf"slurm_logs/\w*{rule}\w*/(?:\S+/)?(\d+)\.log", self.log.read_text()):
-                if state(number) == "RUNNING" and processes(self.copy.root, rule):
-                    found["number"] = number
-            return bool(found)
+            return processes(self.copy.root, verb)
 
-        wait(running, f"a job of {rule}", seconds)
-        return found["number"]
+        wait(running, f"a job of {verb}", seconds)
+        return next(iter(processes(self.copy.root, verb).values()))
 
     def end(self, seconds=420):
         status = self.process.wait(seconds)
@@ -59,13 +55,13 @@ def state(number):
 
 
 def processes(root, verb):
-    """Processes of a verb that run in the copy."""
-    found = []
+    """Processes of a verb that run in the copy -> the number of their job."""
+    found = {}
     for place in Path("/proc").glob("[0-9]*"):
         try:
             words = (place / "cmdline").read_bytes().decode().split("\0")
             if words[1:4] == ["-m", "soundprompt", verb] and os.readlink(place / "cwd") == str(root):
-                found.append(int(place.name))
+                found[int(place.name)] = re.search(rb"SLURM_JOB_ID=(\d+)", (place / "environ").read_bytes())[1].decode()
         except OSError:
             continue  # it has ended meanwhile
     return found
@@ -100,8 +96,9 @@ def disturbed(slurm, remote, tmp_path_factory):
 
     second = Session(remote, logs / "second.log", "all_tables")
     befell["process killed"] = second.job("train")
-    for number in processes(remote.root, "train"):
-        os.kill(number, signal.SIGKILL)
+    for process, number in processes(remote.root, "train").items():
+        if number == befell["process killed"]:
+            os.kill(process, signal.SIGKILL)
     befell["preempted"] = second.job("score")
     hurry = ("sbatch", "--parsable", "--account=lab", "--partition=urgent", "--gres=gpu:2", "--wrap", "sleep 1")
     befell["the urgent job"] = run(*hurry, "--output=/dev/null").strip()
@@ -127,7 +124,7 @@ def test_an_error_names_its_log_and_shows_it(disturbed):
 
 
 def test_jobs_ask_for_what_the_study_says_and_small_ones_travel_together(disturbed):
-    rows = run("sacct", "-X", "-n", "-P", "-s", "COMPLETED", "-o", "ReqTRES,Timelimit,Partition").splitlines()
+    rows = run("sacct", "-X", "-n", "-P", "-S", "now-1hours", "-o", "ReqTRES,Timelimit,Partition").splitlines()
     trained = [row for row in rows if "gres/gpu=1" in row and "mem=1500M" in row]
     assert trained and all(row.endswith("|gpu") for row in trained)
     assert any("mem=3000M" in row and row.endswith("|00:20:00|gpu") for row in rows)  # a second attempt asks for more
@@ -136,5 +133,5 @@ def test_jobs_ask_for_what_the_study_says_and_small_ones_travel_together(disturb
 
 
 def test_a_second_call_does_nothing(disturbed, remote):
-    answer = remote.good(*CALL, "--configfile", "studies/minute.yaml", "all_tables")
+    answer = remote.good(*CALL, "--configfile", "studies/minute.yaml", "--", "all_tables")
     assert "Nothing to be done" in answer
