@@ -82,4 +82,4 @@ def commit(copy: Copy, message: str, *, first: bool = False) -> None:
         copy.good("git", "init", "--quiet")
     copy.good("git", "add", "--all")
     who = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    copy.good("git", *who, "commit", "--quiet", "--message", message)
+    copy.good("git", *who, "commit", "--quiet", "--allow-empty", "--message", message)

@@ -128,7 +128,7 @@ def test_jobs_ask_for_what_the_study_says_and_small_ones_travel_together(disturb
     trained = [row for row in rows if "gres/gpu=1" in row and "mem=1500M" in row]
     assert trained and all(row.endswith("|gpu") for row in trained)
     assert any("mem=3000M" in row and row.endswith("|00:20:00|gpu") for row in rows)  # a second attempt asks for more
-    sent = re.findall(r"slurm_logs/(\w+)", disturbed["log"])
+    sent = re.findall(r"submitted with SLURM jobid \d+ \(log: \S+/slurm_logs/(\w+)", disturbed["log"])
     assert sum("score" in name for name in sent) <= 2 and sum("table" in name for name in sent) == 1
 
 
