@@ -144,7 +144,7 @@ class Audio(Settings):
     source: Literal["pretrain", "checkpoint"] = "pretrain"
     architecture: Literal["mini_vggish", "vggish"] = "mini_vggish"
     checkpoint: str | None = None
-    final_relu: bool = Field(True, description="vggish only: the ReLU after the last layer (SPEC row 12)")
+    final_relu: bool = Field(True, description="vggish only: the ReLU after the last layer; torchvggish has it")
     pca: bool = Field(False, description="vggish only: PCA and quantisation to 0..255")
     pca_checkpoint: str | None = Field(None, description="path of the released PCA parameters, with pca: true")
     seed: Count = 0
@@ -179,7 +179,7 @@ class Features(Settings):
 
 # ---------------------------------------------------------------------------------- models
 class Sap(Settings):
-    """Semantic-aware audio prompt: which tokens F_A' holds (SPEC 1.2)."""
+    """Semantic-aware audio prompt: which tokens F_A' holds (paper, overview figure; docs/models.md)."""
 
     audio_token: bool = True
     visual_cue: bool = True
@@ -205,7 +205,7 @@ class Sap(Settings):
 
 
 class Cola(Settings):
-    """Correlation Adapter behind the MLP of each two-way decoder block (SPEC 1.4)."""
+    """Correlation Adapter behind the MLP of each two-way decoder block (docs/models.md)."""
 
     enabled: bool = True
     dim: Positive = 128
@@ -218,7 +218,7 @@ class Cola(Settings):
 
 
 class Visual(Settings):
-    """Adapters in SAM's image encoder (SPEC 1.5)."""
+    """Adapters in SAM's image encoder (docs/models.md)."""
 
     tune_from: Count | None = Field(None, description="first block with an adapter; null: encoder frozen, no adapters")
     dim: Positive = 128
@@ -228,7 +228,7 @@ class Visual(Settings):
 
 
 class Triplet(Settings):
-    """Alignment of sound and visual cue (SPEC 1.3); margin and weight are this project's choice."""
+    """Alignment of sound and visual cue; margin and weight are this project's choice."""
 
     weight: Annotated[float, Field(ge=0)] = 0.1
     margin: Annotated[float, Field(ge=0, le=2)] = 0.3
@@ -236,7 +236,7 @@ class Triplet(Settings):
 
 
 class Fusion(Settings):
-    """SAM-Fusion: sound mixed into F_V before the decoder (SPEC part 5)."""
+    """SAM-Fusion: sound mixed into F_V before the decoder: our reading of the paper's double dagger."""
 
     decoder: Literal["sam", "scratch"] = "sam"
     width: Positive = Field(64, description="channels of the decoder from scratch")
@@ -317,7 +317,7 @@ class Setting(Settings):
 
 
 class Evaluation(Settings):
-    """Metric conventions where sources differ (SPEC 1.8)."""
+    """Metric conventions where sources differ (docs/models.md)."""
 
     threshold: Rate = Field(0.5, description="headline binarisation; 0.4 (released code) is always computed beside it")
     f_group: Literal["clip", "batch4"] = Field(

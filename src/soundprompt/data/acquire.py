@@ -153,7 +153,7 @@ def _vggss_clips(view: FetchView, layout: Layout, known: Catalog) -> dict[str, A
 _MAKERS = {"avsbench": _avsbench, "avs_v3": _avs_v3, "vggss": _vggss, "vggss_clips": _vggss_clips}
 
 
-# ------------------------------------------------------------------------------- helpers
+# ------------------------------------------------------------------------------- records
 def _files(names: Iterable[str], view: FetchView, layout: Layout, known: Catalog) -> dict[str, str]:
     from soundprompt.data.fetch import fetch
 
