@@ -39,7 +39,7 @@ EXPERIMENTS = {
         "methods": ["all_objects", "gavs"],
     },
     "ablation_sap": {
-        "title": "What noise is worth",
+        "title": "What GAVS's noise is worth",
         "settings": ["v3_0shot"],
         "methods": ["gavs", "gavs-no_noise"],
         "reference": "gavs",

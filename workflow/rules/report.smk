@@ -56,7 +56,7 @@ rule report:
     resources:
         **asked("report"),
     params:
-        settings=STUDY.model_dump_json(exclude={"resources"}),
+        settings=settings(STUDY, exclude={"resources"}),
     message:
         "write {output.page}"
     shell:

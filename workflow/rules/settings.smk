@@ -36,9 +36,10 @@ wildcard_constraints:
     experiment="|".join(STUDY.experiments),
 
 
-def settings(view):
+def settings(view, **options):
     """The canonical text of a stage's view: a rule's params, so that only a change in it makes the rule stale."""
-    return view.model_dump_json()
+    # It stands between apostrophes in shell commands; JSON has another way to write one.
+    return view.model_dump_json(**options).replace("'", r"\u0027")
 
 
 def code(stage):
