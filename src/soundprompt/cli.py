@@ -243,10 +243,10 @@ def predict(
 @app.command()
 def headline(study: Study = "mini") -> None:
     """Print where the report is and its headline numbers."""
-    from soundprompt.report import html
-
-    params = _params(study)
-    print(html.headline(params, Layout(params.study)))
+    path = Layout(_params(study).study).headline
+    if not path.exists():
+        raise InputError("no report yet", path=path, remedy="run `make report`")
+    print(path.read_text(), end="")
 
 
 @app.command()

@@ -117,6 +117,11 @@ class Layout:
         """Clips expected, found, missing and unusable in every dataset of the study."""
         return self.results / "data_ledger.csv"
 
+    @property
+    def headline(self) -> Path:
+        """The report's main numbers in plain lines."""
+        return self.results / "headline.txt"
+
     def result_table(self, experiment: str) -> Path:
         return self.results / "tables" / f"{experiment}.csv"
 

@@ -49,6 +49,7 @@ rule report:
         code=code("report"),
     output:
         page=LAYOUT.report,
+        headline=LAYOUT.headline,
         ledger=LAYOUT.data_ledger,
     log:
         "logs/{}/report.log".format(STUDY.study),

@@ -46,12 +46,13 @@ class Chapter:
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Writes results/report.html and results/data_ledger.csv; what a part lacks is said in its place."""
+    """Writes results/report.html, headline.txt and data_ledger.csv; what a part lacks is said in its place."""
     data.write(params, layout)
     page = render(params, layout)
     if len(page.encode()) > LIMIT:
         print(f"the report is {len(page.encode()) / 2**20:.0f} MiB, more than intended", file=sys.stderr)
     files.write_text(layout.report, page)
+    files.write_text(layout.headline, headline(params, layout) + "\n")
 
 
 def render(params: Params, layout: Layout) -> str:
