@@ -21,9 +21,9 @@ import time
 from collections.abc import Callable
 
 import torch
-from fullsize import make_batch, make_trainer, paper_model, random_sam
 from torch import Tensor
 
+from fullsize import make_batch, make_trainer, paper_model, random_sam
 from soundprompt import params
 from soundprompt.foundation.sam import FrozenSam
 

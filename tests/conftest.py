@@ -1,8 +1,9 @@
 """What several rooms of tests share: whole runs, made once."""
 
+import pytest
+
 import minute_study
 import project_copy
-import pytest
 
 WHOLE_RUNS = ("pipeline", "cluster", "artifacts", "browser")
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import yaml
+
 from project_copy import Copy, copy_project
 
 NAME = "minute"

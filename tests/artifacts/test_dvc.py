@@ -10,9 +10,10 @@ import sys
 import time
 import urllib.request
 
+import pytest
+
 import minute_study
 import project_copy
-import pytest
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 

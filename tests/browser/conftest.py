@@ -18,7 +18,6 @@ def report(request, tmp_path_factory) -> Path:
     if request.param == "smoke study":
         return request.getfixturevalue("smoke").root / "results" / "report.html"
     import artifacts
-
     from soundprompt.report import html
 
     folder, before = tmp_path_factory.mktemp("study"), Path.cwd()

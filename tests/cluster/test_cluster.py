@@ -6,11 +6,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-import minute_study
 import pytest
 import yaml
-
 from slurm import run, wait
+
+import minute_study
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

@@ -4,8 +4,8 @@ import re
 import shutil
 
 import pytest
-from project_copy import PROJECT, copy_project, planned_jobs
 
+from project_copy import PROJECT, copy_project, planned_jobs
 from soundprompt import params
 
 pytestmark = pytest.mark.pipeline

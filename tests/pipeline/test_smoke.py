@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+
 from project_copy import planned_jobs
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]

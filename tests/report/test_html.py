@@ -1,9 +1,9 @@
 import re
 from html.parser import HTMLParser
 
-import artifacts
 import pytest
 
+import artifacts
 from soundprompt import params as p
 from soundprompt.report import html, tables
 

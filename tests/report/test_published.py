@@ -1,6 +1,6 @@
-import artifacts
 import pytest
 
+import artifacts
 from soundprompt import params as p
 from soundprompt.report import published
 

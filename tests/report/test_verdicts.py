@@ -1,6 +1,6 @@
-import artifacts
 import pytest
 
+import artifacts
 from soundprompt.report import verdicts
 from soundprompt.report.verdicts import FAILS, HOLDS, UNDECIDED, UNTESTED, Comparison
 
