@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundprompt import params, provenance
-from soundprompt.errors import InputError
 from soundprompt.files import digest_file, write_json
 from soundprompt.foundation import pictures, process, prompting, quality, resume
 from soundprompt.foundation import sam as foundation_sam
@@ -74,9 +73,6 @@ class Trainer:
 
     def __init__(self, view: params.PretrainView):
         self.settings, self.scene = view.model, view.scene
-        if self.settings.image_size != self.scene.size:
-            what = f"foundation.sam.image_size is {self.settings.image_size}, world.size is {self.scene.size}"
-            raise InputError(what, remedy="the mini SAM takes the world's pictures as they are: make them equal")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             self.sam = foundation_sam.build("mini", self.settings.image_size)
@@ -94,7 +90,7 @@ class Trainer:
         """Runs the steps that are left; `keep()` is called every `every` steps and after the last."""
         if self.step >= self.settings.steps:
             return
-        pool = pictures.pool(self.settings.seed, self.settings.pictures, self.scene)
+        pool = pictures.pool(self.settings.seed, self.settings.pictures, self.scene, self.settings.image_size)
         self.sam.train()
         progress = Progress(f"SAM, {self.settings.prompts}", self.settings.steps)
         progress.done = self.step
