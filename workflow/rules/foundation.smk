@@ -13,7 +13,7 @@ def released_weights(wildcards):
 rule pretrain:
     input:
         checkpoint=released_weights,
-        code=code("foundation"),
+        code=lambda wildcards: code(f"foundation/{wildcards.foundation}"),
     output:
         weights=LAYOUT.foundation("{foundation}"),
         quality=LAYOUT.foundation_quality("{foundation}"),
