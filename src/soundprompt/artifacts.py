@@ -124,7 +124,7 @@ class Stages:
         return {
             "desc": f"dataset, frame tables, foundation models and the cache of their features{whose}",
             "cmd": self.call(name),
-            "deps": [*code("world", "tables", "foundation", "features"), *borrowed],
+            "deps": [*code("world", "tables", "foundation/sam", "foundation/audio", "features"), *borrowed],
             "params": self.keys(keys),
             "outs": [out(path, cache=self.large or path == str(study.layout.weights)) for path in own],
         }

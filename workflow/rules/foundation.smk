@@ -18,7 +18,7 @@ def released_weights(wildcards):
 rule pretrain:
     input:
         checkpoint=released_weights,
-        code=code("foundation"),
+        code=lambda wildcards: code(f"foundation/{wildcards.foundation}"),
     output:
         weights=ANY.foundation("{foundation}"),
         quality=ANY.foundation_quality("{foundation}"),

@@ -36,7 +36,7 @@ def run(view: params.PretrainView, layout: Layout) -> None:
     process.keep_freed_memory()
     with process.single_thread():
         target = layout.foundation("sam")
-        key = provenance.key("foundation", view, view.model.seed, {})
+        key = provenance.key("foundation/sam", view, view.model.seed, {})
         trainer = Trainer(view)
         saved = resume.load(target, key)
         if saved is not None:
@@ -46,7 +46,7 @@ def run(view: params.PretrainView, layout: Layout) -> None:
         frozen = foundation_sam.FrozenSam(trainer.sam, "mini", digest_file(target))
         concept = trainer.concept if view.model.prompts == "concept" else None
         measured = quality.measure_sam(frozen, concept, view.scene, view.model.seed)
-        origin = provenance.record("foundation", view, view.model.seed, {}, watch, weights=frozen.digest)
+        origin = provenance.record("foundation/sam", view, view.model.seed, {}, watch, weights=frozen.digest)
         origin["resumed_at_step"] = 0 if saved is None else saved["step"]
         write_json(layout.foundation_quality("sam"), {"quality": measured, "provenance": origin})
         resume.clear(target)
