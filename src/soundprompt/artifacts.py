@@ -118,15 +118,15 @@ class Stages:
         keys += [f"models.{model}.visual.tune_from" for model in self.params.models]
         name = foundation_stage(study, self.params)
         keys += [f"variants.{name.removeprefix('foundation_')}"] if study is not self.params else []
-        borrowed = [str(study.layout.data)] if study.data_study else []
-        own = [path for path in self.base(study) if path not in borrowed]
+        own = [path for path in self.base(study) if Path(path).name == study.study]
+        borrowed = [path for path in self.base(study) if path not in own]
         whose = "" if study is self.params else f" of the variant {name.removeprefix('foundation_')}"
         return {
             "desc": f"dataset, frame tables, foundation models and the cache of their features{whose}",
             "cmd": self.call(name),
             "deps": [*code("world", "tables", "foundation/sam", "foundation/audio", "features"), *borrowed],
             "params": self.keys(keys),
-            "outs": [out(path, cache=self.large or path == str(study.layout.weights)) for path in own],
+            "outs": [out(path, cache=self.large or path.startswith("weights")) for path in own],
         }
 
     def runs(self, name: str) -> dict[str, Any]:
@@ -192,8 +192,9 @@ class Stages:
         return f"soundprompt stages --check --study {self.study} && {call}"
 
     def base(self, study: p.Params) -> list[str]:
-        """Folders with what all runs of a study read."""
-        return [str(path) for path in (study.layout.data, study.layout.weights, study.layout.features)]
+        """Folders with what all runs of a study read, some of them of the study that it is a variant of."""
+        weights = dict.fromkeys(study.layout.foundation(model).parent for model in ("sam", "audio"))
+        return [str(path) for path in (study.layout.data, *weights, study.layout.features)]
 
     def bases(self, owned: Iterable[Pair]) -> list[str]:
         """The same for the studies that some pairs belong to."""

@@ -16,21 +16,26 @@ class Layout:
     Arguments may also be Snakemake wildcards such as '{setting}'. A setting may be one of a variant of the study,
     'v1s@points'; its runs then lie with that variant's.
 
-    data_study: of a variant that has no world of its own, the study whose datasets it reads.
+    parent: of a variant, the study that it is a variant of. borrows: what it takes from there instead of making its
+    own: 'data', and names of foundation models.
     """
 
     study: str
-    data_study: str | None = None
+    parent: str | None = None
+    borrows: tuple[str, ...] = ()
 
     def of(self, setting: str) -> tuple[Layout, str]:
         """Where a setting's runs lie, and its plain name there: 'v1s@points' -> layout of <study>_points, 'v1s'."""
         name, _, variant = setting.partition("@")
-        return (Layout(f"{self.study}_{variant}", self.data_study) if variant else self), name
+        return (Layout(f"{self.study}_{variant}") if variant else self), name
+
+    def _whose(self, artifact: str) -> str:
+        return self.parent if self.parent and artifact in self.borrows else self.study
 
     # data
     @property
     def data(self) -> Path:
-        return Path("data") / (self.data_study or self.study)
+        return Path("data") / self._whose("data")
 
     @property
     def downloads(self) -> Path:
@@ -61,17 +66,13 @@ class Layout:
         return self.data / "tables" / f"{dataset}.parquet"
 
     # foundation: weights, and beside them what they are worth
-    @property
-    def weights(self) -> Path:
-        return Path("weights") / self.study
-
     def foundation(self, model: str) -> Path:
         """Weights of 'sam' or 'audio' (safetensors; architecture in the header)."""
-        return self.weights / f"{model}.safetensors"
+        return Path("weights") / self._whose(model) / f"{model}.safetensors"
 
     def foundation_quality(self, model: str) -> Path:
         """Json with the model's own quality and provenance."""
-        return self.weights / f"{model}.json"
+        return self.foundation(model).with_suffix(".json")
 
     # features
     @property

@@ -332,12 +332,19 @@ class Evaluation(Settings):
 class Variant(Settings):
     """The study once more in another world or on other foundation models: what differs, as an overlay.
 
-    Its artifacts lie beside the study's own under `<study>_<variant>`. Without changes of the world it reads the
-    study's datasets.
+    Its artifacts lie beside the study's own under `<study>_<variant>`. Datasets and foundation models that the overlay
+    does not touch are the study's.
     """
 
     world: dict[str, Any] = {}
+    data: dict[Literal["bgr", "box_crop"], Any] = Field({}, description="what no frame table depends on")
     foundation: dict[str, Any] = {}
+
+    @property
+    def borrows(self) -> tuple[str, ...]:
+        """What a variant takes from its study (see `Layout`)."""
+        whole = () if self.world else ("data",)
+        return *whole, *(model for model in FOUNDATIONS if model not in self.foundation)
 
 
 class Experiment(Settings):
@@ -395,6 +402,7 @@ class Resources(Settings):
         return "\n".join(lines)
 
 
+FOUNDATIONS = ("sam", "audio", "pyramid")
 FLOORS = ("all_positive", "all_objects", "centre_disc")
 PROBES = ("own", "mismatched", "muted")
 METRICS = (
@@ -427,7 +435,8 @@ class Params(Settings):
     variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Variant] = {}
     experiments: dict[str, Experiment]
     resources: Resources = Resources()
-    data_study: str | None = Field(None, exclude=True, description="of a variant: the study whose datasets it reads")
+    parent: str | None = Field(None, exclude=True, description="of a variant: its study; never in a file")
+    borrows: tuple[str, ...] = Field((), exclude=True)
 
     @field_validator("seeds")
     @classmethod
@@ -459,7 +468,7 @@ class Params(Settings):
     @property
     def layout(self) -> Layout:
         """Where this study's artifacts lie."""
-        return Layout(self.study, self.data_study)
+        return Layout(self.study, self.parent, self.borrows)
 
     def studies(self) -> dict[str, Params]:
         """This study and its variants that some experiment asks for, by the name under which their artifacts lie."""
@@ -484,7 +493,8 @@ class Params(Settings):
             "study": f"{self.study}_{name}",
             "settings": {s: spec.model_dump() for s, spec in self.settings.items() if s in wanted | origins},
             "experiments": {key: experiment.model_dump() for key, experiment in asked.items()},
-            "data_study": None if overlay.world else self.study,
+            "parent": self.study,
+            "borrows": overlay.borrows,
         }
         return _validated(content, f"variants.{name}: ")
 
@@ -549,12 +559,13 @@ class View(Settings):
     """What a stage may know, and whose artifacts it makes."""
 
     study: str
-    data_study: str | None = Field(None, description="the study whose datasets it reads, if not its own")
+    parent: str | None = None
+    borrows: tuple[str, ...] = ()
 
     @property
     def layout(self) -> Layout:
         """Where the stage reads and writes."""
-        return Layout(self.study, self.data_study)
+        return Layout(self.study, self.parent, self.borrows)
 
 
 class WorldView(View):
@@ -726,8 +737,8 @@ def variant_of(setting: str) -> str:
     return setting.partition("@")[2]
 
 
-def _whose(params: Params) -> dict[str, str | None]:
-    return {"study": params.study, "data_study": params.data_study}
+def _whose(params: Params) -> dict[str, Any]:
+    return {"study": params.study, "parent": params.parent, "borrows": params.borrows}
 
 
 def _reading(params: Params) -> Reading:

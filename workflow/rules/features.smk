@@ -33,7 +33,7 @@ rule feature_plan:
 rule visual_features:
     input:
         plan=ANY.visual_plan,
-        sam=ANY.foundation("sam"),
+        sam=lambda wildcards: asked_by(wildcards).layout.foundation("sam"),
         code=code("features"),
     output:
         ANY.visual_shard("{shard}"),
@@ -53,7 +53,7 @@ rule visual_features:
 rule audio_features:
     input:
         tables=all_tables_of,
-        audio=ANY.foundation("audio"),
+        audio=lambda wildcards: asked_by(wildcards).layout.foundation("audio"),
         code=code("features"),
     output:
         ANY.audio_features,
