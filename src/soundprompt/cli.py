@@ -181,6 +181,20 @@ def score(
 
 
 @app.command()
+def evaluate(setting: SettingName, model: ModelName, seeds: Seeds = "0", study: Study = "mini") -> None:
+    """Score trained runs, as `score` does, and print what they reach beside the methods without training."""
+    params = _params(study)
+    _known(params, setting, model)
+    chosen, layout = pack_seeds(seeds), params.layout
+
+    from soundprompt.evaluation import run, summary
+
+    run.score_pack(p.score_view(params, setting, model), chosen, layout)
+    run.score_floors(p.floors_view(params, setting), layout)
+    print(summary.overview([layout.run(setting, model, seed) / run.SCORES for seed in chosen], layout.floors(setting)))
+
+
+@app.command()
 def floors(setting: SettingName = "", study: Study = "mini", view: View = None) -> None:
     """Score the methods that need no training on a setting."""
     chosen = _view(p.FloorsView, view, study, lambda params: p.floors_view(params, _known(params, setting)[0]))
