@@ -27,8 +27,8 @@ PAIRS = sorted({(setting, model) for setting, model, _ in STUDY.runs()})
 
 
 wildcard_constraints:
-    dataset="v1s|v1m|v2|v3|vggss",
-    part="v1s|v1m|v2|vggss",
+    dataset="v1s|v1m|v2|v3|vggss|scenes",
+    part="v1s|v1m|v2|vggss|scenes",
     shard=r"\d+",
     pack=r"\d+(-\d+)*",
     setting="|".join(STUDY.settings),

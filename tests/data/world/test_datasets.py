@@ -221,7 +221,7 @@ def test_impossible_worlds_are_named_before_anything_is_written(changes, shots, 
 
 def test_unknown_part_and_missing_part(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="'v9' is not one of v1s, v1m, v2, vggss, index"):
+    with pytest.raises(InputError, match="'v9' is not one of v1s, v1m, v2, vggss, scenes, index"):
         make_part("v9", view(), Layout("tiny"))
     with pytest.raises(InputError, match=r"(?s)world-v1s\.csv: missing.*soundprompt world --part v1s"):
         make_part("index", view(), Layout("tiny"))
