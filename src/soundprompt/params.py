@@ -65,7 +65,9 @@ class SceneSplit(Settings):
         "null: each source is on in a second with chance .7, as in v1m",
     )
     distractors: Count | None = Field(None, description="silent objects; null: world.distractors")
-    lookalike: Share | None = Field(None, description="null: world.lookalike")
+    lookalike: Share | None = Field(
+        None, description="null: world.lookalike; more than 2 / objects of a frame is not reached"
+    )
     shift: Annotated[float, Field(ge=0, le=2)] = Field(
         0.0, description="domain: 0 is that of the training clips, 1 that of vggss, 2 as far again"
     )

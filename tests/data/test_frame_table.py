@@ -44,6 +44,7 @@ def test_round_trip(tmp_path):
     assert frames["mask"].tolist() == ["data/0.png", None] and frames["objects"].tolist() == [None, None]
     assert frames["boxes"].tolist() == [None, [[0.0, 0.1, 0.5, 1.0], []]]
     assert frames["frame"].dtype == "int32"
+    assert frames["silent"].tolist() == [None, None]
     frame_table.write(frames, tmp_path / "again.parquet")
     assert path.read_bytes() == (tmp_path / "again.parquet").read_bytes()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from math import inf
 from typing import Any
 
 from soundprompt.data.world.clips import DOMAINS, Domain
@@ -40,4 +41,4 @@ def _at(name: str, base: Any, shifted: Any, shift: float) -> Any:
         return tuple(_at(name, one, other, shift) for one, other in zip(base, shifted, strict=True))
     # In this form, 0 and 1 give back the ends themselves.
     value = (1 - shift) * base + shift * shifted
-    return min(max(value, LEAST.get(name, value)), MOST.get(name, value))
+    return min(max(value, LEAST.get(name, -inf)), MOST.get(name, inf))
