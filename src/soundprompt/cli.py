@@ -70,7 +70,7 @@ def check() -> None:
 
 @app.command()
 def world(
-    part: Annotated[str, typer.Option(help="v1s, v1m, v2, vggss, or index (which joins them).")],
+    part: Annotated[str, typer.Option(help="v1s, v1m, v2, vggss, scenes, or index (which joins them).")],
     study: Study = "mini",
     view: View = None,
 ) -> None:
@@ -104,7 +104,9 @@ def fetch(
 
 @app.command()
 def tables(
-    dataset: Annotated[str, typer.Option(help="v1s, v1m, v2, v3 or vggss.")], study: Study = "mini", view: View = None
+    dataset: Annotated[str, typer.Option(help="v1s, v1m, v2, v3, vggss or scenes.")],
+    study: Study = "mini",
+    view: View = None,
 ) -> None:
     """Read a dataset into its frame table."""
     chosen = _view(p.TablesView, view, study, lambda params: p.tables_view(params, dataset))

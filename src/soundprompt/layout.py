@@ -62,7 +62,7 @@ class Layout:
         return self.data / "vggss"
 
     def table(self, dataset: str) -> Path:
-        """Frame table of v1s, v1m, v2, v3 or vggss."""
+        """Frame table of v1s, v1m, v2, v3, vggss or scenes."""
         return self.data / "tables" / f"{dataset}.parquet"
 
     # foundation: weights, and beside them what they are worth

@@ -55,6 +55,26 @@ class Scene(Settings):
     levels: Levels = Levels()
 
 
+class SceneSplit(Settings):
+    """One test-only split of the world's part `scenes` (docs/miniworld.md); null: as in the other parts."""
+
+    clips: Positive
+    sources: Annotated[int, Field(ge=1, le=3)] = Field(1, description="objects that sound")
+    overlap: Share | None = Field(
+        None,
+        description="share of the seconds in which all sources sound, one alone in the others, at least two sources; "
+        "null: each source is on in a second with chance .7, as in v1m",
+    )
+    distractors: Count | None = Field(None, description="silent objects; null: world.distractors")
+    lookalike: Share | None = Field(
+        None, description="null: world.lookalike; more than 2 / objects of a frame is not reached"
+    )
+    shift: Annotated[float, Field(ge=0, le=2)] = Field(
+        0.0, description="domain: 0 is that of the training clips, 1 that of vggss, 2 as far again"
+    )
+    classes: Literal["seen", "all"] = Field("seen", description="which classes sound")
+
+
 class World(Scene):
     """The generated audio-visual world (docs/miniworld.md): a scene and the clips drawn from it."""
 
@@ -65,8 +85,17 @@ class World(Scene):
     v1m_unseen: Count = Field(description="two-source clips of unseen classes, for v3 only")
     v2: Clips
     vggss: Positive = Field(description="clips of the shifted domain, test only")
+    scenes: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], SceneSplit] = Field(
+        {}, description="test-only splits that vary one thing at a time; none: the world has no such part"
+    )
     distractors: Count = Field(2, description="silent objects in a frame")
     lookalike: Share = Field(0.5, description="chance that a distractor shares two of three levels with the source")
+
+    @field_validator("scenes", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        """An overlay, which adds to a mapping, leaves out all of it by null."""
+        return {} if value is None else value
 
 
 class Reading(Settings):

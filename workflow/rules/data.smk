@@ -1,6 +1,5 @@
 # Datasets on disk in their published formats, and from there the frame tables.
 # Here, and in foundation.smk for weights, a rule may ask where things come from; nowhere else.
-PARTS = ("v1s", "v1m", "v2", "vggss")
 FETCHED = [*acquire.NAMES, *acquire.catalog.load().files]
 
 

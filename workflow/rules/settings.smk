@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from soundprompt import params, provenance
 from soundprompt.data import acquire, ledger
+from soundprompt.data.world.parts import parts_of
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout, pack_name
 
@@ -30,8 +31,8 @@ SOUNDPROMPT = f"PYTHONPATH='{workflow.basedir}/src' '{sys.executable}' -m soundp
 
 wildcard_constraints:
     study="|".join(STUDIES),
-    dataset="v1s|v1m|v2|v3|vggss",
-    part="v1s|v1m|v2|vggss",
+    dataset="v1s|v1m|v2|v3|vggss|scenes",
+    part="v1s|v1m|v2|vggss|scenes",
     shard=r"\d+",
     pack=r"\d+(-\d+)*",
     setting="|".join(STUDY.settings),

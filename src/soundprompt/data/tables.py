@@ -19,7 +19,7 @@ from soundprompt.layout import Layout
 from soundprompt.params import TablesView
 from soundprompt.progress import track
 
-DATASETS = ("v1s", "v1m", "v2", "v3", "vggss")
+DATASETS = ("v1s", "v1m", "v2", "v3", "vggss", "scenes")
 THREADS = 4  # reading and hashing leave Python's lock; more than the cores would serve a slow disk only
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def leaks_path(layout: Layout) -> Path:
 
 
 def _subset(view: TablesView, layout: Layout) -> list[Expected]:
-    """v1s, v1m or v2: each clip in one split."""
+    """v1s, v1m, v2 or scenes: each clip in one split."""
     root, supervision = layout.avsbench, view.data.v1s_supervision
     if avsbench_object.is_there(root, view.dataset) and not (root / "metadata.csv").exists():
         find = partial(avsbench_object.find_clip, root, view.dataset, v1s_supervision=supervision)
@@ -91,17 +91,19 @@ def _v3(view: TablesView, layout: Layout) -> list[Expected]:
 def _in_avsbench(
     rows: pd.DataFrame, memberships: dict[str, tuple[str, ...]], view: TablesView, layout: Layout
 ) -> list[Expected]:
-    kinds, supervision = avsbench.read_kinds(layout.avsbench), view.data.v1s_supervision
+    root, supervision = layout.avsbench, view.data.v1s_supervision
+    kinds, silent = avsbench.read_kinds(root), avsbench.read_silent(root)
     return [
-        Expected(row.uid, memberships[row.uid], partial(avsbench.find_clip, layout.avsbench, row, kinds, supervision))
+        Expected(row.uid, memberships[row.uid], partial(avsbench.find_clip, root, row, kinds, supervision, silent))
         for row in rows.itertuples()
     ]
 
 
 def _vggss(view: TablesView, layout: Layout) -> list[Expected]:
-    kinds, outcomes = avsbench.read_kinds(layout.avsbench), vggss.read_outcomes(layout.vggss)
+    kinds, silent = avsbench.read_kinds(layout.avsbench), avsbench.read_silent(layout.avsbench)
+    outcomes = vggss.read_outcomes(layout.vggss)
     return [
-        Expected(item.file, (vggss.SPLIT,), partial(vggss.find_clip, layout.vggss, item, kinds, outcomes))
+        Expected(item.file, (vggss.SPLIT,), partial(vggss.find_clip, layout.vggss, item, kinds, outcomes, silent))
         for item in vggss.read_annotations(layout.vggss)
     ]
 
