@@ -20,6 +20,7 @@ def table(**changes) -> pd.DataFrame:
         "frame": 0,
         "second": 0,
         "n_sources": 1,
+        "silent": None,
         "image": "data/0.jpg",
         "audio": "data/audio.wav",
         "mask": "data/0.png",

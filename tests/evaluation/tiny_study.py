@@ -91,6 +91,7 @@ def _frame(dataset, split, clip, class_name, frame, folder, size, rng) -> dict:
         "frame": frame,
         "second": frame,
         "n_sources": 1 + class_name.count("_"),
+        "silent": None,
         **{name: str(path) for name, path in paths.items()},
         "audio": str(folder / "audio.wav"),
         "boxes": None,

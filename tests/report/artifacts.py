@@ -124,6 +124,7 @@ def _frame_row(folder: Path, dataset: str, split: str, name: str, class_name: st
         "frame": frame,
         "second": frame,
         "n_sources": 1 + frame % 2 if dataset == "v1m" else 1,
+        "silent": None,
         "image": str(image),
         "audio": str(folder / "audio.wav"),
         "mask": None if boxed else str(truth),

@@ -132,6 +132,7 @@ def _frame(dataset, split, clip, colour, frame, folder, rng) -> dict:
         "frame": frame,
         "second": frame,
         "n_sources": 1,
+        "silent": None,
         "image": str(image),
         "audio": str(folder / "audio.wav"),
         "mask": str(label) if labelled else None,
