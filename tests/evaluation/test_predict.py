@@ -8,6 +8,7 @@ import torch
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.evaluation import predict
+from soundprompt.features import background
 from soundprompt.files import digest_file
 
 
@@ -75,7 +76,7 @@ def test_overlapping_selections_are_asked_once(tiny):
         members = found.selections[selection]
         frames = found.frames.iloc[found.pairs[numbers, 0]]
         assert frames[["clip", "frame"]].to_numpy().tolist() == members[["clip", "frame"]].to_numpy().tolist()
-        expected = found.pairs[numbers, 0] if probe == "own" else predict.SILENCE
+        expected = found.pairs[numbers, 0] if probe == "own" else background.NOTHING
         assert (found.pairs[numbers, 1] == expected).all()
 
 
@@ -91,7 +92,7 @@ def test_recorded_predictions_come_back(tiny, tmp_path):
     assert len(read) == 18
     for (clip, frame), logits in read.items():
         place = found.frames[(found.frames["clip"] == clip) & (found.frames["frame"] == frame)].index[0]
-        assert found.pairs[int(logits[0, 0])].tolist() == [place, predict.SILENCE]
+        assert found.pairs[int(logits[0, 0])].tolist() == [place, background.NOTHING]
     assert predict.read_predictions(tmp_path / "p.safetensors", "v3/1_shot_test") == {}
     first = digest_file(tmp_path / "p.safetensors")
     recorder.write(tmp_path / "p.safetensors")

@@ -54,6 +54,11 @@ def probability_iou(probability: Tensor, target: Tensor, threshold: float) -> Te
     return torch.where(area == 0, (pixels - union) / (pixels + 1e-7), overlap / (union + 1e-7))
 
 
+def probability_area(probability: Tensor, threshold: float) -> Tensor:
+    """Share of each frame's pixels that are on, (N,) float64; arguments as in `probability_iou`."""
+    return (probability > threshold).sum(1, dtype=torch.int32).double() / probability.shape[1]
+
+
 def f_score(logits: Tensor, target: Tensor) -> float:
     """F-measure of one call (beta^2 = 0.3): maximum over 255 thresholds of the frames' mean curve.
 
