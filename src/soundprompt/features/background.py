@@ -7,7 +7,7 @@ training need no sound encoder.
 - silence: all samples are zero. Its embedding is not.
 - ambient: Gaussian noise with a power spectrum of f^-slope above 40 Hz, slope and level drawn for each recording:
   slope from 0 (white) to 2 (brown), level from -65 to -50 dB below full scale (root mean square). With speech at
-  60 dB SPL recorded at about -26 dB, that is a room of 21 to 36 dB SPL.
+  60 dB SPL recorded at about -26 dB, that is a room of 21 to 36 dB SPL. Tests and training have rooms of their own.
 
 Where sounds are numbered, numbers from 0 on are frames whose second is heard; those below 0 are NOTHING (zeros in
 place of an embedding), SILENCE, and what `ambient` gives.
@@ -22,13 +22,14 @@ import numpy as np
 
 from soundprompt.data.media import RATE
 
-RECORDINGS, SECONDS = 8, 5
+TEST_ROOMS, TRAINING_ROOMS, SECONDS = range(8), range(8, 16), 5
+ROOMS = len(TEST_ROOMS) + len(TRAINING_ROOMS)
 LOWEST_HZ, SLOPES, LEVELS_DB = 40.0, (0.0, 2.0), (-65.0, -50.0)
 SEED = 8128
 KINDS = ("silence", "ambient")
-ROWS = ("silence/0", *(f"ambient/{i}" for i in range(RECORDINGS * SECONDS)))
+ROWS = ("silence/0", *(f"ambient/{i}" for i in range(ROOMS * SECONDS)))
 RECIPE: dict[str, Any] = {
-    "recordings": RECORDINGS,
+    "rooms": ROOMS,
     "seconds": SECONDS,
     "lowest_hz": LOWEST_HZ,
     "slopes": list(SLOPES),
@@ -38,15 +39,15 @@ RECIPE: dict[str, Any] = {
 NOTHING, SILENCE = -1, -2
 
 
-def ambient(recording: int, second: int) -> int:
-    """Number of a second of room noise; both are taken modulo what there is."""
-    return SILENCE - 1 - (recording % RECORDINGS * SECONDS + second % SECONDS)
+def ambient(room: int, second: int) -> int:
+    """Number of a second of room noise; after the last second comes the first."""
+    return SILENCE - 1 - (room * SECONDS + second % SECONDS)
 
 
 def recordings() -> Iterator[np.ndarray]:
     """The sounds whose seconds, in order, are ROWS: (samples,) float32, full scale at -1 and 1."""
     yield np.zeros(_samples(1), np.float32)
-    for number in range(RECORDINGS):
+    for number in range(ROOMS):
         yield room_noise(number)
 
 

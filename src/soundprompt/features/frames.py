@@ -107,7 +107,7 @@ class Frames:
 
         Raises InputError when the cache lacks the latter.
         """
-        wanted = torch.as_tensor(np.asarray(numbers, dtype=np.int64))
+        wanted = torch.tensor(np.asarray(numbers, dtype=np.int64))
         found = self.audio[wanted.clamp(min=0)]
         found[wanted == background.NOTHING] = 0
         foreign = wanted <= background.SILENCE

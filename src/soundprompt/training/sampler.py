@@ -94,7 +94,7 @@ class Sampler:
         choice = np.flatnonzero(self._apart(clip)) if turn == 2 else []
         if len(choice):
             return int(rng.choice(self.clips[rng.choice(choice)]))
-        return background.ambient(int(rng.integers(background.RECORDINGS)), int(rng.integers(background.SECONDS)))
+        return background.ambient(int(rng.choice(background.TRAINING_ROOMS)), int(rng.integers(background.SECONDS)))
 
     def _apart(self, clip: int) -> np.ndarray:
         """Clips of another video whose sound is of nothing that this clip shows, (n,) bool."""
