@@ -26,6 +26,7 @@ def test_studies_are_valid():
         (("world", "levels", "pitch"), 9, ["world.levels.pitch", "5", "9"]),
         (("models", "gavs", "sap"), {"noise": "loud"}, ["models.gavs.sap.noise", "token", "loud"]),
         (("models", "gavs", "sap"), {"visual_cue": False}, ["triplet", "visual_cue"]),
+        (("models", "gavs-no_audio", "schedule"), {"negatives": 0.1}, ["gavs-no_audio", "schedule.negatives"]),
         (("models", "sam_fusion", "cola"), {"enabled": True}, ["sam_fusion", "cola.enabled"]),
         (("foundation", "sam", "source"), "checkpoint", ["foundation.sam", "pretrain"]),
         (("settings", "v3_1shot", "start_from"), "v9", ["v3_1shot", "v9"]),
@@ -100,6 +101,13 @@ def test_probes_follow_the_experiments(raw):
     study = params.validate(raw)
     assert study.probes("v1s", "gavs") == ("own", "mismatched")
     assert study.probes("v1s", "audio_sam") == ("own",)
+    raw["experiments"]["negative_audio"] = {
+        "title": "Negative sounds",
+        "settings": ["v1s"],
+        "methods": ["audio_sam@off_screen", "audio_sam@silence", "audio_sam@ambient"],
+        "metrics": ["miou", "area", "alarm"],
+    }
+    assert params.validate(raw).probes("v1s", "audio_sam") == ("own", "silence", "ambient", "off_screen")
 
 
 def test_packs_cover_all_seeds(raw):

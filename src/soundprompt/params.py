@@ -293,6 +293,11 @@ class Schedule(Settings):
     frames_per_clip: Positive = 2
     shot_epochs: Positive = Field(10, description="few-shot: epochs from the seen model (AVS-V3 protocol)")
     shot_learning_rate: Rate | None = Field(None, description="few-shot; null: as learning_rate")
+    negatives: Share = Field(
+        0.0,
+        description="share of a step's frames that get a sound which nothing in them makes (silence, room noise, "
+        "another clip's), and an empty mask",
+    )
     loss_size: Literal["decoder", "original"] = Field("original", description="grid on which the mask loss is computed")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32",
@@ -324,6 +329,9 @@ class Model(Settings):
             raise ValueError(
                 "a triplet loss needs gavs with sap.visual_cue and sap.audio_token: set triplet.weight to 0"
             )
+        deaf = self.mute or (self.architecture == "gavs" and not self.sap.audio_token)
+        if self.schedule.negatives and deaf:
+            raise ValueError("a model without sound cannot tell negatives: set schedule.negatives to 0")
         return self
 
 
@@ -355,6 +363,7 @@ class Evaluation(Settings):
     )
     hit_iou: Rate = Field(0.5, description="a frame counts as the right object from this IoU on")
     wrong_iou: Rate = Field(0.2, description="and as a wrong object below this IoU")
+    alarm_area: Rate = Field(0.01, description="a mask of more than this share of the frame is an alarm")
     bootstrap: Positive = Field(2000, description="draws of the paired bootstrap over clips and seeds")
 
 
@@ -379,8 +388,8 @@ class Variant(Settings):
 class Experiment(Settings):
     """Which settings and methods make a table, and which plots beside it.
 
-    A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (probe: mismatched,
-    muted: its sound at test time), or a floor.
+    A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (its sound at test time:
+    mismatched, muted, silence, ambient, off_screen), or a floor.
     """
 
     title: str
@@ -433,7 +442,7 @@ class Resources(Settings):
 
 FOUNDATIONS = ("sam", "audio", "pyramid")
 FLOORS = ("all_positive", "all_objects", "centre_disc")
-PROBES = ("own", "mismatched", "muted")
+PROBES = ("own", "mismatched", "muted", "silence", "ambient", "off_screen")
 METRICS = (
     "miou",
     "miou_04",
@@ -441,6 +450,8 @@ METRICS = (
     "hit_rate",
     "wrong_rate",
     "iou_in_hits",
+    "area",
+    "alarm",
     "ciou",
     "auc",
     "ciou_fixed",

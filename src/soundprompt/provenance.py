@@ -26,14 +26,28 @@ SOUNDS = tuple(f"data/world/{name}.py" for name in ("classes", "sound", "pretrai
 SAM = tuple(f"foundation/{name}.py" for name in ("sam", "pretrain_sam", "prompting", "torchvision_ops"))
 AUDIO = ("foundation/audio.py", "foundation/pretrain_audio.py")
 FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
-RUNS = ("models", "features/frames.py", "features/store.py", "foundation/sam.py", "foundation/weights.py")
+RUNS = (
+    "models",
+    "features/background.py",
+    "features/frames.py",
+    "features/store.py",
+    "foundation/sam.py",
+    "foundation/weights.py",
+)
 SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "predict", "scores", "run"))
 CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
     "foundation/sam": (*SAM, *MAKING, *PICTURES),
     "foundation/audio": (*AUDIO, *MAKING, *SOUNDS),
-    "features": ("features/plan.py", "features/store.py", "features/extract.py", "data/media.py", *FROZEN),
+    "features": (
+        "features/background.py",
+        "features/plan.py",
+        "features/store.py",
+        "features/extract.py",
+        "data/media.py",
+        *FROZEN,
+    ),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
     "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py"),

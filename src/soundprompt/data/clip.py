@@ -34,6 +34,7 @@ class Clip:
     boxes: list[list[float]] | None = None
     silent: str | None = None
     middle: bool = False  # the one image is from the middle of the sound
+    silent: str | None = None
 
 
 @dataclass(frozen=True)

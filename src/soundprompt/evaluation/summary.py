@@ -3,6 +3,7 @@
 - miou, miou_04: mean over clips of the mean over their frames.
 - f_score: mean over calls (clips, or groups of four, as scored).
 - hit_rate, wrong_rate, iou_in_hits: over all judged frames alike, so rates are shares of frames.
+- area, alarm: over all labelled frames alike.
 - ciou, ciou_fixed: share of clips with an overlap of 0.5 or more ("cIoU" in the VGG-SS tables).
 - auc, auc_fixed: area under the curve of such shares; made from the rows of ciou and ciou_fixed.
 """
@@ -26,7 +27,7 @@ from soundprompt.evaluation.statistics import (
 )
 
 BY_CLIP = ("miou", "miou_04", "f_score")
-BY_FRAME = ("hit_rate", "wrong_rate", "iou_in_hits")
+BY_FRAME = ("hit_rate", "wrong_rate", "iou_in_hits", "area", "alarm")
 BY_SUCCESS = ("ciou", "ciou_fixed")
 BY_AREA = {"auc": "ciou", "auc_fixed": "ciou_fixed"}
 METRICS = (*BY_CLIP, *BY_FRAME, *BY_SUCCESS, *BY_AREA)

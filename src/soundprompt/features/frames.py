@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, overload
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from soundprompt.data import media
 from soundprompt.errors import InputError
-from soundprompt.features import extract, plan
+from soundprompt.features import background, extract, plan
 from soundprompt.features.store import Store
 from soundprompt.foundation.sam import FrozenSam
 from soundprompt.layout import Layout
@@ -33,6 +34,7 @@ class Batch:
     targets: (B, 1, 4h, 4w) float32 in [0, 1], the share of each cell that sounds; None if unlabelled.
     target_valid: (B, 1, 4h, 4w) bool, as `valid` on the decoder's grid.
     clips, videos, classes: names of each frame's clip, source video and class.
+    negative: (B,) bool on the CPU, frames given a sound that nothing in them makes (`training.negatives`); or None.
     """
 
     visual: Tensor
@@ -45,6 +47,7 @@ class Batch:
     clips: list[str]
     videos: list[str]
     classes: list[str]
+    negative: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on a device; masks are loaded for that, unless they are there already."""
@@ -88,7 +91,7 @@ class Frames:
         self._classes = rows["class_name"].tolist()
         self._sizes = list(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
         self._visual = _Visual(rows["image_digest"], layout, tap, sam, bgr)
-        self.audio = _sounds(rows, layout)
+        self.audio, self._layout = _sounds(rows, layout), layout
         self._shapes, self._shape_of = _distinct(self._sizes)
         self._valid = sam.valid_cells(self._shapes)
         self._grids = [_Grid(size, sam) for size in self._shapes]
@@ -98,6 +101,23 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self._clips)
+
+    def sounds(self, numbers: Sequence[int] | np.ndarray) -> Tensor:
+        """(B, 128) float32: sounds by number, a frame's second or one that belongs to no clip (see `background`).
+
+        Raises InputError when the cache lacks the latter.
+        """
+        wanted = torch.tensor(np.asarray(numbers, dtype=np.int64))
+        found = self.audio[wanted.clamp(min=0)]
+        found[wanted == background.NOTHING] = 0
+        foreign = wanted <= background.SILENCE
+        if foreign.any():
+            found[foreign] = self._background[background.SILENCE - wanted[foreign]]
+        return found
+
+    @cached_property
+    def _background(self) -> Tensor:
+        return Store(self._layout.audio_features).read(extract.SOUND, background.ROWS)
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The frames at these indices, in this order; frames with and without a mask do not mix.

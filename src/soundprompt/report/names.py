@@ -13,12 +13,21 @@ METHODS = {
     "gavs-no_noise": "without the noise token",
     "gavs-no_triplet": "without the triplet loss",
     "gavs-audio_only": "audio token only",
+    "gavs-negatives": "GAVS trained with negatives",
     "audio_sam": "Audio-SAM",
     "sam_fusion": "SAM-Fusion",
     "sam_fusion-scratch": "SAM-Fusion, new decoder",
+    "sam_fusion-negatives": "SAM-Fusion trained with negatives",
     "all_positive": "everything (floor)",
     "all_objects": "all objects (floor)",
     "centre_disc": "centre disc (floor)",
+}
+PROBES = {
+    "mismatched": "sound of another clip",
+    "muted": "sound switched off in the test",
+    "silence": "a silent recording",
+    "ambient": "room noise",
+    "off_screen": "a sound from off the screen",
 }
 FLOORS = ("all_positive", "all_objects", "centre_disc")
 
@@ -56,6 +65,10 @@ METRICS = {
     "hit_rate": Metric("right object", "Share of frames whose IoU is high enough to have found the right object."),
     "wrong_rate": Metric("wrong object", "Share of frames whose IoU is so low that another object was taken.", False),
     "iou_in_hits": Metric("IoU in hits", "IoU in the frames with the right object: how well masks are drawn."),
+    "area": Metric(
+        "area on", "Share of the frame's pixels in the mask; of a sound that nothing in it makes, all are false.", False
+    ),
+    "alarm": Metric("alarms", "Share of frames with a mask of more than a hundredth of the picture.", False),
     "ciou": Metric("cIoU", "Share of clips whose consensus IoU with the boxes is 0.5 or more; map cut at its median."),
     "auc": Metric("AUC", "Area under the curve of successes over all cIoU limits; map cut at its median."),
     "ciou_fixed": Metric("cIoU, mask", "As cIoU, for the mask at probability 0.5."),
@@ -81,10 +94,11 @@ def method(name: str) -> str:
     if name in METHODS:
         return METHODS[name]
     model, _, probe = name.partition("@")
+    if probe:
+        return f"{method(model)}, {PROBES.get(probe, f'{probe} sound')}"
     base, _, variant = model.partition("-")
     words = METHODS.get(base, base.replace("_", " "))
-    words += f", {variant.replace('_', ' ')}" if variant else ""
-    return words + (f", {probe} sound" if probe else "")
+    return words + (f", {variant.replace('_', ' ')}" if variant else "")
 
 
 def setting(name: str) -> str:

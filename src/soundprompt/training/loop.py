@@ -21,7 +21,7 @@ from torch import Tensor
 from soundprompt.errors import InputError
 from soundprompt.params import Model
 from soundprompt.progress import Progress
-from soundprompt.training import checkpoint, journal, losses, validation
+from soundprompt.training import checkpoint, journal, losses, negatives, validation
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import Plan, precision
 
@@ -85,6 +85,9 @@ class Trainer:
         """The batch of a step, and the spare frame that it needs for a triplet, if it does."""
         spare = self.sampler.spare(step) if self.settings.triplet.weight else None
         batch = self._load(self.train, self.sampler.batch(step))
+        if share := self.settings.schedule.negatives:
+            masks = self.settings.schedule.loss_size == "original"
+            batch = negatives.given(batch, self.sampler.negatives(step, share), self.train, masks=masks)
         return batch, None if spare is None else self._load(self.train, [spare])
 
     def loss(self, batch: Batch, spare: Batch | None = None) -> dict[str, Tensor]:
@@ -178,9 +181,15 @@ class Trainer:
                 other = self.model(spare)
             cue, sound = torch.cat([cue, other.cue]), torch.cat([sound, other.sound])
             videos, classes = videos + list(spare.videos), classes + list(spare.classes)
-        negatives = losses.allowed_negatives(videos, classes)[: len(batch.videos)].to(cue.device)
+        anchors = len(batch.videos)
+        if batch.negative is not None:  # a sound that is not the frame's says nothing of how the two belong together
+            kept = [i for i in range(len(videos)) if i >= anchors or not batch.negative[i]]
+            cue, sound = cue[kept], sound[kept]
+            videos, classes = [videos[i] for i in kept], [classes[i] for i in kept]
+            anchors -= int(batch.negative.sum())
+        others = losses.allowed_negatives(videos, classes)[:anchors].to(cue.device)
         triplet = self.settings.triplet
-        return losses.triplet_loss(cue, sound, negatives, triplet.margin, triplet.anchor)
+        return losses.triplet_loss(cue, sound, others, triplet.margin, triplet.anchor)
 
     def _predict(self, batch: Batch) -> Tensor:
         with self._autocast():

@@ -106,6 +106,7 @@ class PackData:
             seed,
             schedule.clips_per_step,
             schedule.frames_per_clip,
+            [name if isinstance(name, str) else None for name in first["silent"]],
         )
 
     def _frames(self, rows: Any) -> Frames:
