@@ -129,13 +129,14 @@ def test_best_is_kept_when_later_steps_are_worse(trainer):
     assert not all(torch.equal(kept[name], ours.parameters[name]) for name in kept)
 
 
-def test_state_holds_all_that_the_next_steps_depend_on(trainer, tmp_path):
-    ours, other = trainer(), trainer()
+@pytest.mark.parametrize("negatives", [0.0, 0.3])
+def test_state_holds_all_that_the_next_steps_depend_on(trainer, tmp_path, negatives):
+    ours, other = (trainer(schedule={"negatives": negatives}) for _ in range(2))
     for _ in range(3):
         ours.advance()
     ours.validate()
     checkpoint.save_resume(tmp_path / "resume.pt", "key", ours.state())
     other.load_state(checkpoint.load_resume(tmp_path / "resume.pt", "key")[0])
     for _ in range(3):
-        assert ours.advance() == other.advance()
+        assert str(ours.advance()) == str(other.advance())  # a step may have no triplet: NaN equals NaN as text
     assert all(torch.equal(ours.parameters[name], other.parameters[name]) for name in ours.parameters)
