@@ -77,9 +77,6 @@ class Reading(Settings):
         "first",
         description="v1s training masks exist for frame 0 only: supervise it alone, or repeat it (released code)",
     )
-    drop_leaks: bool = Field(
-        False, description="v3: leave out clips whose source video also stands on the other side of a comparison"
-    )
     bgr: bool = Field(False, description="feed BGR pictures to SAM, as the released code does by accident")
     box_crop: Literal["full_frame", "reference"] = Field("full_frame", description="vggss: geometry of the heat map")
 
@@ -107,6 +104,11 @@ class Data(Reading):
         "{file}.mp4 (or any other container), each the ten seconds of its clip",
     )
     youtube: Youtube = Youtube()
+    leaks: Literal["stop", "drop", "report"] = Field(
+        "stop",
+        description="when training or selection knows something of the test (data/leaks.py): make no table; leave "
+        "those clips out of the frame tables; or make the tables and say it beside them",
+    )
 
 
 # ------------------------------------------------------------------------------ foundation
@@ -274,6 +276,7 @@ class Schedule(Settings):
 class Model(Settings):
     """One trainable architecture with everything in it that may train."""
 
+    base: str | None = Field(None, description="the model that this one is made from, by the overrides given here")
     architecture: Literal["gavs", "sam_fusion"] = "gavs"
     decoder: Literal["frozen", "cross_attention", "full"] = Field(
         "frozen", description="which weights of SAM's own mask decoder train, besides ColA"
@@ -306,6 +309,11 @@ class Setting(Settings):
     test: tuple[str, ...] = Field(min_length=1)
     start_from: str | None = Field(None, description="few-shot: setting whose trained model is continued")
     model_of: str | None = Field(None, description="cross-dataset: setting whose trained model is tested, no training")
+    unseen: bool = Field(False, description="claims that no class of its tests is trained or selected on; checked")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1, description="part of its training clips that it trains on; smaller parts lie in larger ones"
+    )
+    share_seed: Count = Field(0, description="which part that is; the seeds of runs do not matter")
 
     @model_validator(mode="after")
     def _trains_or_borrows(self) -> Setting:
@@ -313,6 +321,9 @@ class Setting(Settings):
             raise ValueError("a setting either trains (train, validate_on) or borrows a model (model_of)")
         if bool(self.train) != bool(self.validate_on):
             raise ValueError("train and validate_on go together")
+        if self.share < 1 and (self.start_from or self.model_of):
+            why = "few shots are few already" if self.start_from else "a borrowed model is trained elsewhere"
+            raise ValueError(f"share {self.share:g} is for settings that train from the beginning: {why}, leave it at 1")
         return self
 
 
@@ -343,6 +354,17 @@ class Experiment(Settings):
     reference: str | None = Field(None, description="method that the others are compared with, paired")
     published: str | None = Field(None, description="the paper's table whose figures stand beside ours")
     plots: tuple[Literal["bars", "shots", "classes"], ...] = ()
+
+    @model_validator(mode="after")
+    def _validation_stands_alone(self) -> Experiment:
+        if "validation" in self.metrics and len(self.metrics) > 1:
+            raise ValueError("metrics: 'validation' is for searches that never look at a test: it stands alone")
+        return self
+
+    @property
+    def of_validation(self) -> bool:
+        """Whether its table is made from validation alone: its models are trained and not tested."""
+        return self.metrics == ("validation",)
 
 
 class Needs(Settings):
@@ -395,6 +417,7 @@ METRICS = (
     "auc",
     "ciou_fixed",
     "auc_fixed",
+    "validation",
 )
 
 
@@ -435,6 +458,11 @@ class Params(Settings):
                 model, _, probe = method.partition("@")
                 _check_names(f"{where}.methods", [model], [*self.models, *FLOORS])
                 _check_names(f"{where}.methods", [probe or "own"], PROBES)
+                if experiment.of_validation and (probe or model in FLOORS):
+                    raise ValueError(f"{where}.methods: '{method}' is not trained, so that nothing validated it")
+            for setting in experiment.settings if experiment.of_validation else ():
+                if not self.settings[setting].train:
+                    raise ValueError(f"{where}.settings: '{setting}' trains nothing, so that nothing validated it")
             if experiment.reference and experiment.reference not in experiment.methods:
                 raise ValueError(f"{where}.reference: '{experiment.reference}' is not among its methods")
         return self
@@ -443,7 +471,7 @@ class Params(Settings):
     def runs(self) -> list[tuple[str, str, int]]:
         """Every (setting, model, seed) to train, once, in a stable order; cross-dataset settings train nothing."""
         wanted: dict[tuple[str, str, int], None] = {}
-        for setting, model, seed in self.evaluations():
+        for setting, model, seed in [*self.evaluations(), *self._asked(of_validation=True)]:
             spec = self.settings[setting]
             for origin in filter(None, (spec.model_of or setting, spec.start_from)):
                 wanted.setdefault((origin, model, seed))
@@ -451,9 +479,14 @@ class Params(Settings):
 
     def evaluations(self) -> list[tuple[str, str, int]]:
         """Every (setting, model, seed) that some experiment scores, once."""
+        return self._asked(of_validation=False)
+
+    def _asked(self, *, of_validation: bool) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) of the experiments made from scores, or of those made from validation."""
         wanted = {
             (setting, model_of(method), seed)
             for experiment in self.experiments.values()
+            if experiment.of_validation == of_validation
             for setting in experiment.settings
             for method in experiment.methods
             if model_of(method) in self.models
@@ -506,6 +539,15 @@ class TablesView(Settings):
     study: str
     dataset: str
     data: Reading
+    apart: dict[str, Setting] = Field({}, description="settings whose leaks are left out, with data.leaks: drop")
+
+
+class LeaksView(Settings):
+    """All that the leak check depends on, besides the frame tables."""
+
+    study: str
+    settings: dict[str, Setting]
+    leaks: Literal["stop", "drop", "report"]
 
 
 class FetchView(Settings):
@@ -593,7 +635,13 @@ def fetch_view(params: Params) -> FetchView:
 
 def tables_view(params: Params, dataset: str) -> TablesView:
     """The part of the settings that reading a dataset may read."""
-    return TablesView(study=params.study, dataset=dataset, data=_reading(params))
+    apart = params.settings if params.data.leaks == "drop" else {}
+    return TablesView(study=params.study, dataset=dataset, data=_reading(params), apart=apart)
+
+
+def leaks_view(params: Params) -> LeaksView:
+    """The part of the settings that the leak check may read."""
+    return LeaksView(study=params.study, settings=params.settings, leaks=params.data.leaks)
 
 
 def features_view(params: Params) -> FeaturesView:
@@ -628,7 +676,7 @@ def train_view(params: Params, setting: str, model: str) -> TrainView:
         setting_name=setting,
         setting=params.settings[setting],
         model_name=model,
-        model=params.models[model],
+        model=params.models[model].model_copy(update={"base": None}),  # where its settings stand makes no difference
         data=_reading(params),
     )
 
@@ -643,13 +691,17 @@ def score_view(params: Params, setting: str, model: str) -> ScoreView:
 
 
 def table_view(params: Params, name: str) -> TableView:
-    """The part of the settings that an experiment's table may read."""
+    """The part of the settings that an experiment's table may read.
+
+    In a table of validation scores "validation" stands where the others have their test selections.
+    """
     experiment = params.experiments[name]
+    judged = {"test": ("validation",)} if experiment.of_validation else {}
     return TableView(
         study=params.study,
         name=name,
         experiment=experiment,
-        settings={setting: params.settings[setting] for setting in experiment.settings},
+        settings={setting: params.settings[setting].model_copy(update=judged) for setting in experiment.settings},
         models={m: params.models[m] for m in map(model_of, experiment.methods) if m in params.models},
         seeds=experiment.seeds or params.seeds,
         evaluation=params.evaluation,
@@ -751,7 +803,7 @@ def resolve_models(models: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"models.{chain[-1]}.base: '{name}' is not one of {', '.join(models)}")
         own = dict(models[name] or {})
         base = own.pop("base", None)
-        return merge(resolve(base, (*chain, name)), own) if base else own
+        return {**merge(resolve(base, (*chain, name)), own), "base": base} if base else own
 
     return {name: resolve(name, ()) for name in models}
 
