@@ -18,18 +18,20 @@ from pydantic import BaseModel
 from soundprompt.files import digest_bytes, digest_value
 
 # What each stage executes: a change in these files, and only in these, makes its results stale.
-READERS = ("avs_v3", "avsbench", "avsbench_object", "clip", "frame_table", "ledger", "media", "tables", "vggss")
+DATASETS = ("avs_v3", "avsbench", "avsbench_object", "vggss")
+READERS = (*DATASETS, "clip", "comparisons", "frame_table", "ledger", "media", "tables")
 FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
 RUNS = ("models", "features/frames.py", "features/store.py", "foundation/sam.py", "foundation/weights.py")
 SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "predict", "scores", "run"))
 CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
+    "leaks": tuple(f"data/{name}.py" for name in ("leaks", "comparisons", "frame_table")),
     "foundation": ("foundation", "data/world"),
     "features": ("features/plan.py", "features/store.py", "features/extract.py", "data/media.py", *FROZEN),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
-    "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py"),
+    "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
 }
 PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 
