@@ -42,7 +42,7 @@ def groups(params: p.Params) -> dict[str, list[Pair]]:
 
 
 def pairs(params: p.Params, name: str) -> list[Pair]:
-    """Every (setting, model) that an experiment scores, or that one of those starts from or borrows."""
+    """Every (setting, model) that an experiment scores or validates, or that one of those starts from or borrows."""
     experiment = params.experiments[name]
     models = dict.fromkeys(m for m in map(p.model_of, experiment.methods) if m in params.models)
     found: dict[Pair, None] = {}
@@ -50,7 +50,8 @@ def pairs(params: p.Params, name: str) -> list[Pair]:
         for model in models:
             found[setting, model] = None
             found.update(dict.fromkeys(origins(params, (setting, model))))
-        found[setting, FLOORS] = None
+        if not experiment.of_validation:
+            found[setting, FLOORS] = None
     return list(found)
 
 
@@ -108,7 +109,7 @@ class Stages:
         return {
             "desc": "dataset, frame tables, foundation models and the cache of their features",
             "cmd": self.call("all_features"),
-            "deps": code("world", "tables", "foundation", "features"),
+            "deps": code("world", "tables", "leaks", "foundation", "features"),
             "params": self.keys(keys),
             "outs": [out(path, cache=self.large or path == str(self.layout.weights)) for path in self.base],
         }

@@ -7,6 +7,7 @@ rule all_features:
         FEATURES,
         FOUNDATION,
         [LAYOUT.table(dataset) for dataset in STUDY.tables()],
+        leaks.path(LAYOUT),
 
 
 rule metrics:

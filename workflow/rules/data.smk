@@ -71,7 +71,13 @@ def dataset_on_disk(dataset):
     """What says that the files of a frame table are there: the generated world, or all that is fetched for it."""
     if STUDY.data.source == "generated":
         return [WORLD_INDEX]
-    return [LAYOUT.fetched(name) for name in acquire.SOURCES[dataset]]
+    # also of the datasets that it may share no source video with
+    spared = comparisons.spared(
+        params.tables_view(STUDY, dataset).apart, dataset
+    )
+    datasets = {dataset, *(other.partition("/")[0] for _, other in spared)}
+    names = {name for one in sorted(datasets) for name in acquire.SOURCES[one]}
+    return [LAYOUT.fetched(name) for name in sorted(names)]
 
 
 rule frame_table:
@@ -94,3 +100,24 @@ rule frame_table:
         "read {wildcards.dataset} into its frame table"
     shell:
         "{SOUNDPROMPT} tables --dataset {wildcards.dataset} --settings '{params.settings}' > {log} 2>&1"
+
+
+# Before any table, and early, so that a study stops here and not after its trainings.
+rule leaks:
+    input:
+        tables=[LAYOUT.table(dataset) for dataset in STUDY.tables()],
+        code=code("leaks"),
+    output:
+        leaks.path(LAYOUT),
+    log:
+        "logs/{}/leaks.log".format(STUDY.study),
+    priority: 100
+    threads: needs("table")
+    resources:
+        **asked("table"),
+    params:
+        settings=settings(params.leaks_view(STUDY)),
+    message:
+        "check that what is tested is new to what was trained"
+    shell:
+        "{SOUNDPROMPT} leaks --settings '{params.settings}' > {log} 2>&1"

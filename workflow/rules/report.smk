@@ -1,13 +1,17 @@
 # What a reader opens. Everything here is cheap and made from scores alone.
 def experiment_scores(wildcards):
-    """Scores of every (setting, model) of an experiment, and its floors."""
+    """Scores of every (setting, model) of an experiment, and its floors; or, for one of validation, its runs."""
     experiment = STUDY.experiments[wildcards.experiment]
+    leak_check = {"leaks": leaks.path(LAYOUT)}
     models = dict.fromkeys(
         params.model_of(m)
         for m in experiment.methods
         if params.model_of(m) in STUDY.models
     )
-    return {
+    if experiment.of_validation:
+        runs = [pack for s in experiment.settings for m in models for pack in trained(s, m)]
+        return leak_check | {"runs": runs}
+    return leak_check | {
         "scores": [
             pack for s in experiment.settings for m in models for pack in scored(s, m)
         ],
@@ -46,6 +50,7 @@ rule report:
         plots=[LAYOUT.result_plots(name) for name in STUDY.experiments],
         quality=[LAYOUT.foundation_quality(model) for model in ("sam", "audio")],
         ledgers=[ledger.path(LAYOUT, dataset) for dataset in STUDY.tables()],
+        leaks=leaks.path(LAYOUT),
         code=code("report"),
     output:
         page=LAYOUT.report,

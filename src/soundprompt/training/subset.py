@@ -9,30 +9,27 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 
+import numpy as np
 import pandas as pd
 
 CLIP = ["dataset", "clip"]
 
 
 def part(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """The frames of at least `share` of the clips, in the order of `rows`.
+    """The frames of a share of the clips, in the order of `rows`.
 
     rows: frames of training selections (columns dataset, clip, video, class_name). A clip stays whole, and so do
-    the clips of one source video. Source videos are taken until the share of clips is reached, so that it is
-    exceeded by less than the clips of one of them. The classes (class strings: "dog" and "dog_cat" are two) take
+    the clips of one source video: as many videos are taken, one at least, as come closest to the share of
+    clips, so that it is missed by half the clips of a video at most. The classes (class strings: "dog" and "dog_cat" are two) take
     turns, see `order`: each has a clip before one has two, as far as its videos allow.
     """
     if share >= 1:
         return rows
     clips = rows.drop_duplicates(CLIP)
-    wanted, taken, chosen = max(1, round(share * len(clips))), 0, set()
-    sizes = clips["video"].value_counts()
-    for video in order(clips, seed):
-        if taken >= wanted:
-            break
-        chosen.add(video)
-        taken += int(sizes[video])
-    return rows[rows["video"].isin(chosen)]
+    videos = order(clips, seed)
+    taken = clips["video"].value_counts()[videos].cumsum().to_numpy()
+    count = 1 + int(np.abs(taken - share * len(clips)).argmin())
+    return rows[rows["video"].isin(videos[:count])]
 
 
 def order(clips: pd.DataFrame, seed: int) -> list[str]:
