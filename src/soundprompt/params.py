@@ -323,7 +323,9 @@ class Setting(Settings):
             raise ValueError("train and validate_on go together")
         if self.share < 1 and (self.start_from or self.model_of):
             why = "few shots are few already" if self.start_from else "a borrowed model is trained elsewhere"
-            raise ValueError(f"share {self.share:g} is for settings that train from the beginning: {why}, leave it at 1")
+            raise ValueError(
+                f"share {self.share:g} is for settings that train from the beginning: {why}, leave it at 1"
+            )
         return self
 
 

@@ -122,7 +122,7 @@ def test_unseen_is_a_claim_of_the_setting(layout):
 
 def test_what_cannot_be_left_out_stops_and_says_so(layout):
     write(layout, h={"image": "k"})
-    with pytest.raises(InputError, match="1 clip.*such as h") as caught:
+    with pytest.raises(InputError, match=r"1 clip.*such as h") as caught:
         leaks.run(view("drop"), layout)
     assert "cannot be left out" in str(caught.value)
 
@@ -208,7 +208,9 @@ def tabulate_released(layout, settings, apart) -> pd.DataFrame:
     metadata = avsbench.read_metadata(layout.avsbench)
     names = metadata[metadata["label"].isin(avs_v3.BASES)].set_index("uid")["a_obj"]
     rows = [
-        _frame("v3", split, clip.uid, 0, clip.video, names[clip.uid], clip.uid) for clip in clips for split in clip.splits
+        _frame("v3", split, clip.uid, 0, clip.video, names[clip.uid], clip.uid)
+        for clip in clips
+        for split in clip.splits
     ]
     frame_table.write(pd.DataFrame(rows).assign(image_digest=lambda t: t["clip"].map(_digest)), layout.table("v3"))
     return leaks.check(p.LeaksView(study="tiny", settings=settings, leaks="stop"), layout)

@@ -6,7 +6,7 @@ import artifacts
 from soundprompt import params as p
 from soundprompt.data import leaks
 from soundprompt.errors import InputError
-from soundprompt.files import read_json, write_json
+from soundprompt.files import write_json
 from soundprompt.report import fragments, html, plots, search, tables
 
 METHODS = ["sam_fusion", "fusion-faster", "gavs", "gavs-slow", "gavs-fast"]
@@ -76,7 +76,7 @@ def test_a_row_for_each_run_from_its_provenance(searched, capsys):
 
 
 def test_a_winner_in_the_settings_needs_no_remark(searched):
-    params, layout = searched
+    _, layout = searched
     run(layout, "gavs", 0.73)
     view = p.table_view(study(methods=METHODS[2:]), "search_rates")
     assert all(row["remark"] is None for row in search.rows(view, layout))
@@ -103,7 +103,7 @@ def test_missing_and_damaged_runs_are_named(searched, capsys):
 
 
 def test_several_seeds_are_compared_on_those_that_both_have(searched):
-    params, layout = searched
+    _, layout = searched
     run(layout, "gavs", 0.9, seed=1)
     view = p.table_view(study(seeds=[0, 1]), "search_rates")
     row = next(row for row in search.rows(view, layout) if row["method"] == "gavs")

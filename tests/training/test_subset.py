@@ -1,5 +1,7 @@
 """Parts of the training clips: nested, balanced, and the same whoever asks."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +21,9 @@ def rows() -> pd.DataFrame:
     for name, count in COUNTS.items():
         for i in range(count):
             video = f"{name}{i - (name == 'dog' and i % 5 == 4)}"
-            found += [{"dataset": "v2", "clip": f"{name}_{i}", "video": video, "class_name": name, "frame": f} for f in (0, 1)]
+            found += [
+                {"dataset": "v2", "clip": f"{name}_{i}", "video": video, "class_name": name, "frame": f} for f in (0, 1)
+            ]
     return pd.DataFrame(found)
 
 
@@ -30,7 +34,7 @@ def clips(rows: pd.DataFrame) -> set[str]:
 @pytest.mark.parametrize("seed", range(5))
 def test_smaller_parts_lie_in_larger_ones(rows, seed):
     parts = [clips(subset.part(rows, share, seed)) for share in SHARES]
-    assert all(small < large for small, large in zip(parts, parts[1:], strict=False))
+    assert all(small < large for small, large in pairwise(parts))
     assert [len(one) for one in parts[:-1]] == pytest.approx([10, 30, 50], abs=1)
     assert parts[-1] == clips(rows)
 
@@ -64,9 +68,7 @@ def test_only_the_seed_of_the_share_decides(rows):
 
 def test_a_video_of_two_classes_counts_for_both():
     names = [("a", "x"), ("a", "y"), ("b", "x"), ("c", "y"), ("d", "z")]
-    rows = pd.DataFrame(
-        {"dataset": "v2", "clip": f"{v}{c}", "video": v, "class_name": c, "frame": 0} for v, c in names
-    )
+    rows = pd.DataFrame({"dataset": "v2", "clip": f"{v}{c}", "video": v, "class_name": c, "frame": 0} for v, c in names)
     for seed in range(10):
         order = subset.order(rows, seed)
         assert sorted(order) == ["a", "b", "c", "d"]

@@ -72,9 +72,7 @@ def dataset_on_disk(dataset):
     if STUDY.data.source == "generated":
         return [WORLD_INDEX]
     # also of the datasets that it may share no source video with
-    spared = comparisons.spared(
-        params.tables_view(STUDY, dataset).apart, dataset
-    )
+    spared = comparisons.spared(params.tables_view(STUDY, dataset).apart, dataset)
     datasets = {dataset, *(other.partition("/")[0] for _, other in spared)}
     names = {name for one in sorted(datasets) for name in acquire.SOURCES[one]}
     return [LAYOUT.fetched(name) for name in sorted(names)]

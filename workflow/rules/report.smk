@@ -9,7 +9,9 @@ def experiment_scores(wildcards):
         if params.model_of(m) in STUDY.models
     )
     if experiment.of_validation:
-        runs = [pack for s in experiment.settings for m in models for pack in trained(s, m)]
+        runs = [
+            pack for s in experiment.settings for m in models for pack in trained(s, m)
+        ]
         return leak_check | {"runs": runs}
     return leak_check | {
         "scores": [

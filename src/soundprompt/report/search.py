@@ -88,7 +88,9 @@ def _better(view: TableView, results: dict[str, dict[int, dict]], method: str, t
     schedule = view.models[rival].schedule
     rates = {name: getattr(schedule, name) for name in RATES if getattr(schedule, name) is not None}
     given = ", ".join(f"{name}: {value:g}" for name, value in rates.items())
-    return f"its trial {rival} is better on validation ({leads[rival][1]}): the settings do not hold the winner, {given}"
+    return (
+        f"its trial {rival} is better on validation ({leads[rival][1]}): the settings do not hold the winner, {given}"
+    )
 
 
 def _results(view: TableView, layout: Layout, setting: str, method: str) -> dict[int, dict[str, Any]]:

@@ -34,8 +34,9 @@ def run(view: TableView, layout: Layout) -> None:
     for sentence in lacking(view, layout) + remarks(table):
         print(f"{view.name}: {sentence}", file=sys.stderr)
     if table.empty:
+        what, verb = ("runs", "train") if view.experiment.of_validation else ("scores", "score")
         raise InputError(
-            f"experiment '{view.name}' has no scores", path=layout.runs, remedy="run `soundprompt score` first"
+            f"experiment '{view.name}' has no {what}", path=layout.runs, remedy=f"run `soundprompt {verb}` first"
         )
     with files.publish(layout.result_table(view.name)) as aside:
         table.to_csv(aside, index=False, float_format="%.6f")

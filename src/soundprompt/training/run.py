@@ -218,7 +218,9 @@ def spread(rows: pd.DataFrame, limit: int | None) -> pd.DataFrame:
 def essence(view: TrainView) -> TrainView:
     """The view without what training does not look at: tests and claims about them, and how other data are read."""
     data = Data(v1s_supervision=view.data.v1s_supervision, bgr=view.data.bgr)
-    return view.model_copy(update={"setting": view.setting.model_copy(update={"test": (), "unseen": False}), "data": data})
+    return view.model_copy(
+        update={"setting": view.setting.model_copy(update={"test": (), "unseen": False}), "data": data}
+    )
 
 
 @contextmanager

@@ -20,8 +20,8 @@ def part(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
 
     rows: frames of training selections (columns dataset, clip, video, class_name). A clip stays whole, and so do
     the clips of one source video: as many videos are taken, one at least, as come closest to the share of
-    clips, so that it is missed by half the clips of a video at most. The classes (class strings: "dog" and "dog_cat" are two) take
-    turns, see `order`: each has a clip before one has two, as far as its videos allow.
+    clips, so that it is missed by half the clips of a video at most. The classes (class strings: "dog" and
+    "dog_cat" are two) take turns, see `order`: each has a clip before one has two, as far as its videos allow.
     """
     if share >= 1:
         return rows
