@@ -126,12 +126,27 @@ def test_a_stage_sees_only_its_own_settings(raw):
     assert params.pretrain_view(params.validate(raw), "sam") == params.pretrain_view(after, "sam")
 
 
+def test_what_a_model_is_made_from_and_how_leaks_are_met_make_no_run_stale(raw):
+    before = params.validate(raw)
+    raw["models"]["gavs-again"] = {"base": "gavs"}
+    raw["data"]["leaks"] = "report"
+    after = params.validate(raw)
+    assert after.models["gavs-again"].base == "gavs" and after.models["gavs"].base is None
+    again = params.train_view(after, "v1s", "gavs-again")
+    assert again.model == params.train_view(before, "v1s", "gavs").model
+    assert params.tables_view(before, "v3") == params.tables_view(after, "v3")
+    assert params.floors_view(before, "v1s") == params.floors_view(after, "v1s")
+    raw["data"]["leaks"] = "drop"
+    assert params.tables_view(params.validate(raw), "v3") != params.tables_view(after, "v3")
+
+
 def test_views_survive_the_command_line(raw):
     study = params.validate(raw)
     for view in (
         params.score_view(study, "v1s", "gavs"),
         params.pretrain_view(study, "audio"),
         params.table_view(study, "table_v3"),
+        params.leaks_view(study),
     ):
         assert type(view).model_validate_json(view.model_dump_json()) == view
 

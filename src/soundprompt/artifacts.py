@@ -52,7 +52,7 @@ def foundation_stage(params: p.Params, study: p.Params) -> str:
 
 
 def pairs(params: p.Params, name: str) -> list[Pair]:
-    """Every (setting, model) that an experiment scores, or that one of those starts from or borrows."""
+    """Every (setting, model) that an experiment scores or validates, or that one of those starts from or borrows."""
     experiment = params.experiments[name]
     models = dict.fromkeys(m for m in map(p.model_of, experiment.methods) if m in params.models)
     found: dict[Pair, None] = {}
@@ -60,7 +60,8 @@ def pairs(params: p.Params, name: str) -> list[Pair]:
         for model in models:
             found[setting, model] = None
             found.update(dict.fromkeys(origins(params, (setting, model))))
-        found[setting, FLOORS] = None
+        if not experiment.of_validation:
+            found[setting, FLOORS] = None
     return list(found)
 
 
@@ -124,7 +125,7 @@ class Stages:
         return {
             "desc": f"dataset, frame tables, foundation models and the cache of their features{whose}",
             "cmd": self.call(name),
-            "deps": [*code("world", "tables", "foundation/sam", "foundation/audio", "features"), *borrowed],
+            "deps": [*code("world", "tables", "leaks", "foundation/sam", "foundation/audio", "features"), *borrowed],
             "params": self.keys(keys),
             "outs": [out(path, cache=self.large or path.startswith("weights")) for path in own],
         }

@@ -22,7 +22,7 @@ from soundprompt.layout import pack_seeds
 
 app = typer.Typer(
     help="GAVS as a reproducible pipeline: segment what makes the sound. Stages, in order: "
-    "world or fetch, tables, pretrain, features, train, score, table, report.",
+    "world or fetch, tables, leaks, pretrain, features, train, score, table, report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -114,6 +114,16 @@ def tables(
     from soundprompt.data.tables import make_table
 
     make_table(chosen, chosen.layout)
+
+
+@app.command()
+def leaks(study: Study = "mini", view: View = None) -> None:
+    """Check that what is tested is new to what was trained; a leak stops all tables."""
+    chosen = _view(p.LeaksView, view, study, p.leaks_view)
+
+    from soundprompt.data import leaks as check
+
+    check.run(chosen, chosen.layout)
 
 
 @app.command()

@@ -107,9 +107,6 @@ class Reading(Settings):
         "first",
         description="v1s training masks exist for frame 0 only: supervise it alone, or repeat it (released code)",
     )
-    drop_leaks: bool = Field(
-        False, description="v3: leave out clips whose source video also stands on the other side of a comparison"
-    )
     bgr: bool = Field(False, description="feed BGR pictures to SAM, as the released code does by accident")
     box_crop: Literal["full_frame", "reference"] = Field("full_frame", description="vggss: geometry of the heat map")
 
@@ -137,6 +134,11 @@ class Data(Reading):
         "{file}.mp4 (or any other container), each the ten seconds of its clip",
     )
     youtube: Youtube = Youtube()
+    leaks: Literal["stop", "drop", "report"] = Field(
+        "stop",
+        description="when training or selection knows something of the test (data/leaks.py): make no table; leave "
+        "those clips out of the frame tables; or make the tables and say it beside them",
+    )
 
 
 # ------------------------------------------------------------------------------ foundation
@@ -309,6 +311,7 @@ class Schedule(Settings):
 class Model(Settings):
     """One trainable architecture with everything in it that may train."""
 
+    base: str | None = Field(None, description="the model that this one is made from, by the overrides given here")
     architecture: Literal["gavs", "sam_fusion"] = "gavs"
     decoder: Literal["frozen", "cross_attention", "full"] = Field(
         "frozen", description="which weights of SAM's own mask decoder train, besides ColA"
@@ -344,6 +347,11 @@ class Setting(Settings):
     test: tuple[str, ...] = Field(min_length=1)
     start_from: str | None = Field(None, description="few-shot: setting whose trained model is continued")
     model_of: str | None = Field(None, description="cross-dataset: setting whose trained model is tested, no training")
+    unseen: bool = Field(False, description="claims that no class of its tests is trained or selected on; checked")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1, description="part of its training clips that it trains on; smaller parts lie in larger ones"
+    )
+    share_seed: Count = Field(0, description="which part that is; the seeds of runs do not matter")
 
     @model_validator(mode="after")
     def _trains_or_borrows(self) -> Setting:
@@ -351,6 +359,11 @@ class Setting(Settings):
             raise ValueError("a setting either trains (train, validate_on) or borrows a model (model_of)")
         if bool(self.train) != bool(self.validate_on):
             raise ValueError("train and validate_on go together")
+        if self.share < 1 and (self.start_from or self.model_of):
+            why = "few shots are few already" if self.start_from else "a borrowed model is trained elsewhere"
+            raise ValueError(
+                f"share {self.share:g} is for settings that train from the beginning: {why}, leave it at 1"
+            )
         return self
 
 
@@ -401,6 +414,17 @@ class Experiment(Settings):
     reference: str | None = Field(None, description="method that the others are compared with, paired")
     published: str | None = Field(None, description="the paper's table whose figures stand beside ours")
     plots: tuple[Literal["bars", "shots", "classes"], ...] = ()
+
+    @model_validator(mode="after")
+    def _validation_stands_alone(self) -> Experiment:
+        if "validation" in self.metrics and len(self.metrics) > 1:
+            raise ValueError("metrics: 'validation' is for searches that never look at a test: it stands alone")
+        return self
+
+    @property
+    def of_validation(self) -> bool:
+        """Whether its table is made from validation alone: its models are trained and not tested."""
+        return self.metrics == ("validation",)
 
 
 class Needs(Settings):
@@ -456,6 +480,7 @@ METRICS = (
     "auc",
     "ciou_fixed",
     "auc_fixed",
+    "validation",
 )
 
 
@@ -500,6 +525,11 @@ class Params(Settings):
                 model, _, probe = method.partition("@")
                 _check_names(f"{where}.methods", [model], [*self.models, *FLOORS])
                 _check_names(f"{where}.methods", [probe or "own"], PROBES)
+                if experiment.of_validation and (probe or model in FLOORS):
+                    raise ValueError(f"{where}.methods: '{method}' is not trained, so that nothing validated it")
+            for setting in experiment.settings if experiment.of_validation else ():
+                if not self.settings[setting].train:
+                    raise ValueError(f"{where}.settings: '{setting}' trains nothing, so that nothing validated it")
             if experiment.reference and experiment.reference not in experiment.methods:
                 raise ValueError(f"{where}.reference: '{experiment.reference}' is not among its methods")
         return self
@@ -545,7 +575,7 @@ class Params(Settings):
         Runs of variants are not among these and the following: `variant` has them.
         """
         wanted: dict[tuple[str, str, int], None] = {}
-        for setting, model, seed in self.evaluations():
+        for setting, model, seed in [*self.evaluations(), *self._asked(of_validation=True)]:
             spec = self.settings[setting]
             for origin in filter(None, (spec.model_of or setting, spec.start_from)):
                 wanted.setdefault((origin, model, seed))
@@ -553,9 +583,14 @@ class Params(Settings):
 
     def evaluations(self) -> list[tuple[str, str, int]]:
         """Every (setting, model, seed) that some experiment scores, once."""
+        return self._asked(of_validation=False)
+
+    def _asked(self, *, of_validation: bool) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) of the experiments made from scores, or of those made from validation."""
         wanted = {
             (setting, model_of(method), seed)
             for experiment in self.experiments.values()
+            if experiment.of_validation == of_validation
             for setting in experiment.settings
             if not variant_of(setting)
             for method in experiment.methods
@@ -620,6 +655,14 @@ class TablesView(View):
 
     dataset: str
     data: Reading
+    apart: dict[str, Setting] = Field({}, description="settings whose leaks are left out, with data.leaks: drop")
+
+
+class LeaksView(View):
+    """All that the leak check depends on, besides the frame tables."""
+
+    settings: dict[str, Setting]
+    leaks: Literal["stop", "drop", "report"]
 
 
 class FetchView(View):
@@ -701,7 +744,13 @@ def fetch_view(params: Params) -> FetchView:
 
 def tables_view(params: Params, dataset: str) -> TablesView:
     """The part of the settings that reading a dataset may read."""
-    return TablesView(**_whose(params), dataset=dataset, data=_reading(params))
+    apart = params.settings if params.data.leaks == "drop" else {}
+    return TablesView(**_whose(params), dataset=dataset, data=_reading(params), apart=apart)
+
+
+def leaks_view(params: Params) -> LeaksView:
+    """The part of the settings that the leak check may read."""
+    return LeaksView(**_whose(params), settings=params.settings, leaks=params.data.leaks)
 
 
 def features_view(params: Params) -> FeaturesView:
@@ -734,7 +783,7 @@ def train_view(params: Params, setting: str, model: str) -> TrainView:
         setting_name=setting,
         setting=params.settings[setting],
         model_name=model,
-        model=params.models[model],
+        model=params.models[model].model_copy(update={"base": None}),  # where its settings stand makes no difference
         data=_reading(params),
     )
 
@@ -749,13 +798,17 @@ def score_view(params: Params, setting: str, model: str) -> ScoreView:
 
 
 def table_view(params: Params, name: str) -> TableView:
-    """The part of the settings that an experiment's table may read."""
+    """The part of the settings that an experiment's table may read.
+
+    In a table of validation scores "validation" stands where the others have their test selections.
+    """
     experiment = params.experiments[name]
+    judged = {"test": ("validation",)} if experiment.of_validation else {}
     return TableView(
         **_whose(params),
         name=name,
         experiment=experiment,
-        settings={setting: params.settings[plain(setting)] for setting in experiment.settings},
+        settings={setting: params.settings[plain(setting)].model_copy(update=judged) for setting in experiment.settings},
         models={m: params.models[m] for m in map(model_of, experiment.methods) if m in params.models},
         seeds=experiment.seeds or params.seeds,
         evaluation=params.evaluation,
@@ -877,7 +930,7 @@ def resolve_models(models: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"models.{chain[-1]}.base: '{name}' is not one of {', '.join(models)}")
         own = dict(models[name] or {})
         base = own.pop("base", None)
-        return merge(resolve(base, (*chain, name)), own) if base else own
+        return {**merge(resolve(base, (*chain, name)), own), "base": base} if base else own
 
     return {name: resolve(name, ()) for name in models}
 

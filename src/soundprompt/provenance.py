@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from soundprompt.files import digest_bytes, digest_value
 
 # What each stage executes: a change in these files, and only in these, makes its results stale.
-READERS = ("avs_v3", "avsbench", "avsbench_object", "clip", "frame_table", "ledger", "media", "tables", "vggss")
+DATASETS = ("avs_v3", "avsbench", "avsbench_object", "vggss")
+READERS = (*DATASETS, "clip", "comparisons", "frame_table", "ledger", "media", "tables")
 # Each foundation model has a stage of its own: what makes one of them is no reason to make the others again.
 MAKING = tuple(f"foundation/{name}.py" for name in ("pictures", "probes", "process", "quality", "resume", "weights"))
 PICTURES = tuple(f"data/world/{name}.py" for name in ("classes", "drawing", "pretraining"))
@@ -38,6 +39,7 @@ SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "predi
 CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
+    "leaks": tuple(f"data/{name}.py" for name in ("leaks", "comparisons", "frame_table")),
     "foundation/sam": (*SAM, *MAKING, *PICTURES),
     "foundation/audio": (*AUDIO, *MAKING, *SOUNDS),
     "features": (
@@ -50,7 +52,7 @@ CODE = {
     ),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
-    "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py"),
+    "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
 }
 PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 

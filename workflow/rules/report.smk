@@ -1,18 +1,26 @@
 # What a reader opens. Everything here is cheap and made from scores alone.
 def experiment_scores(wildcards):
-    """Scores of every (setting, model) of an experiment, and its floors."""
+    """Scores of every (setting, model) of an experiment, and its floors; or, for one of validation, its runs."""
     experiment = STUDY.experiments[wildcards.experiment]
+    asked_of = [whose(setting) for setting in experiment.settings]
+    checks = {leaks.path(study.layout): None for study, _ in asked_of}
+    leak_check = {"leaks": list(checks)}
     models = dict.fromkeys(
         params.model_of(m)
         for m in experiment.methods
         if params.model_of(m) in STUDY.models
     )
-    return {
+    if experiment.of_validation:
+        runs = [
+            pack for whole in asked_of for m in models for pack in trained(*whole, m)
+        ]
+        return leak_check | {"runs": runs}
+    return leak_check | {
         "scores": [
             pack
-            for setting in experiment.settings
+            for whole in asked_of
             for model in models
-            for pack in scored(*whose(setting), model)
+            for pack in scored(*whole, model)
         ],
         "floors": [LAYOUT.floors(setting) for setting in experiment.settings],
         "ledgers": [
@@ -55,6 +63,7 @@ rule report:
             for path in foundation(study)
         ],
         ledgers=[ledger.path(LAYOUT, dataset) for dataset in STUDY.tables()],
+        leaks=[leaks.path(study.layout) for study in STUDIES.values()],
         code=code("report"),
     output:
         page=LAYOUT.report,

@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from soundprompt import params, provenance
-from soundprompt.data import acquire, ledger
+from soundprompt.data import acquire, comparisons, leaks, ledger
 from soundprompt.data.world.parts import parts_of
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout, pack_name

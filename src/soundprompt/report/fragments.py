@@ -116,6 +116,7 @@ def _cell(entry: pd.Series | None, best: bool) -> Cell:
     several = np.isfinite(entry["sd"])
     over = f"{entry['n_seeds']:.0f} seeds" if entry["interval_over"] == "seeds" else "test videos"
     full = f"95 % interval over {over}: {number(entry['low'])} to {number(entry['high'])}"
+    full = full if np.isfinite(entry["low"]) else ""  # one seed on validation
     paper = number(entry["published"]) if np.isfinite(entry["published"]) else ""
     return Cell(number(entry["mean"]), f"±{number(entry['sd'])}" if several else "", full, paper, best)
 

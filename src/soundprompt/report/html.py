@@ -11,6 +11,7 @@ import pandas as pd
 
 from soundprompt import files, provenance
 from soundprompt import params as p
+from soundprompt.data import leaks
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Params
@@ -43,6 +44,8 @@ class Chapter:
     plots: list[tuple[str, list[str]]] = field(default_factory=list)
     paper: dict[str, str] | None = None
     missing: list[str] = field(default_factory=list)
+    leaks: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -91,6 +94,8 @@ def headline(params: Params, layout: Layout) -> str:
 def _headline_of(params: Params, name: str, table: pd.DataFrame) -> list[str]:
     experiment = params.experiments[name]
     metric, lines = experiment.metrics[0], []
+    if experiment.of_validation:  # no result
+        return lines
     shown = [m for m in ("gavs", "sam_fusion", "gavs-no_audio") if m in experiment.methods]
     if len(shown) > 1 and "gavs" in shown:
         lines.append(f"{experiment.title} ({names.metric(metric).label})")
@@ -121,7 +126,8 @@ def _context(params: Params, layout: Layout) -> dict[str, Any]:
 
     records = attempt(lambda: origins.records(params, layout), {})
     found = attempt(lambda: verdicts.run(params, layout), [])
-    chapters = [_chapter(params, layout, name) for name in params.experiments]
+    leaked = attempt(lambda: leaks.read(layout), pd.DataFrame(columns=list(leaks.COLUMNS)))
+    chapters = [_chapter(params, layout, name, leaked) for name in params.experiments]
     missing = list(dict.fromkeys(sentence for chapter in chapters for sentence in chapter.missing))
     return {
         "params": params,
@@ -147,7 +153,7 @@ def _context(params: Params, layout: Layout) -> dict[str, Any]:
     }
 
 
-def _chapter(params: Params, layout: Layout, name: str) -> Chapter:
+def _chapter(params: Params, layout: Layout, name: str, leaked: pd.DataFrame) -> Chapter:
     view = p.table_view(params, name)
     missing = tables.lacking(view, layout)
     paper = published.about(view.experiment.published) if view.experiment.published in published.names() else None
@@ -157,7 +163,9 @@ def _chapter(params: Params, layout: Layout, name: str) -> Chapter:
         return Chapter(name, view.experiment.title, paper=paper, missing=[str(error), *missing])
     sheets = fragments.by_setting(view, table)
     overview, plots = fragments.overview(view, table), _plots(view, layout)
-    return Chapter(name, view.experiment.title, overview, sheets, plots, paper, missing)
+    touched = leaked[leaked["verdict"].isin(("reported", "stops")) & leaked["setting"].isin(view.settings)]
+    notes = (leaks.sentences(touched), tables.remarks(table))
+    return Chapter(name, view.experiment.title, overview, sheets, plots, paper, missing, *notes)
 
 
 PLOTS = {

@@ -73,6 +73,7 @@ METRICS = {
     "auc": Metric("AUC", "Area under the curve of successes over all cIoU limits; map cut at its median."),
     "ciou_fixed": Metric("cIoU, mask", "As cIoU, for the mask at probability 0.5."),
     "auc_fixed": Metric("AUC, mask", "As AUC, for the mask at probability 0.5."),
+    "validation": Metric("mIoU, validation", "mIoU on the validation frames at the best step of training; no test."),
 }
 
 # Mid-tones that read on white and on near-black; told apart also by readers who see red and green alike.
@@ -108,7 +109,9 @@ def setting(name: str) -> str:
 
 def selection(name: str) -> str:
     """'v3/1_shot_test' -> 'V3, 1 shot test'."""
-    dataset, _, split = name.partition("/")
+    dataset, slash, split = name.partition("/")
+    if not slash:
+        return name
     return f"{dataset.upper().replace('VGGSS', 'VGG-SS')}, {split.replace('_', ' ')}"
 
 

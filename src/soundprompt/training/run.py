@@ -26,7 +26,7 @@ from soundprompt.foundation import sam as sam_models
 from soundprompt.foundation.sam import FrozenSam
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import Data, TrainView
-from soundprompt.training import checkpoint, loop
+from soundprompt.training import checkpoint, loop, subset
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import plan
 
@@ -79,7 +79,9 @@ class PackData:
 
     @cached_property
     def train(self) -> Frames:
-        return self._frames(frame_table.select(self.layout, self.view.setting.train))
+        setting = self.view.setting
+        rows = frame_table.select(self.layout, setting.train)
+        return self._frames(subset.part(rows, setting.share, setting.share_seed))
 
     @cached_property
     def validation(self) -> dict[str, Frames]:
@@ -162,6 +164,9 @@ class Run:
             "validations": trainer.best.scores,
             "steps": trainer.step,
             "trained_parameters": sum(parameter.numel() for parameter in trainer.parameters.values()),
+            "train_clips": len(trainer.sampler.clips),
+            "train_frames": sum(map(len, trainer.sampler.clips)),  # supervised ones
+            "validation_frames": sum(map(len, trainer.validation.values())),
             # few-shot: none of its steps was better on validation than the model it started from
             "start_kept": trainer.plan.continued and trainer.best.step == 0,
         }
@@ -212,9 +217,11 @@ def spread(rows: pd.DataFrame, limit: int | None) -> pd.DataFrame:
 
 
 def essence(view: TrainView) -> TrainView:
-    """The view without what training does not look at: test selections, and how other data are read."""
+    """The view without what training does not look at: tests and claims about them, and how other data are read."""
     data = Data(v1s_supervision=view.data.v1s_supervision, bgr=view.data.bgr)
-    return view.model_copy(update={"setting": view.setting.model_copy(update={"test": ()}), "data": data})
+    return view.model_copy(
+        update={"setting": view.setting.model_copy(update={"test": (), "unseen": False}), "data": data}
+    )
 
 
 @contextmanager
