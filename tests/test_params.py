@@ -14,7 +14,7 @@ def raw():
 def test_studies_are_valid():
     assert params.load().study == "mini"
     assert params.load("smoke").study == "smoke"
-    assert params.load("studies/points.yaml").foundation.sam.prompts == "points"
+    assert params.load().variant("points").foundation.sam.prompts == "points"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,10 @@ def test_studies_are_valid():
         (("experiments", "ablation_sap", "reference"), "audio_sam", ["reference", "audio_sam"]),
         (("experiments", "ablation_sap", "metrics"), ["iou"], ["iou", "miou"]),
         (("seeds",), [0, 0], ["seeds", "differ"]),
+        (("experiments", "ablation_sap", "settings"), ["v3_0shot@moon"], ["ablation_sap", "moon", "points"]),
+        (("variants", "points"), {"foundation": {"sam": {"promts": "points"}}}, ["variants.points", "promts"]),
+        (("variants", "points"), {"models": {}}, ["variants.points.models", "unknown key"]),
+        (("variants", "points"), {"data": {"shots": [1]}}, ["variants.points.data", "bgr"]),
     ],
 )
 def test_mistakes_are_named(raw, keys, value, words):
@@ -122,6 +126,37 @@ def test_views_survive_the_command_line(raw):
         params.table_view(study, "table_v3"),
     ):
         assert type(view).model_validate_json(view.model_dump_json()) == view
+
+
+def test_a_variant_has_runs_of_its_own_and_borrows_the_rest(raw):
+    raw["variants"] = {
+        "points": {"foundation": {"sam": {"prompts": "points"}}},
+        "far": {"world": {"seed": 7}},
+        "unused": {"foundation": {"audio": {"seed": 5}}},
+    }
+    raw["experiments"] = {
+        "both": {"title": "", "settings": ["v1s", "v3_1shot@points", "v1s@far"], "methods": ["centre_disc", "gavs"]},
+        "own": {"title": "", "settings": ["v2"], "methods": ["sam_fusion"]},
+    }
+    study = params.validate(raw)
+    assert {setting for setting, _, _ in study.runs()} == {"v1s", "v2"}
+    points, far = study.variant("points"), study.variant("far")
+    assert list(study.studies()) == ["mini", "mini_points", "mini_far"]
+    assert {run[:2] for run in points.runs()} == {("v3_0shot", "gavs"), ("v3_1shot", "gavs")}
+    assert points.tables() == ["v3"] and points.world == study.world
+    assert str(points.layout.data) == "data/mini" and str(far.layout.data) == "data/mini_far"
+    weights = [str(each.layout.foundation(m).parent) for each in (points, far) for m in ("sam", "audio")]
+    assert weights == ["weights/mini_points", "weights/mini", "weights/mini", "weights/mini"]
+    assert far.world.seed == 7 and far.world.v1s == study.world.v1s
+    view = params.train_view(points, "v3_1shot", "gavs")
+    assert params.TrainView.model_validate_json(view.model_dump_json()).layout == points.layout
+    assert study.layout.run("v3_1shot@points", "gavs", 0) == points.layout.run("v3_1shot", "gavs", 0)
+
+
+def test_leaving_out_a_setting_leaves_out_its_variants(raw):
+    raw["settings"]["v1s"] = None
+    study = params.validate(raw)
+    assert not any(params.plain(s) == "v1s" for e in study.experiments.values() for s in e.settings)
 
 
 def test_merge_is_deep_and_replaces_lists():

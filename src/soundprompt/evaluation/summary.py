@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,17 @@ def dataset_values(scores: pd.DataFrame, metrics: Sequence[str], by: Sequence[st
                 for seed, value in zip(of.seeds, of.values(), strict=True)
             ]
     return pd.DataFrame(found, columns=[*keys, "metric", "seed", "value", "n_clips"])
+
+
+def overview(runs: Sequence[Path], floors: Path) -> str:
+    """Means over seeds of every metric, one line for each selection and method: what a terminal shows.
+
+    runs: score files of one model's seeds; floors: that of the methods without training.
+    """
+    rows = pd.concat([pd.read_parquet(path) for path in (*runs, floors)], ignore_index=True)
+    values = dataset_values(rows, METRICS)
+    means = values.groupby(["selection", "method", "metric"], sort=False)["value"].mean().unstack("metric")
+    return means.dropna(axis=1, how="all").round(3).to_string(na_rep="")
 
 
 def interval(scores: pd.DataFrame, metric: str, draws: int) -> Interval:
