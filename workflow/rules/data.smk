@@ -46,9 +46,16 @@ rule world_part:
         "{SOUNDPROMPT} world --part {wildcards.part} --settings '{params.settings}' > {log} 2>&1"
 
 
+def parts_of_world(wildcards):
+    """The parts of a job's world; it has scenes only if it declares some."""
+    scenes = ["scenes"] if asked_by(wildcards).world.scenes else []
+    parts = ["v1s", "v1m", "v2", "vggss", *scenes]
+    return expand(str(ANY.data / "world-{part}.csv"), part=parts, allow_missing=True)
+
+
 rule world:
     input:
-        parts=expand(str(ANY.data / "world-{part}.csv"), part=PARTS, allow_missing=True),
+        parts=parts_of_world,
         code=code("world"),
     output:
         ANY.avsbench / "metadata.csv",

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from soundprompt.data.world import drawing, scenes, sound
+from soundprompt.data.world import clips, drawing, scenes, sound
 from soundprompt.data.world.classes import all_classes, of_role
 from soundprompt.data.world.clips import DOMAINS, Domain
 from soundprompt.data.world.domains import domain_at, rim_at
@@ -79,7 +79,7 @@ def test_more_overlap_only_switches_more_on():
 
 
 def test_without_overlap_sources_switch_as_in_v1m():
-    on = np.stack([make(key, overlap=None).on for key in range(40)])
+    on = np.stack([make(key, overlap=None).on for key in range(14)])
     assert 0.58 < on.mean() < 0.82 and {0, 1, 2} == set(np.unique(on.sum(axis=2)))
     assert make(sources=1).on.all()
 
@@ -93,6 +93,24 @@ def test_another_domain_shows_the_same_scene():
             assert not (two[one == 0] > 0).any()  # smaller, at the same places
         assert not np.array_equal(base.frames[0], other.frames[0])
         assert not np.array_equal(base.wave, other.wave)
+
+
+@pytest.mark.parametrize(("shift", "name"), [(0.0, "base"), (1.0, "shifted")])
+def test_at_both_ends_scenes_look_like_the_clips_of_other_parts(shift, name):
+    found = []
+    for key in range(80):
+        cast = [SEEN[i] for i in np.random.default_rng([9, key]).permutation(len(SEEN))[:3]]
+        streams = dict(zip(scenes.STREAMS, np.random.default_rng([8, key]).spawn(len(scenes.STREAMS)), strict=True))
+        scene = scenes._film(streams, cast, 64, 1, shift)
+        clip = clips._film(np.random.default_rng([7, key]), cast, 64, 1, DOMAINS[name].style, (0,))
+        found.append([_facts(frames[0].astype(float), owners[0] > 0) for frames, owners in (scene, clip)])
+    gaps = np.subtract(*np.moveaxis(np.array(found), 1, 0))
+    assert (np.abs(gaps.mean(axis=0)) < 4 * gaps.std(axis=0) / np.sqrt(len(gaps))).all()
+
+
+def _facts(frame, objects):
+    """Share of the objects, their brightness, the ground's, and how much neighbours differ."""
+    return objects.mean(), frame[objects].mean(), frame[~objects].mean(), np.abs(np.diff(frame, axis=1)).mean()
 
 
 def test_objects_change_as_the_style_says():
