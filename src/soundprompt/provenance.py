@@ -36,6 +36,7 @@ CODE = {
     "features": ("features/plan.py", "features/store.py", "features/extract.py", "data/media.py", *FROZEN),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
+    "cost": ("evaluation/cost.py", "evaluation/flops.py", "foundation/audio.py", "foundation/process.py", *RUNS),
     "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py"),
 }
 PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
