@@ -35,6 +35,7 @@ from soundprompt.foundation.audio import EXAMPLE_SAMPLES, FrozenAudio
 from soundprompt.foundation.process import single_thread
 from soundprompt.foundation.sam import FrozenSam
 from soundprompt.layout import Layout
+from soundprompt.models import Segmenter
 from soundprompt.progress import Progress
 
 FILM = 25  # frames a second of the stream
@@ -57,7 +58,7 @@ def run(view: p.CostView, layout: Layout) -> None:
     audio = audio_models.load(layout.foundation("audio")).to(device)
     with single_thread():
         viewers = {name: Viewer(model, sam, audio, view.picture) for name, model in view.models.items()}
-        found = {name: {**sizes(viewer), **work(viewer)} for name, viewer in viewers.items()}
+        found = {name: {**sizes(viewer.model, sam, audio), **work(viewer)} for name, viewer in viewers.items()}
         for name, timed in timings(viewers, view.cost).items():
             found[name] |= timed
     origin = provenance.record("cost", view, None, {"sam": sam.digest, "audio": audio.digest}, watch)
@@ -124,34 +125,39 @@ class Viewer:
         for _ in range(FILM):
             self.mask(self.see(), sound)
 
-    def needed(self) -> list[nn.Parameter]:
-        """The weights that a frame goes through: of the image encoder up to the tap, of the sound encoder, the model's.
-
-        Of SAM's decoder and the encoder behind the tap the model holds its own copies.
-        """
-        encoder, tap = self.sam.sam.image_encoder, self.model.tap
-        seen = [encoder.patch_embed, *encoder.blocks[:tap], *([encoder.neck] if tap is None else [])]
-        weights = [weight for part in (*seen, self.audio.module, self.model) for weight in part.parameters()]
-        return weights + ([encoder.pos_embed] if encoder.pos_embed is not None else [])
-
 
 # -------------------------------------------------------------------------- what is counted
-def sizes(viewer: Viewer) -> dict[str, Entry]:
+def needed(model: Segmenter, sam: FrozenSam, audio: FrozenAudio) -> list[nn.Parameter]:
+    """The weights that a frame goes through: of the image encoder up to the tap, of the sound encoder, the model's.
+
+    Of SAM's decoder and of the blocks behind the tap the model holds its own copies; their tables of relative
+    positions it holds spread out, as buffers.
+    """
+    encoder, tap = sam.sam.image_encoder, model.tap
+    seen = [encoder.patch_embed, *encoder.blocks[:tap], *([encoder.neck] if tap is None else [])]
+    weights = [weight for part in (*seen, audio.module, model) for weight in part.parameters()]
+    behind = [] if tap is None else [block.attn for block in encoder.blocks[tap:]]
+    weights += [table for attention in behind for table in (attention.rel_pos_h, attention.rel_pos_w)]
+    return weights + ([encoder.pos_embed] if encoder.pos_embed is not None else [])
+
+
+def sizes(model: Segmenter, sam: FrozenSam, audio: FrozenAudio) -> dict[str, Entry]:
     """Parameters: those that train, and all that a frame goes through."""
-    trained = viewer.model.trained_parameters().values()
+    trained = model.trained_parameters().values()
     return {
         "trained_parameters": {"value": sum(weight.numel() for weight in trained)},
-        "total_parameters": {"value": sum(weight.numel() for weight in viewer.needed())},
+        "total_parameters": {"value": sum(weight.numel() for weight in needed(model, sam, audio))},
     }
 
 
 def work(viewer: Viewer) -> dict[str, Entry]:
     """Arithmetic of one frame (10^9 operations), and the memory of tensors that it needs (MiB)."""
-    weights = sum(weight.numel() * weight.element_size() for weight in viewer.needed())
+    weights = [*needed(viewer.model, viewer.sam, viewer.audio), *viewer.model.buffers()]
+    held = sum(weight.numel() * weight.element_size() for weight in weights)
     return {
         "gflops": {"value": flops.count(viewer.frame) / 1e9},
         "gflops_cached": {"value": flops.count(viewer.cached) / 1e9},
-        "peak_mib": {"value": (weights + largest(viewer.frame, viewer.device)) / 2**20},
+        "peak_mib": {"value": (held + largest(viewer.frame, viewer.device)) / 2**20},
     }
 
 

@@ -162,6 +162,7 @@ def _chapter(params: Params, layout: Layout, name: str) -> Chapter:
 
 PLOTS = {
     "shots": "Few shots",
+    "cost": "Score against cost",
     "bars": "Scores with 95 % intervals",
     "sources": "By number of sounding objects",
     "classes": "By class",

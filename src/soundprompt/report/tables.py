@@ -13,7 +13,7 @@ from soundprompt.evaluation import statistics, summary
 from soundprompt.evaluation.statistics import Contributions
 from soundprompt.layout import Layout
 from soundprompt.params import TableView
-from soundprompt.report import data, evidence, published
+from soundprompt.report import cost, data, evidence, published
 
 KEYS = ("setting", "selection", "kind", "method", "metric")
 OURS = ("mean", "sd", "low", "high", "interval_over", "n_seeds", "n_clips", "n_frames", "n_expected")
@@ -66,6 +66,8 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
         for selection in spec.test:
             here = {m: rows[rows["selection"] == selection] for m, rows in methods.items()}
             found += _rows(view, setting, selection, "all", here)
+            if selection == evidence.primary(spec):
+                found += cost.rows(view, layout, setting, selection)
             if view.experiment.by_kind and selection == evidence.primary(spec):
                 kinds = sorted({kind for rows in here.values() for kind in rows["kind"].unique() if kind})
                 for kind in kinds if len(kinds) > 1 else ():
@@ -73,7 +75,8 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
                     found += _rows(view, setting, selection, kind, part)
     table = pd.DataFrame(found, columns=list(COLUMNS))
     expected = {name: clips for name, (clips, _) in data.counts(layout, table["selection"].unique()).items()}
-    table["n_expected"] = table["selection"].map(expected).where(table["kind"] == "all").astype("Int64")
+    table["n_expected"] = table["selection"].map(expected).where((table["kind"] == "all") & (table["n_clips"] > 0))
+    table["n_expected"] = table["n_expected"].astype("Int64")
     return table
 
 
@@ -84,7 +87,7 @@ def lacking(view: TableView, layout: Layout) -> list[str]:
         sentence
         for setting in view.settings
         for sentence in evidence.missing(layout, setting, view.experiment.methods, view.seeds)
-    ] + data.shortfalls(layout, selections)
+    ] + [*cost.lacking(view, layout), *data.shortfalls(layout, selections)]
 
 
 def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dict[str, pd.DataFrame]) -> list[dict]:
