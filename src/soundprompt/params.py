@@ -347,7 +347,13 @@ class Cost(Settings):
         None, description="height and width of the frames, pixels; null: those of the generated world"
     )
     rounds: Positive = Field(20, description="timings of one frame; the models take turns")
-    seconds: Positive = Field(3, description="seconds of film at 25 frames a second, timed likewise")
+    seconds: Positive = Field(3, description="of these rounds so many also time a second of film at 25 frames a second")
+
+    @model_validator(mode="after")
+    def _some_of_the_rounds(self) -> Cost:
+        if self.seconds > self.rounds:
+            raise ValueError(f"seconds: {self.seconds} are not some of {self.rounds} rounds")
+        return self
 
 
 class Experiment(Settings):

@@ -112,10 +112,13 @@ def test_a_line_joins_the_input_sizes_of_a_method(view):
     root = ElementTree.parse(view.layout.result_plots(NAME) / "cost-v1s-latency_ms.svg").getroot()
     said = next(child.text for child in root if child.tag.endswith("desc"))
     assert f"{found[0].score:.3f} at 10 (size 64), {found[1].score:.3f} at 20." in said
+    alone = (view.layout.result_plots(NAME) / "cost-v1s-trained_parameters.svg").read_text()
+    assert "size 64" not in alone
 
 
 def test_round_numbers_of_an_axis():
     assert cost_plots.round_numbers(0.8, 30) == pytest.approx([1, 2, 5, 10, 20])
+    assert cost_plots.round_numbers(1.2e5, 3.9e5) == pytest.approx([1.5e5, 2e5, 2.5e5, 3e5])
     assert cost_plots.round_numbers(11, 13) == [12]
 
 

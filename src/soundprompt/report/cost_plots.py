@@ -13,6 +13,7 @@ from soundprompt.params import COST_METRICS, TableView, plain, variant_of
 from soundprompt.report import drawing, evidence, fragments, names
 
 AXES = ("latency_ms", "gflops", "trained_parameters")
+SAME_AT_ALL_SIZES = ("trained_parameters",)
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,18 @@ class Point:
 def draw(view: TableView, table: pd.DataFrame, folder: Path) -> None:
     """Writes cost-<setting>-<axis>.svg for each setting and each of AXES that the experiment names.
 
-    A setting and its variants, such as v1s and v1s@size_64, share a plot. Nothing is drawn without a score.
+    A setting and its variants, such as v1s and v1s@size_64, share a plot, unless the input size does not change the
+    cost: then the first of them stands alone. Nothing is drawn without a score.
     """
     score = next((metric for metric in view.experiment.metrics if metric not in COST_METRICS), None)
     for base in dict.fromkeys(map(plain, view.settings)):
         settings = [setting for setting in view.settings if plain(setting) == base]
         for axis in (name for name in AXES if name in view.experiment.metrics and score):
-            lines = {method: points(view, table, settings, method, axis, score) for method in view.experiment.methods}
+            shown = settings[:1] if axis in SAME_AT_ALL_SIZES else settings
+            lines = {method: points(view, table, shown, method, axis, score) for method in view.experiment.methods}
             lines = {method: found for method, found in lines.items() if found}
             if lines:
-                _plot(view, table, settings, lines, axis, score, folder / f"cost-{base}-{axis}.svg")
+                _plot(view, table, shown, lines, axis, score, folder / f"cost-{base}-{axis}.svg")
 
 
 def points(
@@ -113,10 +116,13 @@ def _marks(axis, found: list[Point]) -> None:
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between two positive numbers; of a narrow range its middle."""
+    """Numbers for an axis between two positive ones: 1, 2 and 5 times powers of ten; more where it is short."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-    return [number for number in found if low <= number <= high] or [float(f"{math.sqrt(low * high):.2g}")]
+    for digits in ((1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)):
+        found = [n for power in powers for digit in digits if low <= (n := digit * 10.0**power) <= high]
+        if len(found) > 1:
+            return found
+    return [float(f"{math.sqrt(low * high):.2g}")]
 
 
 def _describe(lines: dict[str, list[Point]], unit: str) -> str:
