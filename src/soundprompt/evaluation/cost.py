@@ -195,7 +195,7 @@ def timings(viewers: dict[str, Viewer], settings: p.Cost) -> dict[str, dict[str,
     progress = Progress("rounds of timing", settings.rounds)
     for number in range(settings.rounds + 1):
         for name, viewer in viewers.items():
-            kinds = ("frame", "cached", "second") if number <= settings.seconds else ("frame", "cached")
+            kinds = ("frame", "cached", "second") if 1 <= number <= settings.seconds else ("frame", "cached")
             for kind in kinds:
                 took = timed(getattr(viewer, kind), viewer.device)
                 if number:
