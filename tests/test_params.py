@@ -34,6 +34,7 @@ def test_studies_are_valid():
         (("experiments", "ablation_sap", "methods"), ["gavs", "gavz"], ["ablation_sap", "gavz", "sam_fusion"]),
         (("experiments", "ablation_sap", "reference"), "audio_sam", ["reference", "audio_sam"]),
         (("experiments", "ablation_sap", "metrics"), ["iou"], ["iou", "miou"]),
+        (("cost",), {"rounds": 2, "seconds": 5}, ["cost", "5", "2 rounds"]),
         (("seeds",), [0, 0], ["seeds", "differ"]),
         (("experiments", "ablation_sap", "settings"), ["v3_0shot@moon"], ["ablation_sap", "moon", "points"]),
         (("variants", "points"), {"foundation": {"sam": {"promts": "points"}}}, ["variants.points", "promts"]),

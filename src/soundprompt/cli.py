@@ -217,6 +217,16 @@ def floors(setting: SettingName = "", study: Study = "mini", view: View = None) 
 
 
 @app.command()
+def cost(study: Study = "mini", view: View = None) -> None:
+    """Measure what a frame costs with each model that an experiment asks this of."""
+    chosen = _view(p.CostView, view, study, p.cost_view)
+
+    from soundprompt.evaluation import cost as measuring
+
+    measuring.run(chosen, chosen.layout)
+
+
+@app.command()
 def table(
     experiment: Annotated[str, typer.Option(help="An experiment of params.yaml.")] = "",
     study: Study = "mini",

@@ -118,6 +118,11 @@ class Layout:
         """Scores of the methods that need no training."""
         return self.models(setting) / "floors" / "scores.parquet"
 
+    @property
+    def cost(self) -> Path:
+        """What a frame costs with each model: size, operations, memory, time."""
+        return self.runs / "cost" / "cost.json"
+
     # what a reader opens: the study that was run last
     @property
     def results(self) -> Path:

@@ -398,6 +398,22 @@ class Variant(Settings):
         return *whole, *(model for model in FOUNDATIONS if model not in self.foundation)
 
 
+class Cost(Settings):
+    """How the cost of a frame is measured (docs/models.md)."""
+
+    picture: tuple[Positive, Positive] | None = Field(
+        None, description="height and width of the frames, pixels; null: those of the generated world"
+    )
+    rounds: Positive = Field(20, description="timings of one frame; the models take turns")
+    seconds: Positive = Field(3, description="of these rounds so many also time a second of film at 25 frames a second")
+
+    @model_validator(mode="after")
+    def _some_of_the_rounds(self) -> Cost:
+        if self.seconds > self.rounds:
+            raise ValueError(f"seconds: {self.seconds} are not some of {self.rounds} rounds")
+        return self
+
+
 class Experiment(Settings):
     """Which settings and methods make a table, and which plots beside it.
 
@@ -413,7 +429,12 @@ class Experiment(Settings):
     by_kind: bool = Field(False, description="also break down by kind of class (new combination, new level)")
     reference: str | None = Field(None, description="method that the others are compared with, paired")
     published: str | None = Field(None, description="the paper's table whose figures stand beside ours")
-    plots: tuple[Literal["bars", "shots", "classes"], ...] = ()
+    plots: tuple[Literal["bars", "shots", "classes", "cost"], ...] = ()
+
+    @property
+    def measures_cost(self) -> bool:
+        """Whether its table shows what the stage `cost` measures."""
+        return bool(set(self.metrics) & set(MEASURED))
 
     @model_validator(mode="after")
     def _validation_stands_alone(self) -> Experiment:
@@ -452,6 +473,7 @@ class Resources(Settings):
     train: Needs = Needs()
     score: Needs = Needs()
     floors: Needs = Needs()
+    cost: Needs = Needs()
     table: Needs = Needs()
     report: Needs = Needs()
 
@@ -482,6 +504,19 @@ METRICS = (
     "auc_fixed",
     "validation",
 )
+# Of a model, whatever it answers: measured by the stage `cost`, the last two read from the runs' provenance.
+MEASURED = (
+    "trained_parameters",
+    "total_parameters",
+    "gflops",
+    "gflops_cached",
+    "latency_ms",
+    "latency_cached_ms",
+    "rtf_1",
+    "rtf_25",
+    "peak_mib",
+)
+COST_METRICS = (*MEASURED, "training_s", "training_steps")
 
 
 class Params(Settings):
@@ -497,6 +532,7 @@ class Params(Settings):
     models: dict[str, Model]
     settings: dict[str, Setting]
     evaluation: Evaluation
+    cost: Cost = Cost()
     variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Variant] = {}
     experiments: dict[str, Experiment]
     resources: Resources = Resources()
@@ -520,7 +556,7 @@ class Params(Settings):
             where = f"experiments.{name}"
             _check_names(f"{where}.settings", map(plain, experiment.settings), self.settings)
             _check_names(f"{where}.settings", filter(None, map(variant_of, experiment.settings)), self.variants)
-            _check_names(f"{where}.metrics", experiment.metrics, METRICS)
+            _check_names(f"{where}.metrics", experiment.metrics, [*METRICS, *COST_METRICS])
             for method in experiment.methods:
                 model, _, probe = method.partition("@")
                 _check_names(f"{where}.methods", [model], [*self.models, *FLOORS])
@@ -609,6 +645,16 @@ class Params(Settings):
             if model_of(method) == model
         }
         return tuple(probe for probe in PROBES if probe == "own" or probe in asked)
+
+    def costed(self) -> list[str]:
+        """The models whose cost some experiment asks for, once, in the order of `models`."""
+        asked = {
+            model_of(method)
+            for experiment in self.experiments.values()
+            if experiment.measures_cost
+            for method in experiment.methods
+        }
+        return [name for name in self.models if name in asked]
 
     def packs(self, setting: str, model: str, *, evaluate: bool = False) -> list[tuple[int, ...]]:
         """The seeds of (setting, model), divided into jobs of at most `seeds_per_job`."""
@@ -715,6 +761,17 @@ class ScoreView(TrainView):
     probes: tuple[str, ...]
 
 
+class CostView(View):
+    """All that the cost of a study's models depends on, besides the foundation models' files.
+
+    picture: height and width of the frames, pixels. Weights do not change the speed, so neither seeds nor data count.
+    """
+
+    models: dict[str, Model]
+    picture: tuple[Positive, Positive]
+    cost: Cost
+
+
 class TableView(View):
     """All that an experiment's table and plots depend on, besides the scores."""
 
@@ -797,6 +854,14 @@ def score_view(params: Params, setting: str, model: str) -> ScoreView:
     )
 
 
+def cost_view(params: Params) -> CostView:
+    """The part of the settings that measuring the models' cost may read; schedules are left at their defaults."""
+    models = {name: params.models[name].model_copy(update={"schedule": Schedule()}) for name in params.costed()}
+    side = params.world.size
+    picture = params.cost.picture or (side, side)
+    return CostView(**_whose(params), models=models, picture=picture, cost=params.cost)
+
+
 def table_view(params: Params, name: str) -> TableView:
     """The part of the settings that an experiment's table may read.
 
@@ -808,7 +873,9 @@ def table_view(params: Params, name: str) -> TableView:
         **_whose(params),
         name=name,
         experiment=experiment,
-        settings={setting: params.settings[plain(setting)].model_copy(update=judged) for setting in experiment.settings},
+        settings={
+            setting: params.settings[plain(setting)].model_copy(update=judged) for setting in experiment.settings
+        },
         models={m: params.models[m] for m in map(model_of, experiment.methods) if m in params.models},
         seeds=experiment.seeds or params.seeds,
         evaluation=params.evaluation,

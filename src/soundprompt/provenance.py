@@ -52,6 +52,7 @@ CODE = {
     ),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
+    "cost": ("evaluation/cost.py", "evaluation/flops.py", "foundation/audio.py", "foundation/process.py", *RUNS),
     "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
 }
 PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")

@@ -48,9 +48,8 @@ rule world_part:
 
 def parts_of_world(wildcards):
     """The parts of a job's world; it has scenes only if it declares some."""
-    scenes = ["scenes"] if asked_by(wildcards).world.scenes else []
-    parts = ["v1s", "v1m", "v2", "vggss", *scenes]
-    return expand(str(ANY.data / "world-{part}.csv"), part=parts, allow_missing=True)
+    parts = parts_of(asked_by(wildcards).world)
+    return [ANY.data / f"world-{part}.csv" for part in parts]
 
 
 rule world:

@@ -51,3 +51,23 @@ rule floors:
         "score what needs no training on {wildcards.setting} of {wildcards.study}"
     shell:
         "{SOUNDPROMPT} floors --settings '{params.settings}' > {log} 2>&1"
+
+
+# One job of one thread for all models: they take turns, because times are compared within one job only.
+rule cost:
+    input:
+        foundation=lambda wildcards: foundation(asked_by(wildcards)),
+        code=code("cost"),
+    output:
+        ANY.cost,
+    log:
+        "logs/{study}/cost.log",
+    threads: needs("cost")
+    resources:
+        **asked("cost"),
+    params:
+        settings=lambda wildcards: settings(params.cost_view(asked_by(wildcards))),
+    message:
+        "measure what a frame costs in {wildcards.study}"
+    shell:
+        "{SOUNDPROMPT} cost --settings '{params.settings}' > {log} 2>&1"

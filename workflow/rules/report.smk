@@ -23,6 +23,11 @@ def experiment_scores(wildcards):
             for pack in scored(*whole, model)
         ],
         "floors": [LAYOUT.floors(setting) for setting in experiment.settings],
+        "costs": [
+            whose(setting)[0].layout.cost
+            for setting in experiment.settings
+            if experiment.measures_cost
+        ],
         "ledgers": [
             ledger.path(whose(setting)[0].layout, name)
             for setting in experiment.settings

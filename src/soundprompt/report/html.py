@@ -170,6 +170,7 @@ def _chapter(params: Params, layout: Layout, name: str, leaked: pd.DataFrame) ->
 
 PLOTS = {
     "shots": "Few shots",
+    "cost": "Score against cost",
     "bars": "Scores with 95 % intervals",
     "sources": "By number of sounding objects",
     "classes": "By class",

@@ -51,11 +51,12 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """label: for table heads; meaning: one sentence; higher_is_better."""
+    """label: for table heads; meaning: one sentence; amount: a size, a count or a time, not a share of 1."""
 
     label: str
     meaning: str
     higher_is_better: bool = True
+    amount: bool = False
 
 
 METRICS = {
@@ -74,6 +75,29 @@ METRICS = {
     "ciou_fixed": Metric("cIoU, mask", "As cIoU, for the mask at probability 0.5."),
     "auc_fixed": Metric("AUC, mask", "As AUC, for the mask at probability 0.5."),
     "validation": Metric("mIoU, validation", "mIoU on the validation frames at the best step of training; no test."),
+    "trained_parameters": Metric("trained parameters", "Numbers that training changes.", False, True),
+    "total_parameters": Metric("all parameters", "Numbers that a frame goes through, frozen ones too.", False, True),
+    "gflops": Metric(
+        "GFLOP a frame", "10⁹ operations in matrix products and convolutions, with encoders.", False, True
+    ),
+    "gflops_cached": Metric(
+        "GFLOP, cached", "The same from cached features: what the encoders took is left out.", False, True
+    ),
+    "latency_ms": Metric(
+        "ms a frame", "From a picture and its second of sound to the mask, one frame at a time.", False, True
+    ),
+    "latency_cached_ms": Metric("ms, cached", "The same from cached features.", False, True),
+    "rtf_1": Metric(
+        "real time, 1 a second", "Time for a second of film at 1 frame a second; below 1 keeps up.", False, True
+    ),
+    "rtf_25": Metric(
+        "real time, 25 a second", "Time for a second of film at 25 frames a second; below 1 keeps up.", False, True
+    ),
+    "peak_mib": Metric(
+        "memory, MiB", "Weights that a frame needs, and the most that its tensors took at once.", False, True
+    ),
+    "training_s": Metric("training, s", "Time that training a run took, validations included.", False, True),
+    "training_steps": Metric("training steps", "Steps until training stopped.", False, True),
 }
 
 # Mid-tones that read on white and on near-black; told apart also by readers who see red and green alike.

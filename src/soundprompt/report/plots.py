@@ -1,4 +1,4 @@
-"""An experiment's plots, from its table and scores: bars, few-shot curve, classes, sources, training."""
+"""An experiment's plots, from its table and scores: bars, few-shot curve, classes, sources, cost, training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from soundprompt import files
 from soundprompt.layout import Layout
 from soundprompt.params import TableView, model_of
-from soundprompt.report import drawing, evidence, names, tables
+from soundprompt.report import cost_plots, drawing, evidence, names, tables
 
 
 def run(view: TableView, layout: Layout) -> None:
@@ -23,6 +23,8 @@ def run(view: TableView, layout: Layout) -> None:
             _shots(view, table, folder)
         if "classes" in view.experiment.plots:
             _classes_and_sources(view, layout, folder)
+        if "cost" in view.experiment.plots:
+            cost_plots.draw(view, table, folder)
         _training(view, layout, folder)
 
 

@@ -14,7 +14,7 @@ from soundprompt.evaluation import statistics, summary
 from soundprompt.evaluation.statistics import Contributions
 from soundprompt.layout import Layout
 from soundprompt.params import TableView
-from soundprompt.report import data, evidence, published, search
+from soundprompt.report import cost, data, evidence, published, search
 
 KEYS = ("setting", "selection", "kind", "method", "metric")
 OURS = ("mean", "sd", "low", "high", "interval_over", "n_seeds", "n_clips", "n_frames", "n_expected")
@@ -72,6 +72,8 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
         for selection in spec.test:
             here = {m: rows[rows["selection"] == selection] for m, rows in methods.items()}
             found += _rows(view, setting, selection, "all", here)
+            if selection == evidence.primary(spec):
+                found += cost.rows(view, layout, setting, selection)
             if view.experiment.by_kind and selection == evidence.primary(spec):
                 kinds = sorted({kind for rows in here.values() for kind in rows["kind"].unique() if kind})
                 for kind in kinds if len(kinds) > 1 else ():
@@ -79,7 +81,8 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
                     found += _rows(view, setting, selection, kind, part)
     table = pd.DataFrame(found, columns=list(COLUMNS))
     expected = {name: clips for name, (clips, _) in data.counts(layout, table["selection"].unique()).items()}
-    table["n_expected"] = table["selection"].map(expected).where(table["kind"] == "all").astype("Int64")
+    table["n_expected"] = table["selection"].map(expected).where((table["kind"] == "all") & (table["n_clips"] > 0))
+    table["n_expected"] = table["n_expected"].astype("Int64")
     return table
 
 
@@ -92,7 +95,7 @@ def lacking(view: TableView, layout: Layout) -> list[str]:
         sentence
         for setting in view.settings
         for sentence in evidence.missing(layout, setting, view.experiment.methods, view.seeds)
-    ] + data.shortfalls(layout, selections)
+    ] + [*cost.lacking(view, layout), *data.shortfalls(layout, selections)]
 
 
 def remarks(table: pd.DataFrame) -> list[str]:
