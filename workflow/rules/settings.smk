@@ -67,6 +67,12 @@ def tables_of(wildcards):
     return [study.layout.table(name) for name in sorted(names)]
 
 
+def all_tables_of(wildcards):
+    """The frame tables of a study."""
+    study = asked_by(wildcards)
+    return [study.layout.table(dataset) for dataset in study.tables()]
+
+
 def tested(setting):
     """Datasets that a setting is tested on."""
     spec = STUDY.settings[params.plain(setting)]
