@@ -22,7 +22,7 @@ from soundprompt.layout import Layout, pack_seeds
 
 app = typer.Typer(
     help="GAVS as a reproducible pipeline: segment what makes the sound. Stages, in order: "
-    "world or fetch, tables, pretrain, features, train, score, table, report.",
+    "world or fetch, tables, pretrain, features, train, score, examine, table, report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -176,6 +176,18 @@ def score(
     from soundprompt.evaluation.run import score_pack
 
     score_pack(chosen, pack_seeds(seeds), Layout(chosen.study))
+
+
+@app.command()
+def examine(
+    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
+) -> None:
+    """Measure in trained runs what masks do not show: how sound and cue align, what SAM's decoder still knows."""
+    chosen = _view(p.ExamineView, view, study, lambda params: p.examine_view(params, *_known(params, setting, model)))
+
+    from soundprompt.evaluation.examine import examine_pack
+
+    examine_pack(chosen, pack_seeds(seeds), Layout(chosen.study))
 
 
 @app.command()

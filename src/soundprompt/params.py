@@ -296,6 +296,15 @@ class Model(Settings):
             )
         return self
 
+    def measures(self) -> tuple[str, ...]:
+        """What can be measured of it besides its masks: 'alignment' of sound and visual cue, 'knowledge' of SAM."""
+        gavs = self.architecture == "gavs"
+        found = {
+            "alignment": gavs and self.sap.visual_cue and self.sap.audio_token and not self.mute,
+            "knowledge": gavs or (self.architecture == "sam_fusion" and self.fusion.decoder == "sam"),
+        }
+        return tuple(name for name, possible in found.items() if possible)
+
 
 # ------------------------------------------------------------------- settings, experiments
 class Setting(Settings):
@@ -326,6 +335,9 @@ class Evaluation(Settings):
     hit_iou: Rate = Field(0.5, description="a frame counts as the right object from this IoU on")
     wrong_iou: Rate = Field(0.2, description="and as a wrong object below this IoU")
     bootstrap: Positive = Field(2000, description="draws of the paired bootstrap over clips and seeds")
+    examined_frames: Positive = Field(
+        400, description="frames of a test selection on which trained models are examined, drawn by their names"
+    )
 
 
 class Experiment(Settings):
@@ -369,6 +381,7 @@ class Resources(Settings):
     audio_features: Needs = Needs()
     train: Needs = Needs()
     score: Needs = Needs()
+    examine: Needs = Needs()
     floors: Needs = Needs()
     table: Needs = Needs()
     report: Needs = Needs()
@@ -395,7 +408,22 @@ METRICS = (
     "auc",
     "ciou_fixed",
     "auc_fixed",
+    "retrieval",
+    "retrieval_chance",
+    "margin_kept",
+    "modality_gap",
+    "knowledge",
+    "knowledge_untouched",
 )
+# Metrics that `examine` measures, and what it has to look at for them (Model.measures).
+EXAMINED = {
+    "retrieval": "alignment",
+    "retrieval_chance": "alignment",
+    "margin_kept": "alignment",
+    "modality_gap": "alignment",
+    "knowledge": "knowledge",
+    "knowledge_untouched": "knowledge",
+}
 
 
 class Params(Settings):
@@ -472,9 +500,41 @@ class Params(Settings):
         }
         return tuple(probe for probe in PROBES if probe == "own" or probe in asked)
 
+    def examinations(self) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) of which some experiment asks more than its masks, once."""
+        wanted = {
+            (setting, model_of(method), seed)
+            for experiment in self.experiments.values()
+            for setting in experiment.settings
+            for method in experiment.methods
+            if model_of(method) in self.models and self._asked(experiment, model_of(method))
+            for seed in experiment.seeds or self.seeds
+        }
+        return sorted(wanted)
+
+    def measures(self, setting: str, model: str) -> tuple[str, ...]:
+        """What is examined of (setting, model): of what the model has, that which some experiment asks for."""
+        asked = {
+            measure
+            for experiment in self.experiments.values()
+            if setting in experiment.settings and model in map(model_of, experiment.methods)
+            for measure in self._asked(experiment, model)
+        }
+        return tuple(measure for measure in self.models[model].measures() if measure in asked)
+
+    def _asked(self, experiment: Experiment, model: str) -> set[str]:
+        wanted = {EXAMINED[metric] for metric in experiment.metrics if metric in EXAMINED}
+        return wanted & set(self.models[model].measures())
+
     def packs(self, setting: str, model: str, *, evaluate: bool = False) -> list[tuple[int, ...]]:
         """The seeds of (setting, model), divided into jobs of at most `seeds_per_job`."""
-        keys = self.evaluations() if evaluate else self.runs()
+        return self._packed(self.evaluations() if evaluate else self.runs(), setting, model)
+
+    def examined_packs(self, setting: str, model: str) -> list[tuple[int, ...]]:
+        """As `packs`, of the runs that are examined."""
+        return self._packed(self.examinations(), setting, model)
+
+    def _packed(self, keys: list[tuple[str, str, int]], setting: str, model: str) -> list[tuple[int, ...]]:
         seeds = [seed for s, m, seed in keys if (s, m) == (setting, model)]
         return [tuple(seeds[i : i + self.seeds_per_job]) for i in range(0, len(seeds), self.seeds_per_job)]
 
@@ -563,6 +623,21 @@ class ScoreView(TrainView):
     probes: tuple[str, ...]
 
 
+class HeldOut(Settings):
+    """The pictures that SAM's pre-training kept back, by which they can be drawn again."""
+
+    seed: Count
+    scene: Scene
+
+
+class ExamineView(TrainView):
+    """All that examining one pack of runs depends on, besides its input files."""
+
+    measures: tuple[Literal["alignment", "knowledge"], ...]
+    examined_frames: Positive
+    held_out: HeldOut | None = Field(description="null: knowledge is measured on the test frames")
+
+
 class TableView(Settings):
     """All that an experiment's table and plots depend on, besides the scores."""
 
@@ -639,6 +714,19 @@ def score_view(params: Params, setting: str, model: str) -> ScoreView:
         **dict(train_view(params, setting, model)),
         evaluation=params.evaluation,
         probes=params.probes(setting, model),
+    )
+
+
+def examine_view(params: Params, setting: str, model: str) -> ExamineView:
+    """The part of the settings that examining (setting, model) may read; by hand also what no experiment asks for."""
+    measures = params.measures(setting, model) or params.models[model].measures()
+    sam, scene = params.foundation.sam, Scene(size=params.world.size, levels=params.world.levels)
+    drawn = "knowledge" in measures and sam.source == "pretrain"
+    return ExamineView(
+        **dict(train_view(params, setting, model)),
+        measures=measures,
+        examined_frames=params.evaluation.examined_frames,
+        held_out=HeldOut(seed=sam.seed, scene=scene) if drawn else None,
     )
 
 

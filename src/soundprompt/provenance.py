@@ -21,7 +21,10 @@ from soundprompt.files import digest_bytes, digest_value
 READERS = ("avs_v3", "avsbench", "avsbench_object", "clip", "frame_table", "ledger", "media", "tables", "vggss")
 FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
 RUNS = ("models", "features/frames.py", "features/store.py", "foundation/sam.py", "foundation/weights.py")
-SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "predict", "scores", "run"))
+SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "pack", "predict", "scores", "run"))
+LOOKS = ("alignment", "examine", "knowledge", "pack", "predict", "scores")
+EXAMINING = tuple(f"evaluation/{name}.py" for name in LOOKS)
+PICTURES = tuple(f"foundation/{name}.py" for name in ("pictures", "prompting", "quality"))
 CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
@@ -29,6 +32,7 @@ CODE = {
     "features": ("features/plan.py", "features/store.py", "features/extract.py", "data/media.py", *FROZEN),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
+    "examine": (*EXAMINING, "training/checkpoint.py", "data/world", *PICTURES, *RUNS),
     "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py"),
 }
 PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")

@@ -31,6 +31,29 @@ rule score:
         "{SOUNDPROMPT} score --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
 
 
+rule examine:
+    input:
+        unpack(scoring_inputs),
+        features=FEATURES,
+        foundation=FOUNDATION,
+        code=code("examine"),
+    output:
+        LAYOUT.examined("{setting}", "{model}", "{pack}"),
+    log:
+        "logs/{}/examine/{{setting}}/{{model}}/{{pack}}.log".format(STUDY.study),
+    threads: needs("examine")
+    resources:
+        **asked("examine"),
+    params:
+        settings=lambda wildcards: settings(
+            params.examine_view(STUDY, wildcards.setting, wildcards.model)
+        ),
+    message:
+        "examine {wildcards.model} on {wildcards.setting}, seeds {wildcards.pack}"
+    shell:
+        "{SOUNDPROMPT} examine --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
+
+
 rule floors:
     input:
         tables=lambda wildcards: tables_of(wildcards.setting),

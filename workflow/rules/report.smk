@@ -11,6 +11,13 @@ def experiment_scores(wildcards):
         "scores": [
             pack for s in experiment.settings for m in models for pack in scored(s, m)
         ],
+        "examined": [
+            pack
+            for s in experiment.settings
+            for m in models
+            if set(experiment.metrics) & set(params.EXAMINED)
+            for pack in examined(s, m)
+        ],
         "floors": [LAYOUT.floors(setting) for setting in experiment.settings],
         "ledgers": [
             ledger.path(LAYOUT, name) for s in experiment.settings for name in tested(s)

@@ -75,3 +75,9 @@ def scored(setting, model):
     """What says that every seed of (setting, model) is scored."""
     packs = STUDY.packs(setting, model, evaluate=True)
     return [LAYOUT.scored(setting, model, pack_name(seeds)) for seeds in packs]
+
+
+def examined(setting, model):
+    """What says that every seed of (setting, model) is examined, where some experiment asks for it."""
+    packs = STUDY.examined_packs(setting, model)
+    return [LAYOUT.examined(setting, model, pack_name(seeds)) for seeds in packs]

@@ -42,11 +42,11 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """label: for table heads; meaning: one sentence; higher_is_better."""
+    """label: for table heads; meaning: one sentence; higher_is_better: None where neither end is the good one."""
 
     label: str
     meaning: str
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
 
 
 METRICS = {
@@ -60,6 +60,21 @@ METRICS = {
     "auc": Metric("AUC", "Area under the curve of successes over all cIoU limits; map cut at its median."),
     "ciou_fixed": Metric("cIoU, mask", "As cIoU, for the mask at probability 0.5."),
     "auc_fixed": Metric("AUC, mask", "As AUC, for the mask at probability 0.5."),
+    "retrieval": Metric(
+        "retrieval", "Share of frames in which the object whose visual cue is nearest to the sound is one that sounds."
+    ),
+    "retrieval_chance": Metric(
+        "retrieval, chance", "Retrieval by guessing: the share of a frame's objects that sound.", None
+    ),
+    "margin_kept": Metric(
+        "margin kept",
+        "Share of frames whose sound is nearer to their own cue than to one of another class, by the margin.",
+    ),
+    "modality_gap": Metric("modality gap", "Distance between the mean directions of all sounds and all cues.", None),
+    "knowledge": Metric(
+        "knowledge kept", "IoU of the masks that the tuned decoder draws for one point, on pictures without sound."
+    ),
+    "knowledge_untouched": Metric("untouched", "The same by the decoder that nobody tuned.", None),
 }
 
 # Mid-tones that read on white and on near-black; told apart also by readers who see red and green alike.
@@ -94,6 +109,8 @@ def setting(name: str) -> str:
 
 def selection(name: str) -> str:
     """'v3/1_shot_test' -> 'V3, 1 shot test'."""
+    if name == "foundation/held_out":
+        return "pictures that pre-training held back"
     dataset, _, split = name.partition("/")
     return f"{dataset.upper().replace('VGGSS', 'VGG-SS')}, {split.replace('_', ' ')}"
 

@@ -63,7 +63,8 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
     found = []
     for setting, spec in view.settings.items():
         methods = {m: evidence.scores(layout, setting, m, view.seeds) for m in view.experiment.methods}
-        for selection in spec.test:
+        tested = (selection for rows in methods.values() for selection in rows["selection"].unique())
+        for selection in dict.fromkeys([*spec.test, *tested]):  # the setting's own, then such as foundation/held_out
             here = {m: rows[rows["selection"] == selection] for m, rows in methods.items()}
             found += _rows(view, setting, selection, "all", here)
             if view.experiment.by_kind and selection == evidence.primary(spec):
@@ -80,11 +81,19 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
 def lacking(view: TableView, layout: Layout) -> list[str]:
     """Sentences that name the scores, and the clips to test on, that this experiment should have but does not."""
     selections = dict.fromkeys(name for setting in view.settings.values() for name in setting.test)
-    return [
-        sentence
-        for setting in view.settings
-        for sentence in evidence.missing(layout, setting, view.experiment.methods, view.seeds)
-    ] + data.shortfalls(layout, selections)
+    return (
+        [
+            sentence
+            for setting in view.settings
+            for sentence in evidence.missing(layout, setting, view.experiment.methods, view.seeds)
+        ]
+        + [
+            sentence
+            for setting in view.settings
+            for sentence in evidence.unexamined(layout, setting, view.models, view.experiment.metrics, view.seeds)
+        ]
+        + data.shortfalls(layout, selections)
+    )
 
 
 def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dict[str, pd.DataFrame]) -> list[dict]:
