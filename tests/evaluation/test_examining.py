@@ -11,7 +11,7 @@ from soundprompt import models
 from soundprompt import params as p
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
-from soundprompt.evaluation import alignment, examine, knowledge, summary
+from soundprompt.evaluation import alignment, examine, knowledge, predict, summary
 from soundprompt.evaluation.examine import examine_pack
 from soundprompt.evaluation.scores import COLUMNS
 from soundprompt.features.frames import Frames
@@ -117,7 +117,7 @@ def test_a_cue_that_learnt_which_object_sounds_retrieves_it(tiny, view):
 
 @pytest.mark.parametrize("visual", [FROZEN, {}])
 def test_alignment_equals_the_plain_path(tiny, view, visual):
-    chosen = view(visual=visual)
+    chosen = view(visual=visual, triplet={"margin": 0.0})
     model = build(chosen, tiny)
     put(chosen, model, tiny)
     examine_pack(chosen, (0,), tiny)
@@ -130,6 +130,13 @@ def test_alignment_equals_the_plain_path(tiny, view, visual):
                 assert retrieval[key] == float(sounding[int(cosine(model.sap.cue(looks), sound).argmax())])
         cues = torch.stack([model.sap.cue(cells) for _, _, cells, _ in facts.values()])
     sounds = torch.stack([sound for _, _, _, sound in facts.values()])
+    other = predict.partners(frame_table.select(tiny, ["v1s/test"]))
+    places = {key: place for place, key in enumerate(facts)}
+    kept = {
+        (clip, frame): float(cosine(sounds[i], cues[i]) >= cosine(sounds[i], cues[places[other[clip], frame]]))
+        for (clip, frame), i in places.items()
+    }
+    assert values(rows, "margin_kept") == kept and 0 < np.mean(list(kept.values())) < 1
     means = [torch.nn.functional.normalize(each, dim=1).mean(0) for each in (sounds, cues)]
     gap = summary.contributions(rows, "modality_gap").values()[0]
     assert gap == pytest.approx(float((means[0] - means[1]).norm()), abs=1e-4)
