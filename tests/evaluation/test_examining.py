@@ -1,5 +1,7 @@
 """Examining runs from checkpoint to rows, on a tiny study with real files."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -148,6 +150,19 @@ def test_a_frame_without_something_silent_and_something_that_sounds_is_not_asked
     mask = torch.zeros(last.height, last.width, dtype=torch.bool)
     assert alignment.regions(last, mask) is None
     assert alignment.regions(last, ~mask) is None
+
+
+def test_an_object_sounds_when_most_of_it_lies_in_the_mask(tmp_path):
+    """Of four objects the third is hidden; the second is silent now, the last is only touched."""
+    objects = np.zeros((10, 10), np.uint8)
+    objects[0:2], objects[3:5], objects[6:8] = 1, 2, 4
+    Image.fromarray(objects).save(tmp_path / "objects.png")
+    mask = torch.zeros(10, 10, dtype=torch.bool)
+    mask[0:2, :6] = mask[6:8, :4] = True
+    row = SimpleNamespace(objects=str(tmp_path / "objects.png"), height=10, width=10)
+    maps, sounding = alignment.regions(row, mask)
+    assert sounding.tolist() == [True, False, False]
+    assert torch.equal(maps > 0, torch.stack([torch.from_numpy(objects == i) for i in (1, 2, 4)]))
 
 
 def test_without_a_map_of_objects_the_mask_stands_against_the_rest(tiny):
