@@ -144,6 +144,17 @@ def test_alignment_equals_the_plain_path(tiny, view, visual):
     assert gap == pytest.approx(float((means[0] - means[1]).norm()), abs=1e-4)
 
 
+def test_answers_stand_in_the_order_of_the_frames(tiny, view):
+    """Frames without a mask go into batches of their own, here the first one."""
+    chosen = view(visual=FROZEN)
+    rows = frame_table.select(tiny, ["v1s/test"])
+    rows.loc[0, "mask"] = None
+    frames = Frames(rows, tiny, None, sam_models.load(tiny.foundation("sam")))
+    found = alignment.compare({0: build(chosen, tiny)}, frames, "cpu")[0]
+    assert np.allclose(found.sound, torch.nn.functional.normalize(frames.audio, dim=1).numpy(), atol=1e-6)
+    assert np.isnan(found.retrieval[0])
+
+
 def test_a_frame_without_something_silent_and_something_that_sounds_is_not_asked_about(tiny, view):
     rows = frame_table.select(tiny, ["v1s/test"])
     last = next(row for row in rows.itertuples() if row.frame == 2)  # nothing sounds in it
