@@ -111,6 +111,32 @@ def test_probes_follow_the_experiments(raw):
     assert params.validate(raw).probes("v1s", "audio_sam") == ("own", "silence", "ambient", "off_screen")
 
 
+def test_what_is_examined_follows_the_metrics(raw):
+    for experiment in raw["experiments"].values():
+        experiment.pop("metrics", None)
+    assert params.validate(raw).examinations() == []
+    raw["experiments"]["ablation_sap"]["metrics"] = ["miou", "retrieval"]
+    raw["experiments"]["ablation_fusion"]["metrics"] = ["knowledge"]
+    study = params.validate(raw)
+    models = {(setting, model) for setting, model, _ in study.examinations()}
+    assert ("v3_0shot", "gavs-no_triplet") in models and ("v1s", "sam_fusion") in models
+    # no cue, no sound, and a decoder that was never SAM's
+    left_out = {("v3_0shot", "gavs-no_cue"), ("v3_0shot", "gavs-no_audio"), ("v3_0shot", "sam_fusion-scratch")}
+    assert not left_out & models and models <= {(setting, model) for setting, model, _ in study.evaluations()}
+    assert study.measures("v3_0shot", "gavs") == ("alignment", "knowledge")
+    assert study.measures("v1s", "gavs") == ("knowledge",)
+    assert study.examined_packs("v1s", "gavs") == [tuple(study.seeds)]
+    assert study.examined_packs("v1m", "gavs") == []
+
+
+def test_held_out_pictures_are_those_of_the_pretrained_sam(raw):
+    study = params.validate(raw)
+    view = params.examine_view(study, "v1s", "gavs")
+    assert (view.held_out.seed, view.held_out.scene.size) == (study.foundation.sam.seed, study.world.size)
+    assert params.examine_view(params.load("paper"), "v1s", "gavs").held_out is None
+    assert params.examine_view(study, "v1s", "sam_fusion-scratch").measures == ()
+
+
 def test_packs_cover_all_seeds(raw):
     raw["seeds"], raw["seeds_per_job"] = [0, 1, 2, 3, 4], 2
     assert params.validate(raw).packs("v1s", "gavs") == [(0, 1), (2, 3), (4,)]
@@ -145,6 +171,7 @@ def test_views_survive_the_command_line(raw):
     study = params.validate(raw)
     for view in (
         params.score_view(study, "v1s", "gavs"),
+        params.examine_view(study, "v1s", "gavs"),
         params.pretrain_view(study, "audio"),
         params.table_view(study, "table_v3"),
         params.leaks_view(study),

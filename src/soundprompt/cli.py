@@ -22,7 +22,7 @@ from soundprompt.layout import pack_seeds
 
 app = typer.Typer(
     help="GAVS as a reproducible pipeline: segment what makes the sound. Stages, in order: "
-    "world or fetch, tables, leaks, pretrain, features, train, score, table, report.",
+    "world or fetch, tables, leaks, pretrain, features, train, score, examine, cost, table, report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -204,6 +204,18 @@ def evaluate(setting: SettingName, model: ModelName, seeds: Seeds = "0", study: 
     run.score_pack(p.score_view(params, setting, model), chosen, layout)
     run.score_floors(p.floors_view(params, setting), layout)
     print(summary.overview([layout.run(setting, model, seed) / run.SCORES for seed in chosen], layout.floors(setting)))
+
+
+@app.command()
+def examine(
+    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
+) -> None:
+    """Measure in trained runs what masks do not show: how sound and cue align, what SAM's decoder still knows."""
+    chosen = _view(p.ExamineView, view, study, lambda params: p.examine_view(params, *_known(params, setting, model)))
+
+    from soundprompt.evaluation.examine import examine_pack
+
+    examine_pack(chosen, pack_seeds(seeds), chosen.layout)
 
 
 @app.command()

@@ -114,6 +114,10 @@ class Layout:
         """Says which runs of a pack are scored, with the digests of their scores."""
         return self.models(setting) / model / f"scored-{pack}.json"
 
+    def examined(self, setting: str, model: str, pack: str) -> Path:
+        """Says which runs of a pack are examined, with the digests of what was measured."""
+        return self.models(setting) / model / f"examined-{pack}.json"
+
     def floors(self, setting: str) -> Path:
         """Scores of the methods that need no training."""
         return self.models(setting) / "floors" / "scores.parquet"

@@ -337,6 +337,15 @@ class Model(Settings):
             raise ValueError("a model without sound cannot tell negatives: set schedule.negatives to 0")
         return self
 
+    def measures(self) -> tuple[str, ...]:
+        """What can be measured of it besides its masks: 'alignment' of sound and visual cue, 'knowledge' of SAM."""
+        gavs = self.architecture == "gavs"
+        found = {
+            "alignment": gavs and self.sap.visual_cue and self.sap.audio_token and not self.mute,
+            "knowledge": gavs or (self.architecture == "sam_fusion" and self.fusion.decoder == "sam"),
+        }
+        return tuple(name for name, possible in found.items() if possible)
+
 
 # ------------------------------------------------------------------- settings, experiments
 class Setting(Settings):
@@ -378,6 +387,9 @@ class Evaluation(Settings):
     wrong_iou: Rate = Field(0.2, description="and as a wrong object below this IoU")
     alarm_area: Rate = Field(0.01, description="a mask of more than this share of the frame is an alarm")
     bootstrap: Positive = Field(2000, description="draws of the paired bootstrap over clips and seeds")
+    examined_frames: Positive = Field(
+        400, description="frames of a test selection on which trained models are examined, drawn by their names"
+    )
 
 
 class Variant(Settings):
@@ -432,6 +444,11 @@ class Experiment(Settings):
     plots: tuple[Literal["bars", "shots", "classes", "cost"], ...] = ()
 
     @property
+    def examines(self) -> bool:
+        """Whether its table shows what the stage `examine` measures."""
+        return bool(set(self.metrics) & set(EXAMINED))
+
+    @property
     def measures_cost(self) -> bool:
         """Whether its table shows what the stage `cost` measures."""
         return bool(set(self.metrics) & set(MEASURED))
@@ -472,6 +489,7 @@ class Resources(Settings):
     audio_features: Needs = Needs()
     train: Needs = Needs()
     score: Needs = Needs()
+    examine: Needs = Needs()
     floors: Needs = Needs()
     cost: Needs = Needs()
     table: Needs = Needs()
@@ -502,8 +520,23 @@ METRICS = (
     "auc",
     "ciou_fixed",
     "auc_fixed",
+    "retrieval",
+    "retrieval_chance",
+    "margin_kept",
+    "modality_gap",
+    "knowledge",
+    "knowledge_untouched",
     "validation",
 )
+# Metrics that `examine` measures, and what it has to look at for them (Model.measures).
+EXAMINED = {
+    "retrieval": "alignment",
+    "retrieval_chance": "alignment",
+    "margin_kept": "alignment",
+    "modality_gap": "alignment",
+    "knowledge": "knowledge",
+    "knowledge_untouched": "knowledge",
+}
 # Of a model, whatever it answers: measured by the stage `cost`, the last two read from the runs' provenance.
 MEASURED = (
     "trained_parameters",
@@ -656,9 +689,42 @@ class Params(Settings):
         }
         return [name for name in self.models if name in asked]
 
+    def examinations(self) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) of which some experiment asks more than its masks, once."""
+        wanted = {
+            (setting, model_of(method), seed)
+            for experiment in self.experiments.values()
+            for setting in experiment.settings
+            if not variant_of(setting)
+            for method in experiment.methods
+            if model_of(method) in self.models and self._wanted(experiment, model_of(method))
+            for seed in experiment.seeds or self.seeds
+        }
+        return sorted(wanted)
+
+    def measures(self, setting: str, model: str) -> tuple[str, ...]:
+        """What is examined of (setting, model): of what the model has, that which some experiment asks for."""
+        asked = {
+            measure
+            for experiment in self.experiments.values()
+            if setting in experiment.settings and model in map(model_of, experiment.methods)
+            for measure in self._wanted(experiment, model)
+        }
+        return tuple(measure for measure in self.models[model].measures() if measure in asked)
+
+    def _wanted(self, experiment: Experiment, model: str) -> set[str]:
+        wanted = {EXAMINED[metric] for metric in experiment.metrics if metric in EXAMINED}
+        return wanted & set(self.models[model].measures())
+
     def packs(self, setting: str, model: str, *, evaluate: bool = False) -> list[tuple[int, ...]]:
         """The seeds of (setting, model), divided into jobs of at most `seeds_per_job`."""
-        keys = self.evaluations() if evaluate else self.runs()
+        return self._packed(self.evaluations() if evaluate else self.runs(), setting, model)
+
+    def examined_packs(self, setting: str, model: str) -> list[tuple[int, ...]]:
+        """As `packs`, of the runs that are examined."""
+        return self._packed(self.examinations(), setting, model)
+
+    def _packed(self, keys: list[tuple[str, str, int]], setting: str, model: str) -> list[tuple[int, ...]]:
         seeds = [seed for s, m, seed in keys if (s, m) == (setting, model)]
         return [tuple(seeds[i : i + self.seeds_per_job]) for i in range(0, len(seeds), self.seeds_per_job)]
 
@@ -772,6 +838,21 @@ class CostView(View):
     cost: Cost
 
 
+class HeldOut(Settings):
+    """The pictures that SAM's pre-training kept back, by which they can be drawn again."""
+
+    seed: Count
+    scene: Scene
+
+
+class ExamineView(TrainView):
+    """All that examining one pack of runs depends on, besides its input files."""
+
+    measures: tuple[Literal["alignment", "knowledge"], ...]
+    examined_frames: Positive
+    held_out: HeldOut | None = Field(description="null: knowledge is measured on the test frames")
+
+
 class TableView(View):
     """All that an experiment's table and plots depend on, besides the scores."""
 
@@ -860,6 +941,19 @@ def cost_view(params: Params) -> CostView:
     side = params.world.size
     picture = params.cost.picture or (side, side)
     return CostView(**_whose(params), models=models, picture=picture, cost=params.cost)
+
+
+def examine_view(params: Params, setting: str, model: str) -> ExamineView:
+    """The part of the settings that examining (setting, model) may read; by hand also what no experiment asks for."""
+    measures = params.measures(setting, model) or params.models[model].measures()
+    sam, scene = params.foundation.sam, Scene(size=params.world.size, levels=params.world.levels)
+    drawn = "knowledge" in measures and sam.source == "pretrain"
+    return ExamineView(
+        **dict(train_view(params, setting, model)),
+        measures=measures,
+        examined_frames=params.evaluation.examined_frames,
+        held_out=HeldOut(seed=sam.seed, scene=scene) if drawn else None,
+    )
 
 
 def table_view(params: Params, name: str) -> TableView:

@@ -35,7 +35,10 @@ RUNS = (
     "foundation/sam.py",
     "foundation/weights.py",
 )
-SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "predict", "scores", "run"))
+SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "pack", "predict", "scores", "run"))
+LOOKS = ("alignment", "examine", "knowledge", "pack", "predict", "scores")
+EXAMINING = tuple(f"evaluation/{name}.py" for name in LOOKS)
+HELD_OUT = tuple(f"foundation/{name}.py" for name in ("pictures", "prompting", "quality"))
 CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
@@ -52,6 +55,7 @@ CODE = {
     ),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
+    "examine": (*EXAMINING, "training/checkpoint.py", *HELD_OUT, *PICTURES, *RUNS),
     "cost": ("evaluation/cost.py", "evaluation/flops.py", "foundation/audio.py", "foundation/process.py", *RUNS),
     "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
 }

@@ -32,6 +32,29 @@ rule score:
         "{SOUNDPROMPT} score --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
 
 
+rule examine:
+    input:
+        unpack(scoring_inputs),
+        code=code("examine"),
+    output:
+        ANY.examined("{setting}", "{model}", "{pack}"),
+    log:
+        "logs/{study}/examine/{setting}/{model}/{pack}.log",
+    threads: needs("examine")
+    resources:
+        **asked("examine"),
+    params:
+        settings=lambda wildcards: settings(
+            params.examine_view(
+                asked_by(wildcards), wildcards.setting, wildcards.model
+            )
+        ),
+    message:
+        "examine {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
+    shell:
+        "{SOUNDPROMPT} examine --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
+
+
 rule floors:
     input:
         tables=tables_of,

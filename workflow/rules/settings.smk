@@ -97,3 +97,9 @@ def whose(setting):
     """The study that a setting of an experiment belongs to, and the setting's name there."""
     place, name = LAYOUT.of(setting)
     return STUDIES[place.study], name
+
+
+def examined(study, setting, model):
+    """What says that every seed of (setting, model) of a study is examined, where some experiment asks for it."""
+    packs = study.examined_packs(setting, model)
+    return [study.layout.examined(setting, model, pack_name(seeds)) for seeds in packs]

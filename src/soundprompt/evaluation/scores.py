@@ -32,6 +32,7 @@ from soundprompt.files import publish
 
 CLIP_COLUMNS = ["clip", "video", "class_name", "kind", "n_sources"]
 COLUMNS = ["selection", "method", "seed", *CLIP_COLUMNS, "frame", "metric", "value"]
+TYPES = {"seed": "int32", "n_sources": "int32", "frame": "int32", "value": "float64"}
 WHOLE_CLIP = -1
 RELEASED_THRESHOLD = 0.4
 CLIPS_PER_CALL = {"clip": 1, "batch4": 4}
@@ -91,7 +92,7 @@ class Tally:
         if not parts:
             return pd.DataFrame(columns=COLUMNS)
         rows = pd.concat(parts, ignore_index=True).assign(**names)
-        return rows[COLUMNS].astype({"seed": "int32", "n_sources": "int32", "frame": "int32", "value": "float64"})
+        return rows[COLUMNS].astype(TYPES)
 
     def _frame_rows(self, numbers: np.ndarray, frames: pd.DataFrame) -> list[pd.DataFrame]:
         evaluation = self.conventions.evaluation

@@ -60,10 +60,11 @@ def overview(view: TableView, table: pd.DataFrame) -> Sheet:
 def by_setting(view: TableView, table: pd.DataFrame) -> list[Sheet]:
     """For each setting, selection and kind of class all metrics, and the reference's lead in the first."""
     sheets = []
-    metrics = view.experiment.metrics
     for setting, spec in view.settings.items():
-        for selection in spec.test:
+        measured = table.loc[table["setting"] == setting, "selection"]
+        for selection in dict.fromkeys([*spec.test, *measured]):
             here = table[(table["setting"] == setting) & (table["selection"] == selection)]
+            metrics = [m for m in view.experiment.metrics if m in set(here["metric"])]
             for kind in ["all", *sorted(set(here["kind"]) - {"all"})]:
                 rows = _rows(view, table, [(setting, selection, kind, m) for m in metrics], lead=True)
                 if not rows:
@@ -104,6 +105,8 @@ def _entry(indexed: pd.DataFrame, column: Column, method: str) -> pd.Series | No
 
 def _best(view: TableView, indexed: pd.DataFrame, column: Column) -> str | None:
     """The method with the best mean; floors may be it too."""
+    if names.metric(column[3]).higher_is_better is None:
+        return None
     entries = {m: _entry(indexed, column, m) for m in view.experiment.methods}
     means = {m: e["mean"] for m, e in entries.items() if e is not None and np.isfinite(e["mean"])}
     if len(means) < 2:

@@ -51,11 +51,14 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """label: for table heads; meaning: one sentence; amount: a size, a count or a time, not a share of 1."""
+    """label: for table heads; meaning: one sentence; higher_is_better: None where neither end is the good one.
+
+    amount: a size, a count or a time, not a share of 1.
+    """
 
     label: str
     meaning: str
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
     amount: bool = False
 
 
@@ -98,6 +101,21 @@ METRICS = {
     ),
     "training_s": Metric("training, s", "Time that training a run took, validations included.", False, True),
     "training_steps": Metric("training steps", "Steps until training stopped.", False, True),
+    "retrieval": Metric(
+        "retrieval", "Share of frames in which the object whose visual cue is nearest to the sound is one that sounds."
+    ),
+    "retrieval_chance": Metric(
+        "retrieval, chance", "Retrieval by guessing: the share of a frame's objects that sound.", None
+    ),
+    "margin_kept": Metric(
+        "margin kept",
+        "Share of frames whose sound is nearer to their own cue than to one of another class, by the margin.",
+    ),
+    "modality_gap": Metric("modality gap", "Distance between the mean directions of all sounds and all cues.", None),
+    "knowledge": Metric(
+        "knowledge kept", "IoU of the masks that the tuned decoder draws for one point, on pictures without sound."
+    ),
+    "knowledge_untouched": Metric("untouched", "The same by the decoder that nobody tuned.", None),
 }
 
 # Mid-tones that read on white and on near-black; told apart also by readers who see red and green alike.
@@ -133,6 +151,8 @@ def setting(name: str) -> str:
 
 def selection(name: str) -> str:
     """'v3/1_shot_test' -> 'V3, 1 shot test'."""
+    if name == "foundation/held_out":
+        return "pictures that pre-training held back"
     dataset, slash, split = name.partition("/")
     if not slash:
         return name

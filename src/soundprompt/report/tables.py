@@ -69,7 +69,8 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
     found = []
     for setting, spec in view.settings.items():
         methods = {m: evidence.scores(layout, setting, m, view.seeds) for m in view.experiment.methods}
-        for selection in spec.test:
+        tested = (selection for rows in methods.values() for selection in rows["selection"].unique())
+        for selection in dict.fromkeys([*spec.test, *tested]):  # the setting's own, then such as foundation/held_out
             here = {m: rows[rows["selection"] == selection] for m, rows in methods.items()}
             found += _rows(view, setting, selection, "all", here)
             if selection == evidence.primary(spec):
@@ -91,11 +92,12 @@ def lacking(view: TableView, layout: Layout) -> list[str]:
     if view.experiment.of_validation:
         return search.lacking(view, layout)
     selections = dict.fromkeys(name for setting in view.settings.values() for name in setting.test)
-    return [
-        sentence
-        for setting in view.settings
-        for sentence in evidence.missing(layout, setting, view.experiment.methods, view.seeds)
-    ] + [*cost.lacking(view, layout), *data.shortfalls(layout, selections)]
+    methods, seeds = view.experiment.methods, view.seeds
+    found = []
+    for setting in view.settings:
+        found += evidence.missing(layout, setting, methods, seeds)
+        found += evidence.unexamined(layout, setting, view.models, view.experiment.metrics, seeds)
+    return [*found, *cost.lacking(view, layout), *data.shortfalls(layout, selections)]
 
 
 def remarks(table: pd.DataFrame) -> list[str]:
