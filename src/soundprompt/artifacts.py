@@ -81,7 +81,8 @@ def targets(params: p.Params, pair: Pair) -> list[Path]:
     study = params.studies()[layout.study]
     trained = [layout.trained(setting, model, pack_name(seeds)) for seeds in study.packs(setting, model)]
     scored = [layout.scored(setting, model, pack_name(seeds)) for seeds in study.packs(setting, model, evaluate=True)]
-    return trained + scored
+    examined = [layout.examined(setting, model, pack_name(seeds)) for seeds in study.examined_packs(setting, model)]
+    return trained + scored + examined
 
 
 # --------------------------------------------------------------------------------------- dvc.yaml
@@ -137,7 +138,7 @@ class Stages:
         return {
             "desc": f"runs that {' and '.join(users)} share",
             "cmd": self.call(name),
-            "deps": [*code("train", "score"), *self.bases(owned), *self.origins(name)],
+            "deps": [*code("train", "score", "examine"), *self.bases(owned), *self.origins(name)],
             "params": self.keys(self.keys_of(owned, users)),
             "outs": [out(self.folder(pair)) for pair in owned],
         }
@@ -146,14 +147,16 @@ class Stages:
         """One experiment: the runs that it alone uses, its table, plots and metrics."""
         owned = self.groups[name]
         shared = [self.folder(pair) for pair in pairs(self.params, name) if pair not in owned]
-        deps = [*code("train", "score", "report"), *self.bases(owned), *shared]
+        deps = [*code("train", "score", "examine", "cost", "report"), *self.bases(owned), *shared]
         table, metrics = str(self.layout.result_table(name)), str(self.layout.results / "metrics" / f"{name}.json")
+        costs = self.costs(name)
         return {
             "desc": self.params.experiments[name].title,
             "cmd": self.call(name, metrics),
-            "deps": list(dict.fromkeys(deps)),
+            "deps": list(dict.fromkeys([*deps, *(path for path, stage in costs.items() if stage != name)])),
             "params": self.keys(self.keys_of(pairs(self.params, name), [name])),
-            "outs": [*(out(self.folder(pair)) for pair in owned), out(table)],
+            "outs": [*map(out, [*map(self.folder, owned), *(path for path, stage in costs.items() if stage == name)])]
+            + [out(table)],
             "metrics": [out(metrics)],
             "plots": [out(str(self.layout.result_plots(name)))],
         }
@@ -205,6 +208,16 @@ class Stages:
     def folder(self, pair: Pair) -> str:
         setting, model = pair
         return str(self.layout.models(setting) / model)
+
+    def costs(self, name: str) -> dict[str, str]:
+        """What an experiment reads of the cost of models -> the stage that owns it, the first that reads it."""
+        found: dict[str, str] = {}
+        for other, experiment in self.params.experiments.items():
+            for setting in experiment.settings if experiment.measures_cost else ():
+                found.setdefault(str(self.layout.of(setting)[0].cost.parent), other)
+        mine = self.params.experiments[name]
+        read = {str(self.layout.of(s)[0].cost.parent) for s in mine.settings} if mine.measures_cost else set()
+        return {path: owner for path, owner in found.items() if path in read}
 
     def origins(self, name: str) -> list[str]:
         """Folders of other stages that a stage's runs start from."""
