@@ -150,13 +150,13 @@ class Stages:
         deps = [*code("train", "score", "examine", "cost", "report"), *self.bases(owned), *shared]
         table, metrics = str(self.layout.result_table(name)), str(self.layout.results / "metrics" / f"{name}.json")
         costs = self.costs(name)
+        own_costs = [path for path, owner in costs.items() if owner == name]
         return {
             "desc": self.params.experiments[name].title,
             "cmd": self.call(name, metrics),
-            "deps": list(dict.fromkeys([*deps, *(path for path, stage in costs.items() if stage != name)])),
+            "deps": list(dict.fromkeys([*deps, *(path for path in costs if path not in own_costs)])),
             "params": self.keys(self.keys_of(pairs(self.params, name), [name])),
-            "outs": [*map(out, [*map(self.folder, owned), *(path for path, stage in costs.items() if stage == name)])]
-            + [out(table)],
+            "outs": [*map(out, (*map(self.folder, owned), *own_costs, table))],
             "metrics": [out(metrics)],
             "plots": [out(str(self.layout.result_plots(name)))],
         }
