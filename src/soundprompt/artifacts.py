@@ -108,7 +108,7 @@ class Stages:
         return {
             "desc": "dataset, frame tables, foundation models and the cache of their features",
             "cmd": self.call("all_features"),
-            "deps": code("world", "tables", "foundation/sam", "foundation/audio", "features"),
+            "deps": code("world", "tables", *(f"foundation/{name}" for name in self.params.foundations()), "features"),
             "params": self.keys(keys),
             "outs": [out(path, cache=self.large or path == str(self.layout.weights)) for path in self.base],
         }

@@ -25,20 +25,23 @@ PICTURES = tuple(f"data/world/{name}.py" for name in ("classes", "drawing", "pre
 SOUNDS = tuple(f"data/world/{name}.py" for name in ("classes", "sound", "pretraining"))
 SAM = tuple(f"foundation/{name}.py" for name in ("sam", "pretrain_sam", "prompting", "torchvision_ops"))
 AUDIO = ("foundation/audio.py", "foundation/pretrain_audio.py")
+PYRAMID = tuple(f"foundation/{name}.py" for name in ("pyramid", "pretrain_pyramid", "pyramid_quality"))
 FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
-RUNS = ("models", "features/frames.py", "features/store.py", "foundation/sam.py", "foundation/weights.py")
+ENCODERS = tuple(f"foundation/{name}.py" for name in ("encoders", "pyramid", "sam", "weights"))
+RUNS = ("models", "features/frames.py", "features/inputs.py", "features/store.py", *ENCODERS)
 SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "predict", "scores", "run"))
 CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
     "foundation/sam": (*SAM, *MAKING, *PICTURES),
     "foundation/audio": (*AUDIO, *MAKING, *SOUNDS),
+    "foundation/pyramid": (*PYRAMID, *SAM, *MAKING, *PICTURES),  # SAM: the losses they share
     "features": ("features/plan.py", "features/store.py", "features/extract.py", "data/media.py", *FROZEN),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
     "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py"),
 }
-PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
+PACKAGES = ("torch", "torchvision", "segment-anything", "timm", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 
 
 def code_files(stage: str) -> list[Path]:

@@ -1,5 +1,5 @@
 # The frozen models: the mini ones are pre-trained here, released weights are imported and checked.
-FOUNDATION = [LAYOUT.foundation("sam"), LAYOUT.foundation("audio")]
+FOUNDATION = [LAYOUT.foundation(name) for name in STUDY.foundations()]
 
 
 def released_weights(wildcards):
@@ -20,7 +20,7 @@ rule pretrain:
     log:
         "logs/{}/pretrain/{{foundation}}.log".format(STUDY.study),
     wildcard_constraints:
-        foundation="sam|audio",
+        foundation="sam|audio|pyramid",
     priority: 100  # the longest chain of the study starts here
     threads: needs("pretrain")
     resources:

@@ -44,7 +44,7 @@ rule report:
     input:
         tables=[LAYOUT.result_table(name) for name in STUDY.experiments],
         plots=[LAYOUT.result_plots(name) for name in STUDY.experiments],
-        quality=[LAYOUT.foundation_quality(model) for model in ("sam", "audio")],
+        quality=[LAYOUT.foundation_quality(model) for model in STUDY.foundations()],
         ledgers=[ledger.path(LAYOUT, dataset) for dataset in STUDY.tables()],
         code=code("report"),
     output:

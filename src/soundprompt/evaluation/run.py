@@ -15,7 +15,8 @@ from soundprompt.data import frame_table, media
 from soundprompt.errors import InputError
 from soundprompt.evaluation import predict, scores
 from soundprompt.evaluation.floors import FLOORS
-from soundprompt.features import plan, store
+from soundprompt.features import store
+from soundprompt.features.inputs import visual_inputs
 from soundprompt.files import digest_file, digest_value, read_json, write_json
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import FloorsView, ScoreView, Setting
@@ -23,7 +24,7 @@ from soundprompt.progress import Progress
 from soundprompt.training import checkpoint
 
 if TYPE_CHECKING:  # loading SAM's package takes seconds: floors and finished packs do without
-    from soundprompt.foundation.sam import FrozenSam
+    from soundprompt.foundation.encoders import Encoder
     from soundprompt.models import Segmenter
 
 SCORES, PREDICTIONS, PROVENANCE = "scores.parquet", "predictions.safetensors", "scores.json"
@@ -67,11 +68,9 @@ class _Pack:
     @cached_property
     def shared_inputs(self) -> dict[str, str]:
         """Name -> digest of what all seeds read; of the feature cache, what determines it with the tables."""
-        shard = int(plan.read(self.layout)["shard"].min())
         return {
             **_tables(self.view.setting, self.layout),
-            "sam": digest_file(self.layout.foundation("sam")),
-            "visual features": digest_value(store.Store(self.layout.visual_shard(shard)).recipe),
+            **visual_inputs(self.view.model, self.layout),
             "audio features": digest_value(store.Store(self.layout.audio_features).recipe),
         }
 
@@ -95,14 +94,14 @@ class _Pack:
     def score(self, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Scores these seeds together; returns their entries."""
         from soundprompt.features.frames import Frames
-        from soundprompt.foundation import sam as sam_models
+        from soundprompt.foundation import encoders
 
         watch = provenance.Stopwatch()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        view, sam = self.view, sam_models.load(self.layout.foundation("sam"))
-        trained = {seed: self._load(seed, sam) for seed in seeds}
+        view, encoder = self.view, encoders.load(self.view.model, self.layout)
+        trained = {seed: self._load(seed, encoder) for seed in seeds}
         asked = predict.questions(self.rows, view.probes)
-        frames = Frames(asked.frames, self.layout, view.model.visual.tune_from, sam, bgr=view.data.bgr)
+        frames = Frames(asked.frames, self.layout, view.model.tap, encoder, bgr=view.data.bgr)
         conventions = scores.Conventions(view.evaluation, view.data.box_crop)
         tallies = {seed: scores.Tally(len(asked.pairs), conventions) for seed in seeds}
         recorder = predict.Recorder(asked)
@@ -110,7 +109,7 @@ class _Pack:
         boxes = asked.frames["boxes"].tolist()
         for some in predict.answers(trained, frames, asked.pairs, device):
             for seed in seeds:
-                maps = [torch.sigmoid(frame) for frame in sam.restore(some.logits[seed], some.sizes)]
+                maps = [torch.sigmoid(frame) for frame in encoder.restore(some.logits[seed], some.sizes)]
                 _measure(tallies[seed], some.numbers, maps, some.masks, [boxes[i] for i in some.frames])
             if self.seeds[0] in seeds:
                 recorder.add(some.numbers, some.logits[self.seeds[0]])
@@ -119,10 +118,10 @@ class _Pack:
             recorder.write(self.folder(self.seeds[0]) / PREDICTIONS)
         return {seed: self._publish(seed, asked, tallies[seed], watch) for seed in seeds}
 
-    def _load(self, seed: int, sam: FrozenSam) -> Segmenter:
+    def _load(self, seed: int, encoder: Encoder) -> Segmenter:
         from soundprompt import models
 
-        model = models.build(self.view.model, sam, seed)
+        model = models.build(self.view.model, encoder, seed)
         checkpoint.load_into(model, self.checkpoint(seed), self.inputs(seed)["checkpoint"])
         return model
 
