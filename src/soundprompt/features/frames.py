@@ -99,7 +99,7 @@ class Frames:
         self._clips, self._videos = rows["clip"].tolist(), rows["video"].tolist()
         self._classes = rows["class_name"].tolist()
         self._sizes = list(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
-        self.group = torch.from_numpy(rows.groupby(["dataset", "clip"], sort=False).ngroup().to_numpy(np.int64))
+        self.group = torch.tensor(rows.groupby(["dataset", "clip"], sort=False).ngroup().tolist(), dtype=torch.int64)
         if tap == "pixels":
             self._visual = _Pixels(rows["image"], rows["image_digest"], encoder, bgr)
         else:
