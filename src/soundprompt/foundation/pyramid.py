@@ -74,7 +74,7 @@ class FrozenPyramid:
         side = self.image_size
         if image.shape[:2] != (side, side):
             image = np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
-        pixels = torch.from_numpy(np.ascontiguousarray(image[..., ::-1] if bgr else image))
+        pixels = torch.from_numpy(np.array(image[..., ::-1] if bgr else image, order="C"))
         return pixels.permute(2, 0, 1).contiguous()
 
     def preprocess(self, images: Sequence[np.ndarray], bgr: bool = False) -> Tensor:
