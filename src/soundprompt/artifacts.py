@@ -120,13 +120,14 @@ class Stages:
         keys += [f"models.{model}.visual.tune_from" for model in self.params.models]
         name = foundation_stage(study, self.params)
         keys += [f"variants.{name.removeprefix('foundation_')}"] if study is not self.params else []
+        foundations = [f"foundation/{model}" for model in study.foundations()]
         own = [path for path in self.base(study) if Path(path).name == study.study]
         borrowed = [path for path in self.base(study) if path not in own]
         whose = "" if study is self.params else f" of the variant {name.removeprefix('foundation_')}"
         return {
             "desc": f"dataset, frame tables, foundation models and the cache of their features{whose}",
             "cmd": self.call(name),
-            "deps": [*code("world", "tables", "leaks", "foundation/sam", "foundation/audio", "features"), *borrowed],
+            "deps": [*code("world", "tables", "leaks", *foundations, "features"), *borrowed],
             "params": self.keys(keys),
             "outs": [out(path, cache=self.large or path.startswith("weights")) for path in own],
         }
@@ -197,7 +198,7 @@ class Stages:
 
     def base(self, study: p.Params) -> list[str]:
         """Folders with what all runs of a study read, some of them of the study that it is a variant of."""
-        weights = dict.fromkeys(study.layout.foundation(model).parent for model in ("sam", "audio"))
+        weights = dict.fromkeys(study.layout.foundation(model).parent for model in study.foundations())
         return [str(path) for path in (study.layout.data, *weights, study.layout.features)]
 
     def bases(self, owned: Iterable[Pair]) -> list[str]:

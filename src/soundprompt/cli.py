@@ -7,6 +7,7 @@ did not declare it cannot use. Heavy imports happen inside the verbs, so that `-
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -128,21 +129,19 @@ def leaks(study: Study = "mini", view: View = None) -> None:
 
 @app.command()
 def pretrain(
-    model: Annotated[str, typer.Option(help="sam or audio.")], study: Study = "mini", view: View = None
+    model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "mini", view: View = None
 ) -> None:
     """Make a foundation model: pre-train the mini one, or import released weights."""
-    if model not in ("sam", "audio"):
-        raise InputError(f"--model: '{model}' is not one of sam, audio")
-    chosen = _view(p.PretrainView, view, study, lambda params: p.pretrain_view(params, model))
-
-    from soundprompt.foundation import audio, pretrain_audio, pretrain_sam, sam
-
+    if model not in ("sam", "audio", "pyramid"):
+        raise InputError(f"--model: '{model}' is not one of sam, audio, pyramid")
+    kind = p.PyramidView if model == "pyramid" else p.PretrainView
+    chosen = _view(kind, view, study, lambda params: p.pretrain_view(params, model))
     layout = chosen.layout
+
     if chosen.model.source == "checkpoint":
-        released = sam if model == "sam" else audio
-        released.import_checkpoint(chosen.model, layout)
+        importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
     else:
-        (pretrain_sam if model == "sam" else pretrain_audio).run(chosen, layout)
+        importlib.import_module(f"soundprompt.foundation.pretrain_{model}").run(chosen, layout)
 
 
 @app.command()

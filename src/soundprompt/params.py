@@ -194,11 +194,40 @@ class Audio(Settings):
         return self
 
 
+class Pyramid(Settings):
+    """The multi-scale image encoder of the baselines that fuse sound and picture (strides 4, 8, 16, 32).
+
+    The mini one is pre-trained on the pictures of the mini SAM: their seed and number are those of `foundation.sam`.
+    """
+
+    source: Literal["pretrain", "checkpoint"] = "pretrain"
+    architecture: Literal["mini_pyramid", "pvt_v2_b5"] = "mini_pyramid"
+    checkpoint: str | None = Field(None, description="path of the released weights, with source: checkpoint")
+    image_size: Positive = Field(128, description="side of the square that pictures are stretched to, pixels")
+    seed: Count = 0
+    steps: Positive = 1000
+    pictures_per_step: Positive = Field(8, description="each in two views")
+    objects_per_picture: Positive = Field(3, description="whose looks are compared between the views")
+    learning_rate: Rate = 3e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> Pyramid:
+        if (self.source == "pretrain") != (self.architecture == "mini_pyramid"):
+            raise ValueError("source 'pretrain' goes with architecture 'mini_pyramid', 'checkpoint' with 'pvt_v2_b5'")
+        if (self.source == "checkpoint") != (self.checkpoint is not None):
+            raise ValueError("checkpoint is a path with source 'checkpoint' and null with source 'pretrain'")
+        if self.image_size % 32:
+            raise ValueError("image_size is a multiple of 32, the coarsest stride")
+        return self
+
+
 class Foundation(Settings):
     """The frozen models that everything else stands on."""
 
     sam: Sam
     audio: Audio
+    pyramid: Pyramid = Pyramid()
 
 
 class Features(Settings):
@@ -274,6 +303,42 @@ class Fusion(Settings):
     width: Positive = Field(64, description="channels of the decoder from scratch")
 
 
+class Tuning(Settings):
+    """What of the pyramid a baseline trains. Both papers tune all of their image encoder."""
+
+    tune: Literal["all", "none"] = "all"
+
+
+class Tpavi(Settings):
+    """AVSBench's baseline (arXiv 2207.05042): sound fused at every scale by attention over all seconds of a clip."""
+
+    width: Positive = Field(256, description="channels that every scale is brought to")
+    dilations: tuple[Positive, ...] = Field((3, 6, 12, 18), description="of the parallel convolutions of each scale")
+    reduce_first: bool = Field(
+        False, description="a 1 x 1 convolution to `width` before the dilated ones, which then cost less (mini study)"
+    )
+    temporal: bool = Field(True, description="attend to all seconds of the clip; false: to the frame's own alone")
+
+
+class Avsegformer(Settings):
+    """AVSegFormer (arXiv 2307.01146): queries made of the sound read multi-scale features; sizes are the paper's."""
+
+    width: Positive = 256
+    queries: Positive = 300
+    encoder_layers: Positive = 6
+    decoder_layers: Positive = 6
+    heads: Positive = 8
+    points: Positive = Field(4, description="sampled by each head on each scale")
+    hidden: Positive = Field(2048, description="width inside the feed-forward layers")
+    auxiliary: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the mixer's own mask loss; 0: none")
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Avsegformer:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
+        return self
+
+
 class Schedule(Settings):
     """How a model is trained."""
 
@@ -312,7 +377,7 @@ class Model(Settings):
     """One trainable architecture with everything in it that may train."""
 
     base: str | None = Field(None, description="the model that this one is made from, by the overrides given here")
-    architecture: Literal["gavs", "sam_fusion"] = "gavs"
+    architecture: Literal["gavs", "sam_fusion", "avsbench_tpavi", "avsegformer"] = "gavs"
     decoder: Literal["frozen", "cross_attention", "full"] = Field(
         "frozen", description="which weights of SAM's own mask decoder train, besides ColA"
     )
@@ -322,12 +387,17 @@ class Model(Settings):
     visual: Visual = Visual()
     triplet: Triplet = Triplet()
     fusion: Fusion = Fusion()
+    pyramid: Tuning = Tuning()
+    tpavi: Tpavi = Tpavi()
+    avsegformer: Avsegformer = Avsegformer()
     schedule: Schedule = Schedule()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Model:
-        if self.architecture == "sam_fusion" and self.cola.enabled:
-            raise ValueError("sam_fusion has no ColA: set cola.enabled to false")
+        if self.architecture != "gavs" and self.cola.enabled:
+            raise ValueError(f"{self.architecture} has no ColA: set cola.enabled to false")
+        if self.reads == "pyramid" and self.visual.tune_from is not None:
+            raise ValueError(f"{self.architecture} reads the pyramid, not SAM: set visual.tune_from to null")
         if self.triplet.weight and not (self.architecture == "gavs" and self.sap.visual_cue and self.sap.audio_token):
             raise ValueError(
                 "a triplet loss needs gavs with sap.visual_cue and sap.audio_token: set triplet.weight to 0"
@@ -345,6 +415,21 @@ class Model(Settings):
             "knowledge": gavs or (self.architecture == "sam_fusion" and self.fusion.decoder == "sam"),
         }
         return tuple(name for name, possible in found.items() if possible)
+
+    @property
+    def reads(self) -> Literal["sam", "pyramid"]:
+        """The foundation model behind it: 'sam' is read from the cache, 'pyramid' runs on pixels and may be tuned."""
+        return "pyramid" if self.architecture in ("avsbench_tpavi", "avsegformer") else "sam"
+
+    @property
+    def temporal(self) -> bool:
+        """Whether it looks across the seconds of a clip, so that batches must hold whole clips."""
+        return self.architecture == "avsbench_tpavi" and self.tpavi.temporal
+
+    @property
+    def tap(self) -> int | Literal["pixels"] | None:
+        """What its batches carry: the input of a block of SAM's encoder, for None its output, or pixels."""
+        return "pixels" if self.reads == "pyramid" else self.visual.tune_from
 
 
 # ------------------------------------------------------------------- settings, experiments
@@ -737,8 +822,13 @@ class Params(Settings):
 
     def taps(self) -> list[int | None]:
         """Encoder blocks whose input the visual cache holds; None is the encoder's output."""
-        used = {model for _, model, _ in self.runs()}
-        return sorted({self.models[m].visual.tune_from for m in used}, key=lambda tap: (tap is None, tap))
+        used = {self.models[model] for _, model, _ in self.runs() if self.models[model].reads == "sam"}
+        return sorted({model.visual.tune_from for model in used}, key=lambda tap: (tap is None, tap))
+
+    def foundations(self) -> list[str]:
+        """The foundation models that the study makes: the pyramid only where a model reads it."""
+        reading = any(self.models[model].reads == "pyramid" for _, model, _ in self.runs())
+        return ["sam", "audio", *(["pyramid"] if reading else [])]
 
 
 # ----------------------------------------------------------------- what a stage may know
@@ -790,6 +880,14 @@ class PretrainView(View):
 
     model: Sam | Audio
     scene: Scene
+
+
+class PyramidView(PretrainView):
+    """All that pre-training the pyramid depends on: besides, which pictures the mini SAM sees."""
+
+    model: Pyramid
+    pool_seed: int
+    pictures: int
 
 
 class FeaturesView(View):
@@ -871,11 +969,12 @@ def world_view(params: Params) -> WorldView:
 
 def fetch_view(params: Params) -> FetchView:
     """The part of the settings that fetching may read."""
-    sam, audio = params.foundation.sam, params.foundation.audio
+    used = [getattr(params.foundation, name) for name in params.foundations()]
+    paths = [path for model in used for path in (model.checkpoint, getattr(model, "pca_checkpoint", None))]
     return FetchView(
         **_whose(params),
         data=params.data,
-        checkpoints=tuple(filter(None, (sam.checkpoint, audio.checkpoint, audio.pca_checkpoint))),
+        checkpoints=tuple(filter(None, paths)),
         datasets=tuple(params.tables()) if params.data.source == "avsbench" else (),
     )
 
@@ -908,10 +1007,14 @@ def floors_view(params: Params, setting: str) -> FloorsView:
     )
 
 
-def pretrain_view(params: Params, name: Literal["sam", "audio"]) -> PretrainView:
+def pretrain_view(params: Params, name: Literal["sam", "audio", "pyramid"]) -> PretrainView:
     """The part of the settings that pre-training a foundation model may read."""
-    model = params.foundation.sam if name == "sam" else params.foundation.audio
-    return PretrainView(**_whose(params), model=model, scene=Scene(size=params.world.size, levels=params.world.levels))
+    scene = Scene(size=params.world.size, levels=params.world.levels)
+    if name == "pyramid":
+        sam = params.foundation.sam
+        pool = {"pool_seed": sam.seed, "pictures": sam.pictures}
+        return PyramidView(**_whose(params), model=params.foundation.pyramid, scene=scene, **pool)
+    return PretrainView(**_whose(params), model=getattr(params.foundation, name), scene=scene)
 
 
 def train_view(params: Params, setting: str, model: str) -> TrainView:

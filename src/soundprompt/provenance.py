@@ -26,15 +26,10 @@ PICTURES = tuple(f"data/world/{name}.py" for name in ("classes", "drawing", "pre
 SOUNDS = tuple(f"data/world/{name}.py" for name in ("classes", "sound", "pretraining"))
 SAM = tuple(f"foundation/{name}.py" for name in ("sam", "pretrain_sam", "prompting", "torchvision_ops"))
 AUDIO = ("foundation/audio.py", "foundation/pretrain_audio.py")
+PYRAMID = tuple(f"foundation/{name}.py" for name in ("pyramid", "pretrain_pyramid", "pyramid_quality"))
 FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
-RUNS = (
-    "models",
-    "features/background.py",
-    "features/frames.py",
-    "features/store.py",
-    "foundation/sam.py",
-    "foundation/weights.py",
-)
+ENCODERS = tuple(f"foundation/{name}.py" for name in ("encoders", "pyramid", "sam", "weights"))
+RUNS = ("models", "features/background.py", "features/frames.py", "features/inputs.py", "features/store.py", *ENCODERS)
 SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "pack", "predict", "scores", "run"))
 LOOKS = ("alignment", "examine", "knowledge", "pack", "predict", "scores")
 EXAMINING = tuple(f"evaluation/{name}.py" for name in LOOKS)
@@ -45,6 +40,7 @@ CODE = {
     "leaks": tuple(f"data/{name}.py" for name in ("leaks", "comparisons", "frame_table")),
     "foundation/sam": (*SAM, *MAKING, *PICTURES),
     "foundation/audio": (*AUDIO, *MAKING, *SOUNDS),
+    "foundation/pyramid": (*PYRAMID, *SAM, *MAKING, *PICTURES),  # SAM: the losses they share
     "features": (
         "features/background.py",
         "features/plan.py",
@@ -59,7 +55,7 @@ CODE = {
     "cost": ("evaluation/cost.py", "evaluation/flops.py", "foundation/audio.py", "foundation/process.py", *RUNS),
     "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
 }
-PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
+PACKAGES = ("torch", "torchvision", "segment-anything", "timm", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 
 
 def code_files(stage: str) -> list[Path]:

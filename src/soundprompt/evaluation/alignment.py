@@ -134,7 +134,7 @@ def _batches(frames: Frames, device: torch.device | str) -> Iterator[tuple[list[
         choices: list[Choice] = []
         for place, index in enumerate(indices):
             known = None if batch.masks is None else regions(rows[index], batch.masks[place])
-            choices.append(known and (cell_shares(known[0], frames.sam).to(device), known[1].to(device)))
+            choices.append(known and (cell_shares(known[0], frames.encoder).to(device), known[1].to(device)))
         yield indices, batch.to(device), choices
 
 

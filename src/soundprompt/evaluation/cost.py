@@ -30,12 +30,11 @@ from soundprompt.evaluation import flops
 from soundprompt.features.frames import Batch
 from soundprompt.files import write_json
 from soundprompt.foundation import audio as audio_models
-from soundprompt.foundation import sam as sam_models
+from soundprompt.foundation import encoders
 from soundprompt.foundation.audio import EXAMPLE_SAMPLES, FrozenAudio
+from soundprompt.foundation.encoders import Encoder
 from soundprompt.foundation.process import single_thread
-from soundprompt.foundation.sam import FrozenSam
 from soundprompt.layout import Layout
-from soundprompt.models import Segmenter
 from soundprompt.progress import Progress
 
 FILM = 25  # frames a second of the stream
@@ -54,14 +53,16 @@ def run(view: p.CostView, layout: Layout) -> None:
         raise InputError(f"study '{view.study}' has no experiment that asks for costs", remedy=remedy)
     watch = provenance.Stopwatch()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    sam = sam_models.load(layout.foundation("sam")).to(device)
+    seers = {model.reads: encoders.load(model, layout).to(device) for model in view.models.values()}
     audio = audio_models.load(layout.foundation("audio")).to(device)
     with single_thread():
-        viewers = {name: Viewer(model, sam, audio, view.picture) for name, model in view.models.items()}
-        found = {name: {**sizes(viewer.model, sam, audio), **work(viewer)} for name, viewer in viewers.items()}
+        viewers = {name: Viewer(model, seers[model.reads], audio, view.picture) for name, model in view.models.items()}
+        found = {name: {**sizes(viewer), **work(viewer)} for name, viewer in viewers.items()}
         for name, timed in timings(viewers, view.cost).items():
             found[name] |= timed
-    origin = provenance.record("cost", view, None, {"sam": sam.digest, "audio": audio.digest}, watch)
+    origin = provenance.record(
+        "cost", view, None, {name: each.digest for name, each in {**seers, "audio": audio}.items()}, watch
+    )
     write_json(layout.cost, {"models": found, "device": _device_name(device), "provenance": origin})
     _print(found)
 
@@ -73,10 +74,10 @@ class Viewer:
     picture: height and width, pixels; it is filled with noise, as is the sound.
     """
 
-    def __init__(self, model: p.Model, sam: FrozenSam, audio: FrozenAudio, picture: tuple[int, int]):
-        self.sam, self.audio = sam, audio
-        self.model = models.build(model, sam, 0).eval()
-        self.device = sam.image_pe.device
+    def __init__(self, model: p.Model, encoder: Encoder, audio: FrozenAudio, picture: tuple[int, int]):
+        self.encoder, self.audio = encoder, audio
+        self.model = models.build(model, encoder, 0).eval()
+        self.device = next(self.model.parameters()).device
         rng = np.random.default_rng(0)
         self.picture = rng.integers(0, 256, (*picture, 3), dtype=np.uint8)
         self.wave = rng.uniform(-0.5, 0.5, EXAMPLE_SAMPLES).astype(np.float32)
@@ -84,8 +85,9 @@ class Viewer:
 
     @torch.no_grad()
     def see(self) -> Tensor:
-        """The picture's features at the model's tap: what the cache would hold."""
-        return self.sam.prefix(self.sam.preprocess([self.picture]), [self.model.tap])[self.model.tap]
+        """The picture's features at the model's tap: what the cache would hold; or pixels, for which there is none."""
+        pixels, tap = self.encoder.preprocess([self.picture]), self.model.tap
+        return pixels if tap == "pixels" else self.encoder.prefix(pixels, [tap])[tap]
 
     @torch.no_grad()
     def hear(self) -> Tensor:
@@ -95,11 +97,11 @@ class Viewer:
     @torch.no_grad()
     def mask(self, visual: Tensor, sound: Tensor) -> Tensor:
         """(H, W) bool on the CPU, at the picture's own size."""
-        size, grid = self.picture.shape[:2], 4 * self.sam.grid
+        size, grid = self.picture.shape[:2], 4 * self.encoder.grid
         batch = Batch(
             visual=visual,
             audio=sound,
-            valid=self.sam.valid_cells([size]).to(self.device),
+            valid=self.encoder.valid_cells([size]).to(self.device),
             sizes=[size],
             masks=None,
             targets=None,
@@ -109,7 +111,7 @@ class Viewer:
             classes=[],
         )
         logits = self.model(batch).logits
-        return (torch.sigmoid(self.sam.restore(logits, [size])[0]) > THRESHOLD).cpu()
+        return (torch.sigmoid(self.encoder.restore(logits, [size])[0]) > THRESHOLD).cpu()
 
     def cached(self) -> Tensor:
         """One frame, its features given."""
@@ -127,13 +129,16 @@ class Viewer:
 
 
 # -------------------------------------------------------------------------- what is counted
-def needed(model: Segmenter, sam: FrozenSam, audio: FrozenAudio) -> list[nn.Parameter]:
+def needed(viewer: Viewer) -> list[nn.Parameter]:
     """The weights that a frame goes through: of the image encoder up to the tap, of the sound encoder, the model's.
 
     Of SAM's decoder and of the blocks behind the tap the model holds its own copies; their tables of relative
-    positions it holds spread out, as buffers.
+    positions it holds spread out, as buffers. A model that reads pixels holds all of its encoder.
     """
-    encoder, tap = sam.sam.image_encoder, model.tap
+    model, audio, tap = viewer.model, viewer.audio, viewer.model.tap
+    if tap == "pixels":
+        return [*audio.module.parameters(), *model.parameters()]
+    encoder = viewer.encoder.sam.image_encoder
     seen = [encoder.patch_embed, *encoder.blocks[:tap], *([encoder.neck] if tap is None else [])]
     weights = [weight for part in (*seen, audio.module, model) for weight in part.parameters()]
     behind = [] if tap is None else [block.attn for block in encoder.blocks[tap:]]
@@ -141,18 +146,18 @@ def needed(model: Segmenter, sam: FrozenSam, audio: FrozenAudio) -> list[nn.Para
     return weights + ([encoder.pos_embed] if encoder.pos_embed is not None else [])
 
 
-def sizes(model: Segmenter, sam: FrozenSam, audio: FrozenAudio) -> dict[str, Entry]:
+def sizes(viewer: Viewer) -> dict[str, Entry]:
     """Parameters: those that train, and all that a frame goes through."""
-    trained = model.trained_parameters().values()
+    trained = viewer.model.trained_parameters().values()
     return {
         "trained_parameters": {"value": sum(weight.numel() for weight in trained)},
-        "total_parameters": {"value": sum(weight.numel() for weight in needed(model, sam, audio))},
+        "total_parameters": {"value": sum(weight.numel() for weight in needed(viewer))},
     }
 
 
 def work(viewer: Viewer) -> dict[str, Entry]:
     """Arithmetic of one frame (10^9 operations), and the memory of tensors that it needs (MiB)."""
-    weights = [*needed(viewer.model, viewer.sam, viewer.audio), *viewer.model.buffers()]
+    weights = [*needed(viewer), *viewer.model.buffers()]
     held = sum(weight.numel() * weight.element_size() for weight in weights)
     return {
         "gflops": {"value": flops.count(viewer.frame) / 1e9},

@@ -104,7 +104,7 @@ def frame_pictures(frames: Frames) -> Iterator[Pointed]:
     """The frames in which something sounds as pictures, each with a pixel of its mask that its name decides."""
     from soundprompt.foundation import prompting
 
-    rows, size = frames.rows, max(1, min(BATCH, 2**14 // frames.sam.grid**2))
+    rows, size = frames.rows, max(1, min(BATCH, 2**14 // frames.encoder.grid**2))
     pictures = [i for i in frames.supervised.tolist() if media.read_mask(rows["mask"].iloc[i]).any()]
     for start in range(0, len(pictures), size):
         indices = pictures[start : start + size]
@@ -112,7 +112,7 @@ def frame_pictures(frames: Frames) -> Iterator[Pointed]:
         masks = list(batch.masks)
         seeds = [int(digest_bytes(name.encode())[:12], 16) for name in alignment.frame_names(about)]
         points = [prompting.point(np.random.default_rng(s), mask.numpy()) for s, mask in zip(seeds, masks, strict=True)]
-        tokens = _tokens(frames.sam, points, batch.sizes)
+        tokens = _tokens(frames.encoder, points, batch.sizes)
         yield Pointed(about[["selection", *CLIP_COLUMNS, "frame"]], batch.visual, tokens, masks)
 
 

@@ -12,14 +12,15 @@ import pandas as pd
 from soundprompt import provenance
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
-from soundprompt.features import plan, store
+from soundprompt.features import store
+from soundprompt.features.inputs import visual_inputs
 from soundprompt.files import digest_file, digest_value, read_json, write_json
 from soundprompt.layout import Layout
 from soundprompt.params import Setting, TrainView
 from soundprompt.training import checkpoint
 
 if TYPE_CHECKING:  # loading SAM's package takes seconds: finished packs do without
-    from soundprompt.foundation.sam import FrozenSam
+    from soundprompt.foundation.encoders import Encoder
     from soundprompt.models import Segmenter
 
 ViewType = TypeVar("ViewType", bound=TrainView)
@@ -70,11 +71,9 @@ class Pack(Generic[ViewType]):
     @cached_property
     def shared_inputs(self) -> dict[str, str]:
         """Name -> digest of what all seeds read; of the feature cache, what determines it with the tables."""
-        shard = int(plan.read(self.layout)["shard"].min())
         return {
             **tested_tables(self.view.setting, self.layout),
-            "sam": digest_file(self.layout.foundation("sam")),
-            "visual features": digest_value(store.Store(self.layout.visual_shard(shard)).recipe),
+            **visual_inputs(self.view.model, self.layout),
             "audio features": digest_value(store.Store(self.layout.audio_features).recipe),
         }
 
@@ -84,11 +83,11 @@ class Pack(Generic[ViewType]):
             "checkpoint": trained_digest(self.origin, self.view.model_name, seed, self.layout),
         }
 
-    def load(self, seed: int, sam: FrozenSam) -> Segmenter:
+    def load(self, seed: int, encoder: Encoder) -> Segmenter:
         """The trained model."""
         from soundprompt import models
 
-        model = models.build(self.view.model, sam, seed)
+        model = models.build(self.view.model, encoder, seed)
         checkpoint.load_into(model, self.checkpoint(seed), self.inputs(seed)["checkpoint"])
         return model
 

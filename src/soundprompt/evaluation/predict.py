@@ -190,31 +190,36 @@ def answers(
 ) -> Iterator[Answers]:
     """Asks every model about every pair. A frame is read once, and encoded once for all its sounds.
 
-    models: seed -> model, all with one tap. Raises InputError when a model answers NaN or infinity.
+    models: seed -> model, all of one architecture. To models that look across time a clip's frames are shown
+    together, once for each sound condition. Raises InputError when a model answers NaN or infinity.
     """
     for model in models.values():
         model.to(device).eval()
     asked = pd.DataFrame({"number": np.arange(len(pairs)), "sound": pairs[:, 1]}).groupby(pairs[:, 0], sort=False)
     of_frame = {int(frame): group for frame, group in asked}
-    for indices in batches(frames, list(of_frame)):
+    together = any(model.temporal for model in models.values())
+    for indices in batches(frames, list(of_frame), whole=together):
         batch = frames.batch(indices).to(device)
         which = np.repeat(np.arange(len(indices)), [len(of_frame[i]) for i in indices]).tolist()
         here = pd.concat([of_frame[i] for i in indices])
         sounds = frames.sounds(here["sound"].to_numpy()).to(device)
+        group = conditions(frames, [indices[row] for row in which], here["sound"].to_numpy()).to(device)
         yield Answers(
             numbers=here["number"].tolist(),
             frames=[indices[row] for row in which],
             sizes=[batch.sizes[row] for row in which],
             masks=None if batch.masks is None else [batch.masks[row] for row in which],
-            logits={seed: _ask(seed, model, batch, which, sounds) for seed, model in models.items()},
+            logits={seed: _ask(seed, model, batch, which, sounds, group) for seed, model in models.items()},
         )
 
 
-def _ask(seed: int, model: Segmenter, batch: Batch, which: list[int], sounds: Tensor) -> Tensor:
+def _ask(
+    seed: int, model: Segmenter, batch: Batch, which: list[int], sounds: Tensor, group: Tensor | None = None
+) -> Tensor:
     """As `model(batch)`, for the rows `which` of the batch with other sounds; the encoder runs once for each row."""
-    features = batch.visual.permute(0, 2, 3, 1) if model.encoder is None else model.encoder(batch.visual)
+    features = model.rows(model.encode(batch.visual), which)
     audio = torch.zeros_like(sounds) if model.mute else sounds
-    logits = model.segment(features[which], audio, batch.valid[which]).logits.float()
+    logits = model.segment(features, audio, batch.valid[which], group).logits.float()
     if not logits.isfinite().all():
         bad = int((~logits.isfinite()).flatten(1).any(1).nonzero()[0])
         what = f"seed {seed} answers with numbers that are not finite (clip {batch.clips[which[bad]]})"
@@ -222,11 +227,30 @@ def _ask(seed: int, model: Segmenter, batch: Batch, which: list[int], sounds: Te
     return logits
 
 
-def batches(frames: Frames, indices: Sequence[int]) -> list[list[int]]:
-    """The frames in batches that fit in memory at any input size, labelled and other frames apart."""
-    size = max(1, min(64, 2**14 // frames.sam.grid**2))  # 64 frames of the mini SAM, 4 at 1024 pixels
+def conditions(frames: Frames, indices: Sequence[int], sounds: np.ndarray) -> Tensor:
+    """(B,) int64, equal where frames of one clip hear sound of one clip: one showing of that clip.
+
+    indices: of the frames. sounds: what they hear, numbers as `Frames.sounds` takes them; the seconds of a room are
+    one sound.
+    """
+    clips = frames.group.numpy()
+    heard_clip = np.where(sounds >= 0, clips[sounds.clip(min=0)], sounds.clip(min=background.SILENCE - 1))
+    pairs = np.stack([clips[np.asarray(indices)], heard_clip])
+    return torch.from_numpy(np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64))
+
+
+def batches(frames: Frames, indices: Sequence[int], *, whole: bool = False) -> list[list[int]]:
+    """The frames in batches that fit in memory at any input size, labelled and other frames apart.
+
+    whole: do not divide a clip, but for the frames of it that have no mask.
+    """
+    size = max(1, min(64, 2**14 // frames.encoder.grid**2))  # 64 frames of the mini SAM, 4 at 1024 pixels
     masks = frames.rows["mask"].notna().to_numpy()
     groups = [i for i in indices if masks[i]], [i for i in indices if not masks[i]]
+    if whole:
+        from soundprompt.features.frames import whole_clips
+
+        return [batch for group in groups if group for batch in whole_clips(frames.group, group, size)]
     return [group[i : i + size] for group in groups for i in range(0, len(group), size)]
 
 

@@ -45,14 +45,14 @@ class _ScorePack(Pack[ScoreView]):
     def work(self, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Scores these seeds together; returns their entries."""
         from soundprompt.features.frames import Frames
-        from soundprompt.foundation import sam as sam_models
+        from soundprompt.foundation import encoders
 
         watch = provenance.Stopwatch()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        view, sam = self.view, sam_models.load(self.layout.foundation("sam"))
-        trained = {seed: self.load(seed, sam) for seed in seeds}
+        view, encoder = self.view, encoders.load(self.view.model, self.layout)
+        trained = {seed: self.load(seed, encoder) for seed in seeds}
         asked = predict.questions(self.rows, view.probes)
-        frames = Frames(asked.frames, self.layout, view.model.visual.tune_from, sam, bgr=view.data.bgr)
+        frames = Frames(asked.frames, self.layout, view.model.tap, encoder, bgr=view.data.bgr)
         conventions = scores.Conventions(view.evaluation, view.data.box_crop)
         tallies = {seed: scores.Tally(len(asked.pairs), conventions) for seed in seeds}
         recorder = predict.Recorder(asked)
@@ -60,7 +60,7 @@ class _ScorePack(Pack[ScoreView]):
         boxes = asked.frames["boxes"].tolist()
         for some in predict.answers(trained, frames, asked.pairs, device):
             for seed in seeds:
-                maps = [torch.sigmoid(frame) for frame in sam.restore(some.logits[seed], some.sizes)]
+                maps = [torch.sigmoid(frame) for frame in encoder.restore(some.logits[seed], some.sizes)]
                 _measure(tallies[seed], some.numbers, maps, some.masks, [boxes[i] for i in some.frames])
             if self.seeds[0] in seeds:
                 recorder.add(some.numbers, some.logits[self.seeds[0]])

@@ -234,12 +234,12 @@ def _stages(params: Params, layout: Layout, records: dict) -> list[tuple[str, st
     done = sum((layout.run(*run) / "scores.parquet").exists() for run in scored)
     made = [layout.table(dataset).exists() for dataset in params.tables()]
     source = "draw the clips of the world" if params.data.source == "generated" else "fetch and unpack"
-    models = sum(layout.foundation_quality(name).exists() for name in ("sam", "audio"))
+    models = sum(layout.foundation_quality(name).exists() for name in params.foundations())
     written = sum(layout.result_table(name).exists() for name in params.experiments)
     return [
         ("data", source, params.data.source),
         ("frame tables", "one row per frame and split", f"{sum(made)} of {len(made)}"),
-        ("foundation", "the frozen image and sound models", f"{models} of 2"),
+        ("foundation", "the frozen image and sound models", f"{models} of {len(params.foundations())}"),
         ("features", "frozen encoders run once per frame and second", f"{shards} of {params.features.shards} shards"),
         ("train", "prompts and adapters, best on validation kept", f"{len(records)} of {len(runs)} runs"),
         ("score", "one row per frame and metric", f"{done} of {len(scored)} runs"),

@@ -18,6 +18,9 @@ METHODS = {
     "sam_fusion": "SAM-Fusion",
     "sam_fusion-scratch": "SAM-Fusion, new decoder",
     "sam_fusion-negatives": "SAM-Fusion trained with negatives",
+    "avsbench_tpavi": "AVSBench (TPAVI)",
+    "avsbench_tpavi-own_second": "AVSBench (TPAVI), own second only",
+    "avsegformer": "AVSegFormer",
     "all_positive": "everything (floor)",
     "all_objects": "all objects (floor)",
     "centre_disc": "centre disc (floor)",
@@ -127,9 +130,11 @@ _COLOURS = {
     "audio_sam": "#9b6bd3",
     "sam_fusion": "#e0762b",
     "sam_fusion-scratch": "#dfa06f",
+    "avsbench_tpavi": "#5a8f3c",
+    "avsegformer": "#c2578a",
 }
 _FLOOR = "#949aa5"
-_OTHER = ("#4f6f8f", "#c2578a", "#b8902a", "#5a8f3c", "#7a78c9", "#b5654a")
+_OTHER = ("#4f6f8f", "#b8902a", "#7a78c9", "#b5654a", "#3f8f8a", "#a3647f")
 
 
 def method(name: str) -> str:

@@ -87,7 +87,7 @@ def kept_starts(records: dict[tuple[str, str, int], dict[str, Any]]) -> dict[tup
 def origins(params: Params, layout: Layout) -> list[Origin]:
     """Every result that the report's numbers rest on: foundation models, trained runs, scores, floors, costs."""
     found = []
-    for model in ("sam", "audio"):
+    for model in params.foundations():
         found += _origin(f"foundation model: {model}", layout.foundation_quality(model), nested=True)
     for setting, model, seed in params.runs():
         found += _origin(f"{setting} / {model}: training", layout.run(setting, model, seed) / "provenance.json")

@@ -251,7 +251,7 @@ def _not_tested(params: Params) -> list[Verdict]:
         paper = "V2: GAVS with half of the data 65.1 mIoU (read off a figure), AVSegFormer with all 64.34."
         claim = "Half of the training data is enough to beat the others."
         found.append(Verdict(claim, paper, "", UNTESTED, notes=["No setting of this study trains on a part of V2."]))
-    rivals = [name for name in ("tpavi", "avsegformer") if name not in params.models]
+    rivals = [name for name in ("avsbench_tpavi", "avsegformer") if name not in params.models]
     if rivals:
         paper = "AVS-V3, 0 shots: GAVS 54.71, AVSegFormer 54.26, AVSBench 53.00 mIoU."
         claim = "GAVS is better than AVSBench and AVSegFormer on unseen classes."

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from soundprompt.errors import InputError
+from soundprompt.features.frames import whole_clips
 from soundprompt.params import Model
 from soundprompt.progress import Progress
 from soundprompt.training import checkpoint, journal, losses, negatives, validation
@@ -27,7 +28,7 @@ from soundprompt.training.schedule import Plan, precision
 
 if TYPE_CHECKING:
     from soundprompt.features.frames import Batch, Frames
-    from soundprompt.foundation.sam import FrozenSam
+    from soundprompt.foundation.encoders import Encoder
     from soundprompt.models import Segmenter
 
 RESUME = "resume.pt"
@@ -61,14 +62,14 @@ class Trainer:
         model: Segmenter,
         settings: Model,
         plan: Plan,
-        sam: FrozenSam,
+        encoder: Encoder,
         sampler: Sampler,
         train: Frames,
         validation: Mapping[str, Frames],
         device: str = "cpu",
         label: str = "training",
     ):
-        self.model, self.settings, self.plan, self.restore = model, settings, plan, sam.restore
+        self.model, self.settings, self.plan, self.restore = model, settings, plan, encoder.restore
         self.sampler, self.train, self.validation = sampler, train, validation
         self.device, self.label = torch.device(device), label
         self.precision = precision(settings.schedule, self.device.type)
@@ -95,15 +96,14 @@ class Trainer:
         self.model.train()
         with self._autocast():
             prediction = self.model(batch)
-        logits = prediction.logits.float()
-        if self.settings.schedule.loss_size == "decoder":
-            mask = losses.decoder_loss(logits, batch.targets, batch.target_valid)
-        else:
-            mask = losses.original_loss(logits, batch.masks, self.restore)
+        mask = self._mask_loss(prediction.logits, batch)
+        total = mask
+        if prediction.auxiliary is not None:
+            total = mask + self.model.auxiliary_weight * self._mask_loss(prediction.auxiliary, batch)
         if not self.settings.triplet.weight:
-            return {"loss": mask, "mask": mask.detach()}
+            return {"loss": total, "mask": mask.detach()}
         triplet, active = self._triplet(prediction, batch, spare)
-        total = mask + self.settings.triplet.weight * triplet
+        total = total + self.settings.triplet.weight * triplet
         return {"loss": total, "mask": mask.detach(), "triplet": triplet.detach(), "active": active}
 
     def update(self, step: int, loss: Tensor) -> Tensor:
@@ -173,6 +173,11 @@ class Trainer:
         self.step, self.best = state["step"], Best(**state["best"])
 
     # ---- inside
+    def _mask_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        if self.settings.schedule.loss_size == "decoder":
+            return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid)
+        return losses.original_loss(logits.float(), batch.masks, self.restore)
+
     def _triplet(self, prediction, batch: Batch, spare: Batch | None) -> tuple[Tensor, Tensor]:
         cue, sound = prediction.cue, prediction.sound
         videos, classes = list(batch.videos), list(batch.classes)
@@ -197,8 +202,13 @@ class Trainer:
 
     def _batches(self, frames: Frames):
         size = 2 * self.settings.schedule.clips_per_step * self.settings.schedule.frames_per_clip
-        for start in range(0, len(frames), size):
-            yield self._load(frames, list(range(start, min(start + size, len(frames)))))
+        everything = range(len(frames))
+        if self.model.temporal:
+            batches = whole_clips(frames.group, everything, size)
+        else:
+            batches = [list(everything[start : start + size]) for start in everything[::size]]
+        for indices in batches:
+            yield self._load(frames, indices)
 
     def _load(self, frames: Frames, indices: Sequence[int]) -> Batch:
         batch = frames.batch(indices)
