@@ -185,7 +185,9 @@ def test_tpavi_is_dot_product_attention_over_all_positions_of_a_clip():
         query, value, key = flat(part.query(here)), flat(part.value(here)), part.key(flat(sound))
         answer = (query @ key.T / len(key)) @ value
         answer = answer.view(len(here), 3, 4, -1).permute(0, 3, 1, 2)
-        long = part.norm((here + part.scale * part.out(answer)).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        answer = part.out(answer)
+        size = torch.stack([frame.square().mean().sqrt() for frame in answer])[:, None, None, None]
+        long = part.norm((here + part.scale * answer / size).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         assert torch.allclose(found[rows], long, atol=1e-5)
 
 
