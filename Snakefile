@@ -32,4 +32,9 @@ rule all_tables:
 
 rule all_runs:
     input:
-        [pack for setting, model in PAIRS for pack in trained(setting, model)],
+        [
+            pack
+            for study in STUDIES.values()
+            for setting, model in sorted({run[:2] for run in study.runs()})
+            for pack in trained(study, setting, model)
+        ],

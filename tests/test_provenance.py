@@ -27,6 +27,14 @@ def test_every_stage_names_real_code():
         assert files and all(path.is_file() for path in files)
 
 
+def test_foundation_models_are_made_apart():
+    """A change in what makes one foundation model leaves the other's results alone."""
+    made = {name: set(provenance.code_files(f"foundation/{name}")) for name in ("sam", "audio")}
+    own = {name: {path.name for path in files} for name, files in made.items()}
+    assert "pretrain_sam.py" in own["sam"] - own["audio"] and "pretrain_audio.py" in own["audio"] - own["sam"]
+    assert "clips.py" not in own["sam"] | own["audio"]  # no clip is read in pre-training
+
+
 def test_record_says_where_a_result_comes_from():
     study = params.load()
     view = params.train_view(study, "v1s", "gavs")

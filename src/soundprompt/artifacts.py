@@ -1,8 +1,8 @@
 """DVC's view of a study: dvc.yaml, made from the settings, and the metrics that `dvc metrics diff` compares.
 
 Snakemake decides what runs; a stage calls one of its targets. DVC owns the artifacts: each folder of runs
-belongs to exactly one stage. Runs of one experiment belong to its stage, runs that several experiments use
-to a stage of their own, so that `dvc repro ablation_sap` makes what that table needs and nothing else.
+belongs to exactly one stage. Runs of one experiment belong to its stage, runs of a model on a setting that several
+experiments use to a stage of their own, so that `dvc repro ablation_sap` makes what that table needs and nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from soundprompt.provenance import CODE
 
 DVC_FILE = Path("dvc.yaml")
 FLOORS = "floors"  # stands for a model in pairs: what is scored without training
-Pair = tuple[str, str]  # setting, model
+Pair = tuple[str, str]  # setting (of the study, or of a variant: 'v1s@points'), model
 HEAD = """# Written by `soundprompt stages --study {study}`: run that again when experiments change, do not edit.
 # Snakemake is the scheduler; a stage calls its target, here or on a cluster (SNAKEMAKE_PROFILE=slurm dvc repro).
 # docs/artifacts.md
@@ -37,8 +37,18 @@ def groups(params: p.Params) -> dict[str, list[Pair]]:
             users.setdefault(pair, []).append(name)
     found: dict[str, list[Pair]] = {name: [] for name in params.experiments}
     for pair, names in users.items():
-        found.setdefault(names[0] if len(names) == 1 else "runs_of_" + "_and_".join(names), []).append(pair)
+        found.setdefault(names[0] if len(names) == 1 else shared_stage(pair), []).append(pair)
     return found
+
+
+def shared_stage(pair: Pair) -> str:
+    """('v1s@points', 'gavs') -> 'runs_v1s_points_gavs': neither DVC nor Snakemake takes every sign in a name."""
+    return "runs_" + "_".join(pair).replace("@", "_").replace("-", "_")
+
+
+def foundation_stage(params: p.Params, study: p.Params) -> str:
+    """Name of the stage that makes datasets, foundation models and features of a study or a variant of it."""
+    return "foundation" + params.study.removeprefix(study.study)
 
 
 def pairs(params: p.Params, name: str) -> list[Pair]:
@@ -56,19 +66,20 @@ def pairs(params: p.Params, name: str) -> list[Pair]:
 
 def origins(params: p.Params, pair: Pair) -> list[Pair]:
     """The runs that a pair's runs start from or borrow."""
-    setting = params.settings[pair[0]]
+    name, at, variant = pair[0].partition("@")
+    setting = params.settings[name]
     names = [] if pair[1] == FLOORS else filter(None, (setting.start_from, setting.model_of))
-    return [(name, pair[1]) for name in names]
+    return [(name + at + variant, pair[1]) for name in names]
 
 
 def targets(params: p.Params, pair: Pair) -> list[Path]:
     """The files that say that a pair's runs are done."""
-    setting, model = pair
-    layout = Layout(params.study)
+    (layout, setting), model = params.layout.of(pair[0]), pair[1]
     if model == FLOORS:
         return [layout.floors(setting)]
-    trained = [layout.trained(setting, model, pack_name(seeds)) for seeds in params.packs(setting, model)]
-    scored = [layout.scored(setting, model, pack_name(seeds)) for seeds in params.packs(setting, model, evaluate=True)]
+    study = params.studies()[layout.study]
+    trained = [layout.trained(setting, model, pack_name(seeds)) for seeds in study.packs(setting, model)]
+    scored = [layout.scored(setting, model, pack_name(seeds)) for seeds in study.packs(setting, model, evaluate=True)]
     return trained + scored
 
 
@@ -89,11 +100,11 @@ class Stages:
         self.sources = {name: p.read_yaml(name) for name in ("params.yaml", self.overlay)}
         self.groups = groups(self.params)
         self.owner = {pair: stage for stage, owned in self.groups.items() for pair in owned}
-        self.base = [str(path) for path in (self.layout.data, self.layout.weights, self.layout.features)]
+        self.studies = self.params.studies()
 
     def text(self) -> str:
         """The whole of dvc.yaml."""
-        stages = {"foundation": self.foundation()}
+        stages = {foundation_stage(each, self.params): self.foundation(each) for each in self.studies.values()}
         stages |= {name: self.runs(name) for name in self.groups if name not in self.params.experiments}
         stages |= {name: self.experiment(name) for name in self.params.experiments}
         stages["report"] = self.report()
@@ -101,16 +112,21 @@ class Stages:
         return HEAD.format(study=self.study) + yaml.safe_dump(content, sort_keys=False, width=120)
 
     # ---- stages
-    def foundation(self) -> dict[str, Any]:
-        """Dataset, frame tables, foundation models, features."""
+    def foundation(self, study: p.Params) -> dict[str, Any]:
+        """Dataset, frame tables, foundation models, features; of a variant what it has of its own."""
         keys = ["world", "data", "foundation", "features", "settings"]
         keys += [f"models.{model}.visual.tune_from" for model in self.params.models]
+        name = foundation_stage(study, self.params)
+        keys += [f"variants.{name.removeprefix('foundation_')}"] if study is not self.params else []
+        own = [path for path in self.base(study) if Path(path).name == study.study]
+        borrowed = [path for path in self.base(study) if path not in own]
+        whose = "" if study is self.params else f" of the variant {name.removeprefix('foundation_')}"
         return {
-            "desc": "dataset, frame tables, foundation models and the cache of their features",
-            "cmd": self.call("all_features"),
-            "deps": code("world", "tables", "foundation", "features"),
+            "desc": f"dataset, frame tables, foundation models and the cache of their features{whose}",
+            "cmd": self.call(name),
+            "deps": [*code("world", "tables", "foundation/sam", "foundation/audio", "features"), *borrowed],
             "params": self.keys(keys),
-            "outs": [out(path, cache=self.large or path == str(self.layout.weights)) for path in self.base],
+            "outs": [out(path, cache=self.large or path.startswith("weights")) for path in own],
         }
 
     def runs(self, name: str) -> dict[str, Any]:
@@ -120,7 +136,7 @@ class Stages:
         return {
             "desc": f"runs that {' and '.join(users)} share",
             "cmd": self.call(name),
-            "deps": [*code("train", "score"), *self.base, *self.origins(name)],
+            "deps": [*code("train", "score"), *self.bases(owned), *self.origins(name)],
             "params": self.keys(self.keys_of(owned, users)),
             "outs": [out(self.folder(pair)) for pair in owned],
         }
@@ -129,7 +145,7 @@ class Stages:
         """One experiment: the runs that it alone uses, its table, plots and metrics."""
         owned = self.groups[name]
         shared = [self.folder(pair) for pair in pairs(self.params, name) if pair not in owned]
-        deps = [*code("train", "score", "report"), *(self.base if owned else []), *shared]
+        deps = [*code("train", "score", "report"), *self.bases(owned), *shared]
         table, metrics = str(self.layout.result_table(name)), str(self.layout.results / "metrics" / f"{name}.json")
         return {
             "desc": self.params.experiments[name].title,
@@ -149,7 +165,7 @@ class Stages:
         return {
             "desc": "the report that a reader opens",
             "cmd": self.call("all"),
-            "deps": [*code("report"), *self.base, *made],
+            "deps": [*code("report"), *self.base(self.params), *made],
             "params": self.keys(keys),
             "outs": [out(str(self.layout.report)), out(str(self.layout.data_ledger))],
         }
@@ -160,7 +176,8 @@ class Stages:
         for name, experiment in self.params.experiments.items():
             model = p.model_of(experiment.reference or experiment.methods[-1])
             seed = (experiment.seeds or self.params.seeds)[0]
-            trained = [s for s in experiment.settings if self.params.settings[s].train and model in self.params.models]
+            settings = [s for s in experiment.settings if self.params.settings[p.plain(s)].train]
+            trained = settings if model in self.params.models else []
             curves = [str(self.layout.run(s, model, seed) / "metrics.csv") for s in trained]
             if curves:
                 facts = {"template": "linear", "x": "step", "y": dict.fromkeys(curves, "loss")}
@@ -174,9 +191,19 @@ class Stages:
         call = f'snakemake --profile "{profile}" --configfile {self.overlay} --quiet host -- {" ".join(names)}'
         return f"soundprompt stages --check --study {self.study} && {call}"
 
+    def base(self, study: p.Params) -> list[str]:
+        """Folders with what all runs of a study read, some of them of the study that it is a variant of."""
+        weights = dict.fromkeys(study.layout.foundation(model).parent for model in ("sam", "audio"))
+        return [str(path) for path in (study.layout.data, *weights, study.layout.features)]
+
+    def bases(self, owned: Iterable[Pair]) -> list[str]:
+        """The same for the studies that some pairs belong to."""
+        names = dict.fromkeys(self.layout.of(setting)[0].study for setting, _ in owned)
+        return list(dict.fromkeys(path for name in names for path in self.base(self.studies[name])))
+
     def folder(self, pair: Pair) -> str:
         setting, model = pair
-        return str(self.layout.floors(setting).parent if model == FLOORS else self.layout.runs / setting / model)
+        return str(self.layout.models(setting) / model)
 
     def origins(self, name: str) -> list[str]:
         """Folders of other stages that a stage's runs start from."""
@@ -187,7 +214,8 @@ class Stages:
         """Settings that runs depend on."""
         keys = ["seeds", "seeds_per_job", "data", "evaluation"]
         for setting, model in owned:
-            keys.append(f"settings.{setting}")
+            keys.append(f"settings.{p.plain(setting)}")
+            keys += [f"variants.{p.variant_of(setting)}"] if p.variant_of(setting) else []
             keys += [f"models.{name}" for name in self.chain(model) if model != FLOORS]
         return keys + [f"experiments.{name}" for name in experiments]
 

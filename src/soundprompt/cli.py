@@ -18,7 +18,7 @@ import typer
 from soundprompt import environment
 from soundprompt import params as p
 from soundprompt.errors import InputError
-from soundprompt.layout import Layout, pack_seeds
+from soundprompt.layout import pack_seeds
 
 app = typer.Typer(
     help="GAVS as a reproducible pipeline: segment what makes the sound. Stages, in order: "
@@ -28,7 +28,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Study = Annotated[str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay.")]
+Study = Annotated[
+    str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; mini@points for a variant.")
+]
 View = Annotated[str | None, typer.Option("--settings", hidden=True, help="The stage's settings as JSON.")]
 SettingName = Annotated[str, typer.Option(help="A setting of params.yaml, such as v1s.")]
 ModelName = Annotated[str, typer.Option(help="A model of params.yaml, such as gavs.")]
@@ -77,7 +79,7 @@ def world(
 
     from soundprompt.data.world import datasets
 
-    datasets.make_part(part, chosen, Layout(chosen.study))
+    datasets.make_part(part, chosen, chosen.layout)
 
 
 @app.command()
@@ -97,7 +99,7 @@ def fetch(
 
     from soundprompt.data import acquire
 
-    acquire.run(only, chosen.model_copy(update={"data": p.Data.model_validate(data)}), Layout(chosen.study))
+    acquire.run(only, chosen.model_copy(update={"data": p.Data.model_validate(data)}), chosen.layout)
 
 
 @app.command()
@@ -109,7 +111,7 @@ def tables(
 
     from soundprompt.data.tables import make_table
 
-    make_table(chosen, Layout(chosen.study))
+    make_table(chosen, chosen.layout)
 
 
 @app.command()
@@ -123,7 +125,7 @@ def pretrain(
 
     from soundprompt.foundation import audio, pretrain_audio, pretrain_sam, sam
 
-    layout = Layout(chosen.study)
+    layout = chosen.layout
     if chosen.model.source == "checkpoint":
         released = sam if model == "sam" else audio
         released.import_checkpoint(chosen.model, layout)
@@ -143,7 +145,7 @@ def features(
 
     from soundprompt.features import extract, plan
 
-    layout = Layout(chosen.study)
+    layout = chosen.layout
     if step not in ("plan", "shard", "audio", "all"):
         raise InputError(f"--step: '{step}' is not one of plan, shard, audio, all")
     if step in ("plan", "all"):
@@ -163,7 +165,7 @@ def train(
 
     from soundprompt.training.run import train_pack
 
-    train_pack(chosen, pack_seeds(seeds), Layout(chosen.study))
+    train_pack(chosen, pack_seeds(seeds), chosen.layout)
 
 
 @app.command()
@@ -175,7 +177,7 @@ def score(
 
     from soundprompt.evaluation.run import score_pack
 
-    score_pack(chosen, pack_seeds(seeds), Layout(chosen.study))
+    score_pack(chosen, pack_seeds(seeds), chosen.layout)
 
 
 @app.command()
@@ -185,7 +187,7 @@ def floors(setting: SettingName = "", study: Study = "mini", view: View = None) 
 
     from soundprompt.evaluation.run import score_floors
 
-    score_floors(chosen, Layout(chosen.study))
+    score_floors(chosen, chosen.layout)
 
 
 @app.command()
@@ -200,8 +202,8 @@ def table(
     from soundprompt.report import plots
     from soundprompt.report import tables as result_tables
 
-    result_tables.run(chosen, Layout(chosen.study))
-    plots.run(chosen, Layout(chosen.study))
+    result_tables.run(chosen, chosen.layout)
+    plots.run(chosen, chosen.layout)
 
 
 @app.command()
@@ -210,7 +212,7 @@ def report(study: Study = "mini", view: View = None) -> None:
     from soundprompt.report import html
 
     params = p.Params.model_validate_json(view) if view else _params(study)
-    html.run(params, Layout(params.study))
+    html.run(params, params.layout)
 
 
 @app.command()
@@ -243,7 +245,7 @@ def predict(
 @app.command()
 def headline(study: Study = "mini") -> None:
     """Print where the report is and its headline numbers."""
-    path = Layout(_params(study).study).headline
+    path = _params(study).layout.headline
     if not path.exists():
         raise InputError("no report yet", path=path, remedy="run `make report`")
     print(path.read_text(), end="")
@@ -276,7 +278,9 @@ def metrics(
 
 
 def _params(study: str) -> p.Params:
-    return p.load(None if study == "mini" else study)
+    name, _, variant = study.partition("@")
+    params = p.load(None if name == "mini" else name)
+    return params.variant(variant) if variant else params
 
 
 def _view(kind: type[ViewType], given: str | None, study: str, choose: Callable[[p.Params], ViewType]) -> ViewType:

@@ -13,15 +13,29 @@ from soundprompt.errors import InputError
 class Layout:
     """Paths of a study's artifacts, relative to the project's root.
 
-    Arguments may also be Snakemake wildcards such as '{setting}'.
+    Arguments may also be Snakemake wildcards such as '{setting}'. A setting may be one of a variant of the study,
+    'v1s@points'; its runs then lie with that variant's.
+
+    parent: of a variant, the study that it is a variant of. borrows: what it takes from there instead of making its
+    own: 'data', and names of foundation models.
     """
 
     study: str
+    parent: str | None = None
+    borrows: tuple[str, ...] = ()
+
+    def of(self, setting: str) -> tuple[Layout, str]:
+        """Where a setting's runs lie, and its plain name there: 'v1s@points' -> layout of <study>_points, 'v1s'."""
+        name, _, variant = setting.partition("@")
+        return (Layout(f"{self.study}_{variant}") if variant else self), name
+
+    def _whose(self, artifact: str) -> str:
+        return self.parent if self.parent and artifact in self.borrows else self.study
 
     # data
     @property
     def data(self) -> Path:
-        return Path("data") / self.study
+        return Path("data") / self._whose("data")
 
     @property
     def downloads(self) -> Path:
@@ -52,17 +66,13 @@ class Layout:
         return self.data / "tables" / f"{dataset}.parquet"
 
     # foundation: weights, and beside them what they are worth
-    @property
-    def weights(self) -> Path:
-        return Path("weights") / self.study
-
     def foundation(self, model: str) -> Path:
         """Weights of 'sam' or 'audio' (safetensors; architecture in the header)."""
-        return self.weights / f"{model}.safetensors"
+        return Path("weights") / self._whose(model) / f"{model}.safetensors"
 
     def foundation_quality(self, model: str) -> Path:
         """Json with the model's own quality and provenance."""
-        return self.weights / f"{model}.json"
+        return self.foundation(model).with_suffix(".json")
 
     # features
     @property
@@ -87,21 +97,26 @@ class Layout:
     def runs(self) -> Path:
         return Path("runs") / self.study
 
+    def models(self, setting: str) -> Path:
+        """Folder with the runs of all models on a setting."""
+        place, name = self.of(setting)
+        return place.runs / name
+
     def run(self, setting: str, model: str, seed: int | str) -> Path:
         """Run directory: checkpoint.safetensors, metrics.csv, params.json, provenance.json, scores.parquet, ..."""
-        return self.runs / setting / model / f"seed{seed}"
+        return self.models(setting) / model / f"seed{seed}"
 
     def trained(self, setting: str, model: str, pack: str) -> Path:
         """Says which runs of a pack are trained, with the digests of their checkpoints."""
-        return self.runs / setting / model / f"trained-{pack}.json"
+        return self.models(setting) / model / f"trained-{pack}.json"
 
     def scored(self, setting: str, model: str, pack: str) -> Path:
         """Says which runs of a pack are scored, with the digests of their scores."""
-        return self.runs / setting / model / f"scored-{pack}.json"
+        return self.models(setting) / model / f"scored-{pack}.json"
 
     def floors(self, setting: str) -> Path:
         """Scores of the methods that need no training."""
-        return self.runs / setting / "floors" / "scores.parquet"
+        return self.models(setting) / "floors" / "scores.parquet"
 
     # what a reader opens: the study that was run last
     @property

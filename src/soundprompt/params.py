@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from soundprompt.errors import InputError
+from soundprompt.layout import Layout
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -328,10 +329,29 @@ class Evaluation(Settings):
     bootstrap: Positive = Field(2000, description="draws of the paired bootstrap over clips and seeds")
 
 
+class Variant(Settings):
+    """The study once more in another world or on other foundation models: what differs, as an overlay.
+
+    Its artifacts lie beside the study's own under `<study>_<variant>`. Datasets and foundation models that the overlay
+    does not touch are the study's.
+    """
+
+    world: dict[str, Any] = {}
+    data: dict[Literal["bgr", "box_crop"], Any] = Field({}, description="what no frame table depends on")
+    foundation: dict[str, Any] = {}
+
+    @property
+    def borrows(self) -> tuple[str, ...]:
+        """What a variant takes from its study (see `Layout`)."""
+        whole = () if self.world else ("data",)
+        return *whole, *(model for model in FOUNDATIONS if model not in self.foundation)
+
+
 class Experiment(Settings):
     """Which settings and methods make a table, and which plots beside it.
 
-    A method is a model, `model@probe` (probe: mismatched, muted: its sound at test time), or a floor.
+    A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (probe: mismatched,
+    muted: its sound at test time), or a floor.
     """
 
     title: str
@@ -382,6 +402,7 @@ class Resources(Settings):
         return "\n".join(lines)
 
 
+FOUNDATIONS = ("sam", "audio", "pyramid")
 FLOORS = ("all_positive", "all_objects", "centre_disc")
 PROBES = ("own", "mismatched", "muted")
 METRICS = (
@@ -411,8 +432,11 @@ class Params(Settings):
     models: dict[str, Model]
     settings: dict[str, Setting]
     evaluation: Evaluation
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Variant] = {}
     experiments: dict[str, Experiment]
     resources: Resources = Resources()
+    parent: str | None = Field(None, exclude=True, description="of a variant: its study; never in a file")
+    borrows: tuple[str, ...] = Field((), exclude=True)
 
     @field_validator("seeds")
     @classmethod
@@ -429,7 +453,8 @@ class Params(Settings):
                     raise ValueError(f"settings.{name}: '{other}' is not a setting that trains")
         for name, experiment in self.experiments.items():
             where = f"experiments.{name}"
-            _check_names(f"{where}.settings", experiment.settings, self.settings)
+            _check_names(f"{where}.settings", map(plain, experiment.settings), self.settings)
+            _check_names(f"{where}.settings", filter(None, map(variant_of, experiment.settings)), self.variants)
             _check_names(f"{where}.metrics", experiment.metrics, METRICS)
             for method in experiment.methods:
                 model, _, probe = method.partition("@")
@@ -439,9 +464,46 @@ class Params(Settings):
                 raise ValueError(f"{where}.reference: '{experiment.reference}' is not among its methods")
         return self
 
+    # ---- the study and its variants
+    @property
+    def layout(self) -> Layout:
+        """Where this study's artifacts lie."""
+        return Layout(self.study, self.parent, self.borrows)
+
+    def studies(self) -> dict[str, Params]:
+        """This study and its variants that some experiment asks for, by the name under which their artifacts lie."""
+        asked = {variant_of(setting) for experiment in self.experiments.values() for setting in experiment.settings}
+        variants = [self.variant(name) for name in self.variants if name in asked]
+        return {params.study: params for params in (self, *variants)}
+
+    def variant(self, name: str) -> Params:
+        """A variant as a study of its own, with what the experiments ask of it. Raises InputError."""
+        if name not in self.variants:
+            raise InputError(f"'{name}' is not one of the variants {', '.join(self.variants)}")
+        overlay = self.variants[name]
+        asked = {
+            key: experiment.model_copy(update={"settings": here})
+            for key, experiment in self.experiments.items()
+            if (here := tuple(plain(s) for s in experiment.settings if variant_of(s) == name))
+        }
+        wanted = {setting for experiment in asked.values() for setting in experiment.settings}
+        origins = {o for s in wanted for o in (self.settings[s].start_from, self.settings[s].model_of)}
+        content = {
+            **merge(self.model_dump(exclude={"variants", "experiments", "settings"}), overlay.model_dump()),
+            "study": f"{self.study}_{name}",
+            "settings": {s: spec.model_dump() for s, spec in self.settings.items() if s in wanted | origins},
+            "experiments": {key: experiment.model_dump() for key, experiment in asked.items()},
+            "parent": self.study,
+            "borrows": overlay.borrows,
+        }
+        return _validated(content, f"variants.{name}: ")
+
     # ---- what the experiments need
     def runs(self) -> list[tuple[str, str, int]]:
-        """Every (setting, model, seed) to train, once, in a stable order; cross-dataset settings train nothing."""
+        """Every (setting, model, seed) to train, once, in a stable order; cross-dataset settings train nothing.
+
+        Runs of variants are not among these and the following: `variant` has them.
+        """
         wanted: dict[tuple[str, str, int], None] = {}
         for setting, model, seed in self.evaluations():
             spec = self.settings[setting]
@@ -455,6 +517,7 @@ class Params(Settings):
             (setting, model_of(method), seed)
             for experiment in self.experiments.values()
             for setting in experiment.settings
+            if not variant_of(setting)
             for method in experiment.methods
             if model_of(method) in self.models
             for seed in experiment.seeds or self.seeds
@@ -492,63 +555,69 @@ class Params(Settings):
 
 
 # ----------------------------------------------------------------- what a stage may know
-class WorldView(Settings):
-    """All that generating the world depends on."""
+class View(Settings):
+    """What a stage may know, and whose artifacts it makes."""
 
     study: str
+    parent: str | None = None
+    borrows: tuple[str, ...] = ()
+
+    @property
+    def layout(self) -> Layout:
+        """Where the stage reads and writes."""
+        return Layout(self.study, self.parent, self.borrows)
+
+
+class WorldView(View):
+    """All that generating the world depends on."""
+
     world: World
     shots: tuple[Positive, ...]
 
 
-class TablesView(Settings):
+class TablesView(View):
     """All that reading a dataset into its frame table depends on, besides its files."""
 
-    study: str
     dataset: str
     data: Reading
 
 
-class FetchView(Settings):
+class FetchView(View):
     """All that fetching depends on: data sources, and the released weights and datasets that the study uses."""
 
-    study: str
     data: Data
     checkpoints: tuple[str, ...]
     datasets: tuple[str, ...]
 
 
-class PretrainView(Settings):
+class PretrainView(View):
     """All that pre-training a foundation model depends on: its own block and the scene, no clips, no world seed."""
 
-    study: str
     model: Sam | Audio
     scene: Scene
 
 
-class FeaturesView(Settings):
+class FeaturesView(View):
     """All that the feature cache depends on, besides weights and frame tables."""
 
-    study: str
     tables: tuple[str, ...]
     taps: tuple[int | None, ...]
     features: Features
     bgr: bool
 
 
-class FloorsView(Settings):
+class FloorsView(View):
     """All that scoring the methods without training depends on, besides the frame tables."""
 
-    study: str
     setting_name: str
     setting: Setting
     data: Reading
     evaluation: Evaluation
 
 
-class TrainView(Settings):
+class TrainView(View):
     """All that training one pack of runs depends on, besides its input files."""
 
-    study: str
     setting_name: str
     setting: Setting
     model_name: str
@@ -563,10 +632,9 @@ class ScoreView(TrainView):
     probes: tuple[str, ...]
 
 
-class TableView(Settings):
+class TableView(View):
     """All that an experiment's table and plots depend on, besides the scores."""
 
-    study: str
     name: str
     experiment: Experiment
     settings: dict[str, Setting]
@@ -577,14 +645,14 @@ class TableView(Settings):
 
 def world_view(params: Params) -> WorldView:
     """The part of the settings that generating the world may read."""
-    return WorldView(study=params.study, world=params.world, shots=params.data.shots)
+    return WorldView(**_whose(params), world=params.world, shots=params.data.shots)
 
 
 def fetch_view(params: Params) -> FetchView:
     """The part of the settings that fetching may read."""
     sam, audio = params.foundation.sam, params.foundation.audio
     return FetchView(
-        study=params.study,
+        **_whose(params),
         data=params.data,
         checkpoints=tuple(filter(None, (sam.checkpoint, audio.checkpoint, audio.pca_checkpoint))),
         datasets=tuple(params.tables()) if params.data.source == "avsbench" else (),
@@ -593,19 +661,19 @@ def fetch_view(params: Params) -> FetchView:
 
 def tables_view(params: Params, dataset: str) -> TablesView:
     """The part of the settings that reading a dataset may read."""
-    return TablesView(study=params.study, dataset=dataset, data=_reading(params))
+    return TablesView(**_whose(params), dataset=dataset, data=_reading(params))
 
 
 def features_view(params: Params) -> FeaturesView:
     """The part of the settings that the feature cache may read."""
     tables, taps = tuple(params.tables()), tuple(params.taps())
-    return FeaturesView(study=params.study, tables=tables, taps=taps, features=params.features, bgr=params.data.bgr)
+    return FeaturesView(**_whose(params), tables=tables, taps=taps, features=params.features, bgr=params.data.bgr)
 
 
 def floors_view(params: Params, setting: str) -> FloorsView:
     """The part of the settings that scoring the floors of a setting may read."""
     return FloorsView(
-        study=params.study,
+        **_whose(params),
         setting_name=setting,
         setting=params.settings[setting],
         data=_reading(params),
@@ -616,15 +684,13 @@ def floors_view(params: Params, setting: str) -> FloorsView:
 def pretrain_view(params: Params, name: Literal["sam", "audio"]) -> PretrainView:
     """The part of the settings that pre-training a foundation model may read."""
     model = params.foundation.sam if name == "sam" else params.foundation.audio
-    return PretrainView(
-        study=params.study, model=model, scene=Scene(size=params.world.size, levels=params.world.levels)
-    )
+    return PretrainView(**_whose(params), model=model, scene=Scene(size=params.world.size, levels=params.world.levels))
 
 
 def train_view(params: Params, setting: str, model: str) -> TrainView:
     """The part of the settings that training (setting, model) may read."""
     return TrainView(
-        study=params.study,
+        **_whose(params),
         setting_name=setting,
         setting=params.settings[setting],
         model_name=model,
@@ -646,10 +712,10 @@ def table_view(params: Params, name: str) -> TableView:
     """The part of the settings that an experiment's table may read."""
     experiment = params.experiments[name]
     return TableView(
-        study=params.study,
+        **_whose(params),
         name=name,
         experiment=experiment,
-        settings={setting: params.settings[setting] for setting in experiment.settings},
+        settings={setting: params.settings[plain(setting)] for setting in experiment.settings},
         models={m: params.models[m] for m in map(model_of, experiment.methods) if m in params.models},
         seeds=experiment.seeds or params.seeds,
         evaluation=params.evaluation,
@@ -659,6 +725,20 @@ def table_view(params: Params, name: str) -> TableView:
 def model_of(method: str) -> str:
     """'gavs@mismatched' -> 'gavs'."""
     return method.partition("@")[0]
+
+
+def plain(setting: str) -> str:
+    """'v1s@points' -> 'v1s'."""
+    return setting.partition("@")[0]
+
+
+def variant_of(setting: str) -> str:
+    """'v1s@points' -> 'points'; '' for a setting of the study itself."""
+    return setting.partition("@")[2]
+
+
+def _whose(params: Params) -> dict[str, Any]:
+    return {"study": params.study, "parent": params.parent, "borrows": params.borrows}
 
 
 def _reading(params: Params) -> Reading:
@@ -715,10 +795,16 @@ def validate(raw: dict[str, Any]) -> Params:
     A setting or an experiment that an overlay gives as null is left out: a study of one dataset says so. With a
     setting go the experiments that have no other.
     """
+    params = _validated(left_in({**raw, "models": resolve_models(raw.get("models") or {})}))
+    params.studies()  # variants are settings too
+    return params
+
+
+def _validated(content: dict[str, Any], where: str = "") -> Params:
     try:
-        return Params.model_validate(left_in({**raw, "models": resolve_models(raw.get("models") or {})}))
+        return Params.model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(f"  {describe(problem)}" for problem in error.errors())
+        problems = "\n".join(f"  {where}{describe(problem)}" for problem in error.errors())
         raise InputError(
             f"invalid settings\n{problems}", remedy="correct them in params.yaml or the study's file"
         ) from error
@@ -733,8 +819,8 @@ def left_in(raw: dict[str, Any]) -> dict[str, Any]:
     kept = {}
     for name, value in experiments.items():
         named = value.get("settings") if isinstance(value, dict) else None
-        if left_out and isinstance(named, list | tuple) and left_out & set(named):
-            named = [setting for setting in named if setting not in left_out]
+        if left_out and isinstance(named, list | tuple) and left_out & set(map(plain, named)):
+            named = [setting for setting in named if plain(setting) not in left_out]
             value = {**value, "settings": named} if named else None
         if value is not None:
             kept[name] = value

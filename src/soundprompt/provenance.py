@@ -19,13 +19,20 @@ from soundprompt.files import digest_bytes, digest_value
 
 # What each stage executes: a change in these files, and only in these, makes its results stale.
 READERS = ("avs_v3", "avsbench", "avsbench_object", "clip", "frame_table", "ledger", "media", "tables", "vggss")
+# Each foundation model has a stage of its own: what makes one of them is no reason to make the others again.
+MAKING = tuple(f"foundation/{name}.py" for name in ("pictures", "probes", "process", "quality", "resume", "weights"))
+PICTURES = tuple(f"data/world/{name}.py" for name in ("classes", "drawing", "pretraining"))
+SOUNDS = tuple(f"data/world/{name}.py" for name in ("classes", "sound", "pretraining"))
+SAM = tuple(f"foundation/{name}.py" for name in ("sam", "pretrain_sam", "prompting", "torchvision_ops"))
+AUDIO = ("foundation/audio.py", "foundation/pretrain_audio.py")
 FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
 RUNS = ("models", "features/frames.py", "features/store.py", "foundation/sam.py", "foundation/weights.py")
 SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "predict", "scores", "run"))
 CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
-    "foundation": ("foundation", "data/world"),
+    "foundation/sam": (*SAM, *MAKING, *PICTURES),
+    "foundation/audio": (*AUDIO, *MAKING, *SOUNDS),
     "features": ("features/plan.py", "features/store.py", "features/extract.py", "data/media.py", *FROZEN),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),

@@ -30,8 +30,11 @@ def test_every_run_has_exactly_one_owner(study):
     made = stages(study)
     owned = [out for stage in made.values() for out in outputs(stage)]
     assert len(owned) == len(set(owned))
-    settings = params.load(study)
-    runs = {f"runs/{study}/{setting}/{model}" for setting, model, _ in settings.evaluations() + settings.runs()}
+    runs = {
+        f"runs/{each.study}/{setting}/{model}"
+        for each in params.load(study).studies().values()
+        for setting, model, _ in each.evaluations() + each.runs()
+    }
     assert runs == {out for out in owned if out.startswith("runs/") and not out.endswith("/floors")}
 
 

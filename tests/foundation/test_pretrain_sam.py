@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from soundprompt import params, provenance
-from soundprompt.errors import InputError
 from soundprompt.files import read_json
-from soundprompt.foundation import pictures, pretrain_sam, quality, resume
+from soundprompt.foundation import pictures, pretrain_sam, prompting, quality, resume
 from soundprompt.foundation import sam as foundation_sam
 from soundprompt.layout import Layout
 
@@ -39,7 +38,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, quick_qu
 
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "b")
-    target, key = LAYOUT.foundation("sam"), provenance.key("foundation", view(), 0, {})
+    target, key = LAYOUT.foundation("sam"), provenance.key("foundation/sam", view(), 0, {})
     trainer = pretrain_sam.Trainer(view())
 
     def keep_and_die():
@@ -79,9 +78,22 @@ def test_damaged_or_foreign_state_is_not_used(tmp_path, capsys):
     assert "damaged" in capsys.readouterr().err
 
 
-def test_sizes_must_agree():
-    with pytest.raises(InputError, match=r"image_size is 128, world.size is 64"):
-        pretrain_sam.Trainer(view(image_size=128))
+@pytest.mark.parametrize("side", [32, 96])
+def test_another_input_size_sees_the_same_pictures_resized(side, tmp_path, monkeypatch, quick_quality):
+    """Points and masks stay on their objects, and quality is measured at the pictures' own size."""
+    drawn, resized = pictures.pool(0, 6, SCENE), pictures.pool(0, 6, SCENE, side)
+    for picture, small in zip(drawn, resized, strict=True):
+        assert small.image.shape == (side, side, 3) and small.small.shape[1:] == (side // 4, side // 4)
+        shares = picture.masks.mean(axis=(1, 2)), small.masks.mean(axis=(1, 2))
+        assert np.allclose(*shares, atol=0.02)
+    monkeypatch.chdir(tmp_path)
+    pretrain_sam.run(view(image_size=side, steps=2), LAYOUT)
+    frozen = foundation_sam.load(LAYOUT.foundation("sam"))
+    assert frozen.image_size == side
+    picture = next(iter(drawn))
+    xy, _ = prompting.point(np.random.default_rng(0), picture.masks[0])
+    placed = prompting.collect([(xy, np.array([1, -1]))], side / SCENE.size)
+    assert np.allclose(placed.xy[0, 0], xy[0] * side / SCENE.size)
 
 
 def test_points_arm_has_no_concepts():

@@ -1,12 +1,16 @@
 # Targets of DVC's stages (dvc.yaml), and the form of the tables that it compares.
 from soundprompt import artifacts
 
+# Dataset, frame tables, foundation models and features of each study, by the name of its stage.
+for each in STUDIES.values():
 
-rule all_features:
-    input:
-        FEATURES,
-        FOUNDATION,
-        [LAYOUT.table(dataset) for dataset in STUDY.tables()],
+    rule:
+        name:
+            artifacts.foundation_stage(each, STUDY)
+        input:
+            features(each),
+            foundation(each),
+            [each.layout.table(dataset) for dataset in each.tables()],
 
 
 rule metrics:

@@ -1,7 +1,6 @@
 # Datasets on disk in their published formats, and from there the frame tables.
 # Here, and in foundation.smk for weights, a rule may ask where things come from; nowhere else.
 PARTS = ("v1s", "v1m", "v2", "vggss")
-WORLD_INDEX = LAYOUT.avsbench / "metadata.csv"
 FETCHED = [*acquire.NAMES, *acquire.catalog.load().files]
 
 
@@ -10,12 +9,12 @@ FETCHED = [*acquire.NAMES, *acquire.catalog.load().files]
 rule fetch:
     input:
         annotations=lambda wildcards: (
-            LAYOUT.fetched("vggss") if wildcards.name == "vggss_clips" else []
+            ANY.fetched("vggss") if wildcards.name == "vggss_clips" else []
         ),
     output:
-        LAYOUT.fetched("{name}"),
+        ANY.fetched("{name}"),
     log:
-        "logs/{}/fetch/{{name}}.log".format(STUDY.study),
+        "logs/{study}/fetch/{name}.log",
     wildcard_constraints:
         name="|".join(map(re.escape, FETCHED)),
     localrule: True  # nodes of a cluster rarely reach the internet
@@ -23,7 +22,7 @@ rule fetch:
     resources:
         **asked("fetch"),
     params:
-        settings=settings(params.fetch_view(STUDY)),
+        settings=lambda wildcards: settings(params.fetch_view(asked_by(wildcards))),
     message:
         "fetch {wildcards.name}"
     shell:
@@ -34,63 +33,63 @@ rule world_part:
     input:
         code=code("world"),
     output:
-        LAYOUT.data / "world-{part}.csv",
+        ANY.data / "world-{part}.csv",
     log:
-        "logs/{}/world/{{part}}.log".format(STUDY.study),
+        "logs/{study}/world/{part}.log",
     threads: needs("world_part")
     resources:
         **asked("world_part"),
     params:
-        settings=settings(params.world_view(STUDY)),
+        settings=lambda wildcards: settings(params.world_view(asked_by(wildcards))),
     message:
-        "generate {wildcards.part} clips"
+        "generate {wildcards.part} clips of {wildcards.study}"
     shell:
         "{SOUNDPROMPT} world --part {wildcards.part} --settings '{params.settings}' > {log} 2>&1"
 
 
 rule world:
     input:
-        parts=expand(LAYOUT.data / "world-{part}.csv", part=PARTS),
+        parts=expand(str(ANY.data / "world-{part}.csv"), part=PARTS, allow_missing=True),
         code=code("world"),
     output:
-        WORLD_INDEX,
+        ANY.avsbench / "metadata.csv",
     log:
-        "logs/{}/world/index.log".format(STUDY.study),
+        "logs/{study}/world/index.log",
     threads: needs("world_part")
     resources:
         **asked("world_part"),
     params:
-        settings=settings(params.world_view(STUDY)),
+        settings=lambda wildcards: settings(params.world_view(asked_by(wildcards))),
     message:
-        "write the world's metadata and AVS-V3 splits"
+        "write metadata and AVS-V3 splits of {wildcards.study}"
     shell:
         "{SOUNDPROMPT} world --part index --settings '{params.settings}' > {log} 2>&1"
 
 
-def dataset_on_disk(dataset):
+def dataset_on_disk(wildcards):
     """What says that the files of a frame table are there: the generated world, or all that is fetched for it."""
-    if STUDY.data.source == "generated":
-        return [WORLD_INDEX]
-    return [LAYOUT.fetched(name) for name in acquire.SOURCES[dataset]]
+    if asked_by(wildcards).data.source == "generated":
+        return [ANY.avsbench / "metadata.csv"]
+    return [ANY.fetched(name) for name in acquire.SOURCES[wildcards.dataset]]
 
 
 rule frame_table:
     input:
-        files=lambda wildcards: dataset_on_disk(wildcards.dataset),
+        files=dataset_on_disk,
         code=code("tables"),
     output:
-        table=LAYOUT.table("{dataset}"),
-        ledger=ledger.path(LAYOUT, "{dataset}"),
+        table=ANY.table("{dataset}"),
+        ledger=ledger.path(ANY, "{dataset}"),
     log:
-        "logs/{}/tables/{{dataset}}.log".format(STUDY.study),
+        "logs/{study}/tables/{dataset}.log",
     threads: needs("frame_table")
     resources:
         **asked("frame_table"),
     params:
         settings=lambda wildcards: settings(
-            params.tables_view(STUDY, wildcards.dataset)
+            params.tables_view(asked_by(wildcards), wildcards.dataset)
         ),
     message:
-        "read {wildcards.dataset} into its frame table"
+        "read {wildcards.dataset} of {wildcards.study} into its frame table"
     shell:
         "{SOUNDPROMPT} tables --dataset {wildcards.dataset} --settings '{params.settings}' > {log} 2>&1"

@@ -1,52 +1,53 @@
 # Scores: one row per clip, frame and metric. Tables and intervals are computed from them, never from models.
 def scoring_inputs(wildcards):
     """The trained runs (of another setting, when it is tested across datasets) and the frames to test on."""
-    origin = STUDY.settings[wildcards.setting].model_of or wildcards.setting
+    study = asked_by(wildcards)
+    origin = study.settings[wildcards.setting].model_of or wildcards.setting
     return {
-        "runs": trained(origin, wildcards.model),
-        "tables": tables_of(wildcards.setting),
+        "runs": trained(study, origin, wildcards.model),
+        "tables": tables_of(wildcards),
+        "features": features(study),
+        "foundation": foundation(study),
     }
 
 
 rule score:
     input:
         unpack(scoring_inputs),
-        features=FEATURES,
-        foundation=FOUNDATION,
         code=code("score"),
     output:
-        LAYOUT.scored("{setting}", "{model}", "{pack}"),
+        ANY.scored("{setting}", "{model}", "{pack}"),
     log:
-        "logs/{}/score/{{setting}}/{{model}}/{{pack}}.log".format(STUDY.study),
+        "logs/{study}/score/{setting}/{model}/{pack}.log",
     threads: needs("score")
     resources:
         **asked("score"),
     params:
         settings=lambda wildcards: settings(
-            params.score_view(STUDY, wildcards.setting, wildcards.model)
+            params.score_view(asked_by(wildcards), wildcards.setting, wildcards.model)
         ),
     message:
-        "score {wildcards.model} on {wildcards.setting}, seeds {wildcards.pack}"
+        "score {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
     shell:
         "{SOUNDPROMPT} score --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
 
 
 rule floors:
     input:
-        tables=lambda wildcards: tables_of(wildcards.setting),
+        tables=tables_of,
         code=code("score"),
     output:
-        LAYOUT.floors("{setting}"),
+        ANY.floors("{setting}"),
     log:
-        "logs/{}/floors/{{setting}}.log".format(STUDY.study),
+        "logs/{study}/floors/{setting}.log",
     threads: needs("floors")
     resources:
         **asked("floors"),
     params:
         settings=lambda wildcards: settings(
-            params.floors_view(STUDY, wildcards.setting)
+            params.floors_view(asked_by(wildcards), wildcards.setting)
         ),
     message:
-        "score what needs no training on {wildcards.setting}"
+        "score what needs no training on {wildcards.setting} of {wildcards.study}"
     shell:
         "{SOUNDPROMPT} floors --settings '{params.settings}' > {log} 2>&1"

@@ -1,62 +1,70 @@
 # The cache: frozen encoders run once per picture and per second of sound.
-VISUAL_SHARDS = [LAYOUT.visual_shard(shard) for shard in range(STUDY.features.shards)]
-FEATURES = [LAYOUT.visual_plan, *VISUAL_SHARDS, LAYOUT.audio_features]
+def features(study):
+    """All cached features of a study."""
+    shards = [study.layout.visual_shard(i) for i in range(study.features.shards)]
+    return [study.layout.visual_plan, *shards, study.layout.audio_features]
+
+
+def all_tables_of(wildcards):
+    """The frame tables of a study."""
+    study = asked_by(wildcards)
+    return [study.layout.table(dataset) for dataset in study.tables()]
 
 
 rule feature_plan:
     input:
-        tables=[LAYOUT.table(dataset) for dataset in STUDY.tables()],
+        tables=all_tables_of,
         code=code("features"),
     output:
-        LAYOUT.visual_plan,
+        ANY.visual_plan,
     log:
-        "logs/{}/features/plan.log".format(STUDY.study),
+        "logs/{study}/features/plan.log",
     threads: needs("frame_table")
     resources:
         **asked("frame_table"),
     params:
-        settings=settings(params.features_view(STUDY)),
+        settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
     message:
-        "divide the pictures over {} shards".format(STUDY.features.shards)
+        "divide the pictures of {wildcards.study} over shards"
     shell:
         "{SOUNDPROMPT} features --step plan --settings '{params.settings}' > {log} 2>&1"
 
 
 rule visual_features:
     input:
-        plan=LAYOUT.visual_plan,
-        sam=LAYOUT.foundation("sam"),
+        plan=ANY.visual_plan,
+        sam=lambda wildcards: asked_by(wildcards).layout.foundation("sam"),
         code=code("features"),
     output:
-        LAYOUT.visual_shard("{shard}"),
+        ANY.visual_shard("{shard}"),
     log:
-        "logs/{}/features/shard-{{shard}}.log".format(STUDY.study),
+        "logs/{study}/features/shard-{shard}.log",
     threads: needs("visual_features")
     resources:
         **asked("visual_features"),
     params:
-        settings=settings(params.features_view(STUDY)),
+        settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
     message:
-        "encode pictures, shard {wildcards.shard}"
+        "encode pictures of {wildcards.study}, shard {wildcards.shard}"
     shell:
         "{SOUNDPROMPT} features --step shard --shard {wildcards.shard} --settings '{params.settings}' > {log} 2>&1"
 
 
 rule audio_features:
     input:
-        tables=[LAYOUT.table(dataset) for dataset in STUDY.tables()],
-        audio=LAYOUT.foundation("audio"),
+        tables=all_tables_of,
+        audio=lambda wildcards: asked_by(wildcards).layout.foundation("audio"),
         code=code("features"),
     output:
-        LAYOUT.audio_features,
+        ANY.audio_features,
     log:
-        "logs/{}/features/audio.log".format(STUDY.study),
+        "logs/{study}/features/audio.log",
     threads: needs("audio_features")
     resources:
         **asked("audio_features"),
     params:
-        settings=settings(params.features_view(STUDY)),
+        settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
     message:
-        "encode sounds"
+        "encode sounds of {wildcards.study}"
     shell:
         "{SOUNDPROMPT} features --step audio --settings '{params.settings}' > {log} 2>&1"

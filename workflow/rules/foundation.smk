@@ -1,24 +1,29 @@
 # The frozen models: the mini ones are pre-trained here, released weights are imported and checked.
-FOUNDATION = [LAYOUT.foundation("sam"), LAYOUT.foundation("audio")]
+def foundation(study):
+    """The frozen models of a study."""
+    return [study.layout.foundation(name) for name in ("sam", "audio")]
 
 
 def released_weights(wildcards):
     """What says that the released checkpoints of a model are there: they are fetched, or the user's own files."""
-    model = getattr(STUDY.foundation, wildcards.foundation)
+    study = asked_by(wildcards)
+    model = getattr(study.foundation, wildcards.foundation)
     paths = filter(None, (model.checkpoint, getattr(model, "pca_checkpoint", None)))
-    fetched = {path: acquire.released(path, LAYOUT) for path in paths}
-    return [LAYOUT.fetched(name) if name else path for path, name in fetched.items()]
+    fetched = {path: acquire.released(path, study.layout) for path in paths}
+    return [
+        study.layout.fetched(name) if name else path for path, name in fetched.items()
+    ]
 
 
 rule pretrain:
     input:
         checkpoint=released_weights,
-        code=code("foundation"),
+        code=lambda wildcards: code(f"foundation/{wildcards.foundation}"),
     output:
-        weights=LAYOUT.foundation("{foundation}"),
-        quality=LAYOUT.foundation_quality("{foundation}"),
+        weights=ANY.foundation("{foundation}"),
+        quality=ANY.foundation_quality("{foundation}"),
     log:
-        "logs/{}/pretrain/{{foundation}}.log".format(STUDY.study),
+        "logs/{study}/pretrain/{foundation}.log",
     wildcard_constraints:
         foundation="sam|audio",
     priority: 100  # the longest chain of the study starts here
@@ -27,9 +32,9 @@ rule pretrain:
         **asked("pretrain"),
     params:
         settings=lambda wildcards: settings(
-            params.pretrain_view(STUDY, wildcards.foundation)
+            params.pretrain_view(asked_by(wildcards), wildcards.foundation)
         ),
     message:
-        "make the foundation model '{wildcards.foundation}'"
+        "make the foundation model '{wildcards.foundation}' of {wildcards.study}"
     shell:
         "{SOUNDPROMPT} pretrain --model {wildcards.foundation} --settings '{params.settings}' > {log} 2>&1"

@@ -9,11 +9,16 @@ def experiment_scores(wildcards):
     )
     return {
         "scores": [
-            pack for s in experiment.settings for m in models for pack in scored(s, m)
+            pack
+            for setting in experiment.settings
+            for model in models
+            for pack in scored(*whose(setting), model)
         ],
         "floors": [LAYOUT.floors(setting) for setting in experiment.settings],
         "ledgers": [
-            ledger.path(LAYOUT, name) for s in experiment.settings for name in tested(s)
+            ledger.path(whose(setting)[0].layout, name)
+            for setting in experiment.settings
+            for name in tested(setting)
         ],
     }
 
@@ -44,7 +49,11 @@ rule report:
     input:
         tables=[LAYOUT.result_table(name) for name in STUDY.experiments],
         plots=[LAYOUT.result_plots(name) for name in STUDY.experiments],
-        quality=[LAYOUT.foundation_quality(model) for model in ("sam", "audio")],
+        quality=[
+            path.with_suffix(".json")
+            for study in STUDIES.values()
+            for path in foundation(study)
+        ],
         ledgers=[ledger.path(LAYOUT, dataset) for dataset in STUDY.tables()],
         code=code("report"),
     output:

@@ -21,12 +21,15 @@ except InputError as error:
 if any(re.fullmatch("--dry-?run|-[A-Za-z]*n", word) for word in sys.argv):
     print(STUDY.resources.overview(), file=sys.stderr)
 
-LAYOUT = Layout(STUDY.study)
+# The study and its variants: the same rules make the artifacts of all of them, by the wildcard `study`.
+STUDIES = STUDY.studies()
+LAYOUT = STUDY.layout
+ANY = Layout("{study}")
 SOUNDPROMPT = f"PYTHONPATH='{workflow.basedir}/src' '{sys.executable}' -m soundprompt"
-PAIRS = sorted({(setting, model) for setting, model, _ in STUDY.runs()})
 
 
 wildcard_constraints:
+    study="|".join(STUDIES),
     dataset="v1s|v1m|v2|v3|vggss",
     part="v1s|v1m|v2|vggss",
     shard=r"\d+",
@@ -47,31 +50,43 @@ def code(stage):
     return [str(path) for path in provenance.code_files(stage)]
 
 
-def tables_of(setting):
-    """Frame tables that a setting draws from."""
-    spec = STUDY.settings[setting]
+def asked_by(wildcards):
+    """The settings of the study that a job belongs to."""
+    return STUDIES[wildcards.study]
+
+
+def tables_of(wildcards):
+    """Frame tables that a job's setting draws from."""
+    study = asked_by(wildcards)
+    spec = study.settings[wildcards.setting]
     names = {
         selection.partition("/")[0]
         for selection in spec.train + spec.validate_on + spec.test
     }
-    return [LAYOUT.table(name) for name in sorted(names)]
+    return [study.layout.table(name) for name in sorted(names)]
 
 
 def tested(setting):
     """Datasets that a setting is tested on."""
-    names = {selection.partition("/")[0] for selection in STUDY.settings[setting].test}
-    return sorted(names)
+    spec = STUDY.settings[params.plain(setting)]
+    return sorted({selection.partition("/")[0] for selection in spec.test})
 
 
-def trained(setting, model):
-    """What says that every seed of (setting, model) is trained."""
+def trained(study, setting, model):
+    """What says that every seed of (setting, model) of a study is trained."""
     return [
-        LAYOUT.trained(setting, model, pack_name(seeds))
-        for seeds in STUDY.packs(setting, model)
+        study.layout.trained(setting, model, pack_name(seeds))
+        for seeds in study.packs(setting, model)
     ]
 
 
-def scored(setting, model):
-    """What says that every seed of (setting, model) is scored."""
-    packs = STUDY.packs(setting, model, evaluate=True)
-    return [LAYOUT.scored(setting, model, pack_name(seeds)) for seeds in packs]
+def scored(study, setting, model):
+    """What says that every seed of (setting, model) of a study is scored."""
+    packs = study.packs(setting, model, evaluate=True)
+    return [study.layout.scored(setting, model, pack_name(seeds)) for seeds in packs]
+
+
+def whose(setting):
+    """The study that a setting of an experiment belongs to, and the setting's name there."""
+    place, name = LAYOUT.of(setting)
+    return STUDIES[place.study], name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from soundprompt.data.world import pretraining
 from soundprompt.params import Scene
@@ -44,13 +45,30 @@ def draw(seed: int, stream: int, index: int, scene: Scene) -> Picture | None:
     return Picture(image, stacked, shrink(stacked))
 
 
+def resize(picture: Picture, side: int) -> Picture | None:
+    """The picture as an encoder of another input size takes it, (side, side); None if no object is left in it.
+
+    Masks have the pixels of which at least half were theirs.
+    """
+    if side == len(picture.image):
+        return picture
+    image = np.asarray(Image.fromarray(picture.image).resize((side, side), Image.Resampling.BILINEAR))
+    shares = [
+        Image.fromarray(mask.astype(np.float32)).resize((side, side), Image.Resampling.BOX) for mask in picture.masks
+    ]
+    masks = np.stack([np.asarray(share) >= 0.5 for share in shares])
+    masks = masks[masks.any(axis=(1, 2))]
+    return Picture(image, masks, shrink(masks)) if len(masks) else None
+
+
 def shrink(masks: np.ndarray) -> np.ndarray:
     """Area averages over 4 x 4 pixels: bool (n, S, S) to float32 (n, S/4, S/4), on the grid of decoder logits."""
     count, side, _ = masks.shape
     return masks.reshape(count, side // 4, 4, side // 4, 4).mean(axis=(2, 4), dtype=np.float32)
 
 
-def pool(seed: int, count: int, scene: Scene) -> list[Picture]:
-    """`count` training pictures, always the same for the same seed."""
+def pool(seed: int, count: int, scene: Scene, side: int | None = None) -> list[Picture]:
+    """`count` training pictures, always the same for the same seed, at an encoder's input size (default: as drawn)."""
     drawn = (draw(seed, TRAINING, index, scene) for index in range(count))
-    return [picture for picture in track(drawn, "pictures", count) if picture is not None]
+    found = [picture for picture in track(drawn, "pictures", count) if picture is not None]
+    return found if side is None else [small for picture in found if (small := resize(picture, side)) is not None]

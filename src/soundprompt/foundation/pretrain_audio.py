@@ -38,7 +38,7 @@ def run(view: params.PretrainView, layout: Layout) -> None:
     with process.single_thread():
         target = layout.foundation("audio")
         seed = view.model.seed
-        key = provenance.key("foundation", view, seed, {})
+        key = provenance.key("foundation/audio", view, seed, {})
         examples, tags = pool(seed, TRAINING, view.model.sounds, view.scene)
         trainer = Trainer(view.model)
         saved = resume.load(target, key)
@@ -50,7 +50,7 @@ def run(view: params.PretrainView, layout: Layout) -> None:
         foundation_audio.save(trainer.encoder, view.model, target)
         frozen = foundation_audio.FrozenAudio(trainer.encoder, view.model.architecture, digest_file(target))
         measured |= quality.measure_audio(frozen, view.scene, seed)
-        origin = provenance.record("foundation", view, seed, {}, watch, weights=frozen.digest)
+        origin = provenance.record("foundation/audio", view, seed, {}, watch, weights=frozen.digest)
         origin["resumed_at_epoch"] = 0 if saved is None else saved["epoch"]
         write_json(layout.foundation_quality("audio"), {"quality": measured, "provenance": origin})
         resume.clear(target)

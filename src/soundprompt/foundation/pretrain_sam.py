@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundprompt import params, provenance
-from soundprompt.errors import InputError
 from soundprompt.files import digest_file, write_json
 from soundprompt.foundation import pictures, process, prompting, quality, resume
 from soundprompt.foundation import sam as foundation_sam
@@ -37,7 +36,7 @@ def run(view: params.PretrainView, layout: Layout) -> None:
     process.keep_freed_memory()
     with process.single_thread():
         target = layout.foundation("sam")
-        key = provenance.key("foundation", view, view.model.seed, {})
+        key = provenance.key("foundation/sam", view, view.model.seed, {})
         trainer = Trainer(view)
         saved = resume.load(target, key)
         if saved is not None:
@@ -47,7 +46,7 @@ def run(view: params.PretrainView, layout: Layout) -> None:
         frozen = foundation_sam.FrozenSam(trainer.sam, "mini", digest_file(target))
         concept = trainer.concept if view.model.prompts == "concept" else None
         measured = quality.measure_sam(frozen, concept, view.scene, view.model.seed)
-        origin = provenance.record("foundation", view, view.model.seed, {}, watch, weights=frozen.digest)
+        origin = provenance.record("foundation/sam", view, view.model.seed, {}, watch, weights=frozen.digest)
         origin["resumed_at_step"] = 0 if saved is None else saved["step"]
         write_json(layout.foundation_quality("sam"), {"quality": measured, "provenance": origin})
         resume.clear(target)
@@ -74,9 +73,6 @@ class Trainer:
 
     def __init__(self, view: params.PretrainView):
         self.settings, self.scene = view.model, view.scene
-        if self.settings.image_size != self.scene.size:
-            what = f"foundation.sam.image_size is {self.settings.image_size}, world.size is {self.scene.size}"
-            raise InputError(what, remedy="the mini SAM takes the world's pictures as they are: make them equal")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             self.sam = foundation_sam.build("mini", self.settings.image_size)
@@ -94,7 +90,7 @@ class Trainer:
         """Runs the steps that are left; `keep()` is called every `every` steps and after the last."""
         if self.step >= self.settings.steps:
             return
-        pool = pictures.pool(self.settings.seed, self.settings.pictures, self.scene)
+        pool = pictures.pool(self.settings.seed, self.settings.pictures, self.scene, self.settings.image_size)
         self.sam.train()
         progress = Progress(f"SAM, {self.settings.prompts}", self.settings.steps)
         progress.done = self.step

@@ -48,9 +48,10 @@ def training_prompt(rng: np.random.Generator, mask: np.ndarray) -> tuple[np.ndar
     return xy, labels
 
 
-def collect(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Prompts:
-    """Stacks what `point`, `box` or `training_prompt` return."""
-    return Prompts(np.stack([xy for xy, _ in pairs]), np.stack([labels for _, labels in pairs]))
+def collect(pairs: list[tuple[np.ndarray, np.ndarray]], scale: float = 1.0) -> Prompts:
+    """Stacks what `point`, `box` or `training_prompt` return. scale: input size over the size of their picture."""
+    xy = np.stack([xy for xy, _ in pairs]) * np.float32(scale)
+    return Prompts(xy, np.stack([labels for _, labels in pairs]))
 
 
 def embed(encoder: nn.Module, prompts: Prompts) -> Tensor:

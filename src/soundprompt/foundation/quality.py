@@ -36,8 +36,9 @@ def measure_sam(frozen: FrozenSam, concept: prompting.Concept | None, scene: Sce
         images = [picture.image for picture, _ in batch]
         masks = np.stack([picture.masks[number] for picture, number in batch])
         features = frozen.prefix(frozen.preprocess(images), [None])[None]
-        by_point = prompting.collect([prompting.point(rng, mask) for mask in masks])
-        by_box = prompting.collect([prompting.box(mask) for mask in masks])
+        scale = frozen.image_size / scene.size
+        by_point = prompting.collect([prompting.point(rng, mask) for mask in masks], scale)
+        by_box = prompting.collect([prompting.box(mask) for mask in masks], scale)
         tokens = {
             "point": prompting.embed(frozen.sam.prompt_encoder, by_point),
             "box": prompting.embed(frozen.sam.prompt_encoder, by_box),

@@ -38,7 +38,7 @@ class TrainedRun:
     @property
     def layout(self) -> Layout:
         """Of the study it belongs to."""
-        return Layout(self.view.study)
+        return self.view.layout
 
     def __str__(self) -> str:
         score = "" if self.validation is None else f" (validation mIoU {100 * self.validation:.1f})"
