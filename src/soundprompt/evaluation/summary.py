@@ -1,8 +1,9 @@
 """From score rows to a dataset's values, by each metric's own grouping.
 
-- miou, miou_04, area, and what `examine` measures: mean over clips of the mean over their frames.
+- miou, miou_04: mean over clips of the mean over their frames; knowledge, knowledge_untouched: mean over pictures.
 - f_score: mean over calls (clips, or groups of four, as scored).
-- hit_rate, wrong_rate, iou_in_hits, alarm: over all judged frames alike, so rates are shares of frames.
+- hit_rate, wrong_rate, iou_in_hits: over all judged frames alike, so rates are shares of frames.
+- area, alarm: over all labelled frames alike. retrieval, margin_kept, modality_gap: likewise.
 - ciou, ciou_fixed: share of clips with an overlap of 0.5 or more ("cIoU" in the VGG-SS tables).
 - auc, auc_fixed: area under the curve of such shares; made from the rows of ciou and ciou_fixed.
 """
@@ -24,19 +25,9 @@ from soundprompt.evaluation.statistics import (
     t_interval,
 )
 
-BY_CLIP = (
-    "miou",
-    "miou_04",
-    "f_score",
-    "area",
-    "retrieval",
-    "margin_kept",
-    "modality_gap",
-    "knowledge",
-    "knowledge_untouched",
-    "validation",
-)
-BY_FRAME = ("hit_rate", "wrong_rate", "iou_in_hits", "alarm")
+BY_CLIP = ("miou", "miou_04", "f_score", "knowledge", "knowledge_untouched")
+ALIGNMENT = ("retrieval", "retrieval_chance", "margin_kept", "modality_gap")
+BY_FRAME = ("hit_rate", "wrong_rate", "iou_in_hits", "area", "alarm", *ALIGNMENT)
 BY_SUCCESS = ("ciou", "ciou_fixed")
 BY_AREA = {"auc": "ciou", "auc_fixed": "ciou_fixed"}
 METRICS = (*BY_CLIP, *BY_FRAME, *BY_SUCCESS, *BY_AREA)

@@ -63,7 +63,8 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
     found = []
     for setting, spec in view.settings.items():
         methods = {m: summary.coded(evidence.scores(layout, setting, m, view.seeds)) for m in view.experiment.methods}
-        for selection in spec.test:
+        tested = (selection for rows in methods.values() for selection in rows["selection"].unique())
+        for selection in dict.fromkeys([*spec.test, *tested]):  # the setting's own, then such as foundation/held_out
             here = {m: rows[rows["selection"] == selection] for m, rows in methods.items()}
             found += _rows(view, setting, selection, "all", here)
             if view.experiment.by_kind and selection == evidence.primary(spec):
