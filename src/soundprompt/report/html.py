@@ -90,7 +90,8 @@ def headline(params: Params, layout: Layout, found: list[Verdict] | None = None)
     lines = [f"report: {layout.report}"]
     if not layout.report.exists():
         return f"no report yet: {layout.report} is missing\n  run `make report`"
-    for name in params.experiments:
+    main = [name for name in params.experiments if name.startswith("table_")]
+    for name in main or params.experiments:
         try:
             table = tables.read(layout.result_table(name))
         except InputError:
@@ -108,7 +109,7 @@ def _headline_of(params: Params, name: str, table: pd.DataFrame) -> list[str]:
     if len(shown) > 1 and "gavs" in shown:
         lines.append(f"{experiment.title} ({names.metric(metric).label})")
         for setting in experiment.settings:
-            selection = evidence.primary(params.settings[setting])
+            selection = evidence.primary(params.settings[p.plain(setting)])
             here = table[(table["setting"] == setting) & (table["selection"] == selection) & (table["kind"] == "all")]
             means = here[here["metric"] == metric].set_index("method")
             parts = [f"{names.method(m)} {_with_spread(means.loc[m])}" for m in shown if m in means.index]
