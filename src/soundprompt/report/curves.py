@@ -152,7 +152,7 @@ def _draw_line(panel, axis: Axis, line: Line, rows: pd.DataFrame) -> None:
         return
     panel.plot(places, mean, color=line.colour, linewidth=1.8, marker="o", markersize=4.5, label=line.label)
     low, high = (rows[end].to_numpy()[known] for end in ("low", "high"))
-    panel.fill_between(places, low, high, color=line.colour, alpha=0.14, linewidth=0)
+    panel.fill_between(places, low, high, color=line.colour, alpha=0.11, linewidth=0)
 
 
 def _paper(panel, view: TableView, axis: Axis, drawn: list[tuple[Line, pd.DataFrame]], metric: str) -> None:

@@ -64,7 +64,7 @@ def _plot(view: TableView, table: pd.DataFrame, dots: Dots, panels: list, path: 
 
 def _panel(axis, rows: pd.DataFrame, places: np.ndarray) -> None:
     """A dot for each method with its interval, and the number beside it on the right."""
-    colours = [names.colour(m) for m in rows.index]
+    colours = [names.plain_colour(m) for m in rows.index]
     low, high = (rows[end].fillna(rows["mean"]).to_numpy(float) for end in ("low", "high"))
     axis.hlines(places, low, high, color=colours, linewidth=1.6, alpha=0.55)
     axis.scatter(rows["mean"], places, s=24, color=colours, zorder=3, linewidths=0)
@@ -72,7 +72,7 @@ def _panel(axis, rows: pd.DataFrame, places: np.ndarray) -> None:
     span = max(ends[1] - ends[0], 0.02)
     left, right = ends[0] - 0.08 * span, ends[1] + 0.55 * span
     axis.set_xlim(left, right)
-    axis.locator_params(axis="x", nbins=3)
+    axis.set_xticks(_ticks(*ends))
     axis.tick_params(axis="x", labelsize=7.5)
     for place, value in zip(places, rows["mean"], strict=True):
         if np.isfinite(value):
@@ -90,6 +90,13 @@ def _dashed(axis, view: TableView, table: pd.DataFrame, panel: Panel) -> None:
         axis.axvline(value.iloc[0], color=drawing.MUTED, linewidth=1, dashes=(3, 2))
         left, right = axis.get_xlim()
         axis.set_xlim(min(left, value.iloc[0] - 0.04 * (right - left)), max(right, value.iloc[0]))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Two or three round numbers among the intervals; right of them stand numbers, which no tick should explain."""
+    from matplotlib.ticker import MaxNLocator
+
+    return [tick for tick in MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
 
 
 def _short(value: float) -> str:

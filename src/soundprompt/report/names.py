@@ -35,8 +35,9 @@ FLOORS = ("all_positive", "all_objects", "centre_disc")
 # Variants of GAVS that differ by a number or a word in their name.
 _PATTERNS = (
     (r"cola_dim(\d+)", "ColA {} wide"),
-    (r"cola_(relu|gelu)", "ColA with {}"),
-    (r"cola_(attention|parallel|mlp)", "ColA placed: {}"),
+    (r"cola_relu", "ColA with ReLU"),
+    (r"cola_gelu", "ColA with GELU"),
+    (r"cola_(attention|parallel)", "ColA in {}"),
     (r"cola_zero_init", "ColA starting at zero"),
     (r"cola_no_zero_init|cola_random_init", "ColA starting at random"),
     (r"noise_(.+)", "noise: {}"),
@@ -141,6 +142,7 @@ _COLOURS = {
     "sam_fusion-negatives": "#c9541a",
 }
 _FLOOR = "#949aa5"
+_PLAIN = "#7c8796"
 _OTHER = ("#4f6f8f", "#5a8f3c", "#7a78c9", "#b5654a", "#3d8f96", "#8a6d4f")
 LINES = ("#2f7de1", "#e0762b", "#2a9d8f", "#c2578a", "#b8902a", "#9b6bd3")  # for lines that are not methods
 
@@ -216,6 +218,12 @@ def metric(name: str) -> Metric:
 def is_floor(name: str) -> bool:
     """Whether a method needs no training."""
     return name in FLOORS
+
+
+def plain_colour(name: str) -> str:
+    """As `colour`, but one grey for all that has none of its own: where rows are told apart by their labels."""
+    known = name in _COLOURS or is_floor(name) or name.partition("@")[0] in _COLOURS
+    return colour(name) if known else _PLAIN
 
 
 def colour(name: str) -> str:
