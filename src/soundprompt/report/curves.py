@@ -119,7 +119,7 @@ def _rows(table: pd.DataFrame, line: Line, metric: str) -> pd.DataFrame:
 
 # --------------------------------------------------------------------------------- drawing
 def _plot(view: TableView, curve: Curve, axis: Axis, found: dict, path: Path) -> None:
-    title = curve.title or f"{view.experiment.title}: by {curve.label}"
+    title = curve.title or curve.label[:1].upper() + curve.label[1:]
     n_labels = max(len(drawn) for drawn in found.values())
     height = 2.5 * len(found) + 0.45 + drawing.legend_height(n_labels + curve.published)
     with drawing.canvas(height, 1, len(found), sharex=True) as (figure, axes):

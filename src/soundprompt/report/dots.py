@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -45,32 +46,32 @@ def _here(view: TableView, table: pd.DataFrame, panel: Panel, metric: str) -> pd
 def _plot(view: TableView, table: pd.DataFrame, dots: Dots, panels: list, path: Path) -> None:
     title = dots.title or view.experiment.title
     methods = list(panels[0][1].index)
-    with drawing.canvas(0.95 + 0.25 * len(methods), len(panels), sharey=True) as (figure, axes):
+    with drawing.canvas(1.0 + 0.26 * len(methods), len(panels), sharey=True) as (figure, axes):
         places, said = np.arange(len(methods))[::-1], []
         for axis, (panel, rows) in zip(axes, panels, strict=True):
             label = panel.label or names.metric(panel.metric).label
-            _panel(axis, rows, places)
+            _panel(axis, rows, places, room=0.3 + 0.12 * len(panels))
             _dashed(axis, view, table, panel)
-            axis.set_title(label, fontsize=8.5)
+            axis.set_title(textwrap.fill(label, 40 // len(panels)), fontsize=8.5)
             axis.grid(axis="y", visible=False)
             axis.spines["left"].set_visible(False)
             known = rows["mean"].dropna()
             said.append(f"{label}: {', '.join(f'{names.method(m)} {v:.3f}' for m, v in known.items())}.")
-        axes[0].set_yticks(places, [names.method(m) for m in methods])
+        axes[0].set_yticks(places, [textwrap.fill(names.method(m), 26) for m in methods], fontsize=8.5)
         axes[0].set_ylim(-0.7, len(methods) - 0.3)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=drawing.INK)
         drawing.save(figure, path, title, " ".join(said))
 
 
-def _panel(axis, rows: pd.DataFrame, places: np.ndarray) -> None:
-    """A dot for each method with its interval, and the number beside it on the right."""
+def _panel(axis, rows: pd.DataFrame, places: np.ndarray, room: float) -> None:
+    """A dot for each method with its interval, and the number on the right in so much of the intervals' width."""
     colours = [names.plain_colour(m) for m in rows.index]
     low, high = (rows[end].fillna(rows["mean"]).to_numpy(float) for end in ("low", "high"))
     axis.hlines(places, low, high, color=colours, linewidth=1.6, alpha=0.55)
     axis.scatter(rows["mean"], places, s=24, color=colours, zorder=3, linewidths=0)
     ends = np.array([np.nanmin(low), np.nanmax(high)]) if rows["mean"].notna().any() else np.array([0.0, 1.0])
     span = max(ends[1] - ends[0], 0.02)
-    left, right = ends[0] - 0.08 * span, ends[1] + 0.55 * span
+    left, right = ends[0] - 0.08 * span, ends[1] + room * span
     axis.set_xlim(left, right)
     axis.set_xticks(_ticks(*ends))
     axis.tick_params(axis="x", labelsize=7.5)
@@ -96,7 +97,7 @@ def _ticks(low: float, high: float) -> list[float]:
     """Two or three round numbers among the intervals; right of them stand numbers, which no tick should explain."""
     from matplotlib.ticker import MaxNLocator
 
-    return [tick for tick in MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
+    return [tick for tick in MaxNLocator(nbins=2, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
 
 
 def _short(value: float) -> str:
