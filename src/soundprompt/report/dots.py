@@ -57,7 +57,9 @@ def _plot(view: TableView, table: pd.DataFrame, dots: Dots, panels: list, path: 
             axis.spines["left"].set_visible(False)
             known = rows["mean"].dropna()
             said.append(f"{label}: {', '.join(f'{names.method(m)} {v:.3f}' for m, v in known.items())}.")
-        axes[0].set_yticks(places, [textwrap.fill(names.method(m), 26) for m in methods], fontsize=8.5)
+        axes[0].set_yticks(
+            places, [textwrap.fill(names.method(m), 30 if len(panels) < 4 else 24) for m in methods], fontsize=8.5
+        )
         axes[0].set_ylim(-0.7, len(methods) - 0.3)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=drawing.INK)
         drawing.save(figure, path, title, " ".join(said))
@@ -73,7 +75,8 @@ def _panel(axis, rows: pd.DataFrame, places: np.ndarray, room: float) -> None:
     span = max(ends[1] - ends[0], 0.02)
     left, right = ends[0] - 0.08 * span, ends[1] + room * span
     axis.set_xlim(left, right)
-    axis.set_xticks(_ticks(*ends))
+    ticks = _ticks(*ends)
+    axis.set_xticks(ticks, [_plain(tick) for tick in ticks])
     axis.tick_params(axis="x", labelsize=7.5)
     for place, value in zip(places, rows["mean"], strict=True):
         if np.isfinite(value):
@@ -94,10 +97,15 @@ def _dashed(axis, view: TableView, table: pd.DataFrame, panel: Panel) -> None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Two or three round numbers among the intervals; right of them stand numbers, which no tick should explain."""
+    """Two round numbers among the intervals; right of them stand numbers, which no tick should explain."""
     from matplotlib.ticker import MaxNLocator
 
-    return [tick for tick in MaxNLocator(nbins=2, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
+    inside = [tick for tick in MaxNLocator(nbins=4).tick_values(low, high) if low <= tick <= high]
+    return inside if len(inside) < 3 else [inside[0], inside[-1]]
+
+
+def _plain(tick: float) -> str:
+    return f"{tick:.4g}".replace("0.", ".", 1)
 
 
 def _short(value: float) -> str:
