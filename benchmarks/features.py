@@ -34,7 +34,7 @@ from soundprompt.data import frame_table, media
 from soundprompt.features import extract, frames, plan
 from soundprompt.features.frames import Batch, Frames
 from soundprompt.files import digest_file
-from soundprompt.foundation import audio, sam
+from soundprompt.foundation import audio, pyramid, sam
 from soundprompt.layout import Layout
 from soundprompt.models import build
 from soundprompt.training.losses import decoder_loss
@@ -116,6 +116,7 @@ def make_project(study: params.Params, count: int, taps: list[int | None]) -> tu
     settings = study.foundation
     sam.save(sam.build(settings.sam.architecture, settings.sam.image_size), settings.sam, layout.foundation("sam"))
     audio.save(audio.build(settings.audio), settings.audio, layout.foundation("audio"))
+    pyramid.save(pyramid.build(settings.pyramid.architecture), settings.pyramid, layout.foundation("pyramid"))
     clips = [make_clip(Path(f"data/benchmark/v2/{i}"), side, i) for i in range(-(-count // SECONDS))]
     frame_table.write(pd.DataFrame([row for clip in clips for row in clip][:count]), layout.table("v2"))
     view = params.FeaturesView(

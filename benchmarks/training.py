@@ -49,7 +49,9 @@ def main() -> None:
     models = {name: study.models[name] for name in chosen.models or study.models}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        layout, _ = make_project(study, chosen.frames, [model.visual.tune_from for model in models.values()])
+        layout, _ = make_project(
+            study, chosen.frames, [m.visual.tune_from for m in models.values() if m.reads == "sam"]
+        )
         trainers = {name: make_trainer(name, model, layout) for name, model in models.items()}
         took = measure(trainers, chosen.rounds)
         os.chdir("/")

@@ -9,6 +9,7 @@ VERBS = [
     "settings",
     "world",
     "tables",
+    "leaks",
     "pretrain",
     "features",
     "train",

@@ -14,7 +14,7 @@ def raw():
 def test_studies_are_valid():
     assert params.load().study == "mini"
     assert params.load("smoke").study == "smoke"
-    assert params.load("studies/points.yaml").foundation.sam.prompts == "points"
+    assert params.load().variant("points").foundation.sam.prompts == "points"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ def test_studies_are_valid():
         (("world", "levels", "pitch"), 9, ["world.levels.pitch", "5", "9"]),
         (("models", "gavs", "sap"), {"noise": "loud"}, ["models.gavs.sap.noise", "token", "loud"]),
         (("models", "gavs", "sap"), {"visual_cue": False}, ["triplet", "visual_cue"]),
+        (("models", "gavs-no_audio", "schedule"), {"negatives": 0.1}, ["gavs-no_audio", "schedule.negatives"]),
         (("models", "sam_fusion", "cola"), {"enabled": True}, ["sam_fusion", "cola.enabled"]),
         (("foundation", "sam", "source"), "checkpoint", ["foundation.sam", "pretrain"]),
         (("settings", "v3_1shot", "start_from"), "v9", ["v3_1shot", "v9"]),
@@ -33,7 +34,12 @@ def test_studies_are_valid():
         (("experiments", "ablation_sap", "methods"), ["gavs", "gavz"], ["ablation_sap", "gavz", "sam_fusion"]),
         (("experiments", "ablation_sap", "reference"), "audio_sam", ["reference", "audio_sam"]),
         (("experiments", "ablation_sap", "metrics"), ["iou"], ["iou", "miou"]),
+        (("cost",), {"rounds": 2, "seconds": 5}, ["cost", "5", "2 rounds"]),
         (("seeds",), [0, 0], ["seeds", "differ"]),
+        (("experiments", "ablation_sap", "settings"), ["v3_0shot@moon"], ["ablation_sap", "moon", "points"]),
+        (("variants", "points"), {"foundation": {"sam": {"promts": "points"}}}, ["variants.points", "promts"]),
+        (("variants", "points"), {"models": {}}, ["variants.points.models", "unknown key"]),
+        (("variants", "points"), {"data": {"shots": [1]}}, ["variants.points.data", "bgr"]),
     ],
 )
 def test_mistakes_are_named(raw, keys, value, words):
@@ -96,6 +102,39 @@ def test_probes_follow_the_experiments(raw):
     study = params.validate(raw)
     assert study.probes("v1s", "gavs") == ("own", "mismatched")
     assert study.probes("v1s", "audio_sam") == ("own",)
+    raw["experiments"]["negative_audio"] = {
+        "title": "Negative sounds",
+        "settings": ["v1s"],
+        "methods": ["audio_sam@off_screen", "audio_sam@silence", "audio_sam@ambient"],
+        "metrics": ["miou", "area", "alarm"],
+    }
+    assert params.validate(raw).probes("v1s", "audio_sam") == ("own", "silence", "ambient", "off_screen")
+
+
+def test_what_is_examined_follows_the_metrics(raw):
+    for experiment in raw["experiments"].values():
+        experiment.pop("metrics", None)
+    assert params.validate(raw).examinations() == []
+    raw["experiments"]["ablation_sap"]["metrics"] = ["miou", "retrieval"]
+    raw["experiments"]["ablation_fusion"]["metrics"] = ["knowledge"]
+    study = params.validate(raw)
+    models = {(setting, model) for setting, model, _ in study.examinations()}
+    assert ("v3_0shot", "gavs-no_triplet") in models and ("v1s", "sam_fusion") in models
+    # no cue, no sound, and a decoder that was never SAM's
+    left_out = {("v3_0shot", "gavs-no_cue"), ("v3_0shot", "gavs-no_audio"), ("v3_0shot", "sam_fusion-scratch")}
+    assert not left_out & models and models <= {(setting, model) for setting, model, _ in study.evaluations()}
+    assert study.measures("v3_0shot", "gavs") == ("alignment", "knowledge")
+    assert study.measures("v1s", "gavs") == ("knowledge",)
+    assert study.examined_packs("v1s", "gavs") == [tuple(study.seeds)]
+    assert study.examined_packs("v1m", "gavs") == []
+
+
+def test_held_out_pictures_are_those_of_the_pretrained_sam(raw):
+    study = params.validate(raw)
+    view = params.examine_view(study, "v1s", "gavs")
+    assert (view.held_out.seed, view.held_out.scene.size) == (study.foundation.sam.seed, study.world.size)
+    assert params.examine_view(params.load("paper"), "v1s", "gavs").held_out is None
+    assert params.examine_view(study, "v1s", "sam_fusion-scratch").measures == ()
 
 
 def test_packs_cover_all_seeds(raw):
@@ -114,14 +153,61 @@ def test_a_stage_sees_only_its_own_settings(raw):
     assert params.pretrain_view(params.validate(raw), "sam") == params.pretrain_view(after, "sam")
 
 
+def test_what_a_model_is_made_from_and_how_leaks_are_met_make_no_run_stale(raw):
+    before = params.validate(raw)
+    raw["models"]["gavs-again"] = {"base": "gavs"}
+    raw["data"]["leaks"] = "report"
+    after = params.validate(raw)
+    assert after.models["gavs-again"].base == "gavs" and after.models["gavs"].base is None
+    again = params.train_view(after, "v1s", "gavs-again")
+    assert again.model == params.train_view(before, "v1s", "gavs").model
+    assert params.tables_view(before, "v3") == params.tables_view(after, "v3")
+    assert params.floors_view(before, "v1s") == params.floors_view(after, "v1s")
+    raw["data"]["leaks"] = "drop"
+    assert params.tables_view(params.validate(raw), "v3") != params.tables_view(after, "v3")
+
+
 def test_views_survive_the_command_line(raw):
     study = params.validate(raw)
     for view in (
         params.score_view(study, "v1s", "gavs"),
+        params.examine_view(study, "v1s", "gavs"),
         params.pretrain_view(study, "audio"),
         params.table_view(study, "table_v3"),
+        params.leaks_view(study),
     ):
         assert type(view).model_validate_json(view.model_dump_json()) == view
+
+
+def test_a_variant_has_runs_of_its_own_and_borrows_the_rest(raw):
+    raw["variants"] = {
+        "points": {"foundation": {"sam": {"prompts": "points"}}},
+        "far": {"world": {"seed": 7}},
+        "unused": {"foundation": {"audio": {"seed": 5}}},
+    }
+    raw["experiments"] = {
+        "both": {"title": "", "settings": ["v1s", "v3_1shot@points", "v1s@far"], "methods": ["centre_disc", "gavs"]},
+        "own": {"title": "", "settings": ["v2"], "methods": ["sam_fusion"]},
+    }
+    study = params.validate(raw)
+    assert {setting for setting, _, _ in study.runs()} == {"v1s", "v2"}
+    points, far = study.variant("points"), study.variant("far")
+    assert list(study.studies()) == ["mini", "mini_points", "mini_far"]
+    assert {run[:2] for run in points.runs()} == {("v3_0shot", "gavs"), ("v3_1shot", "gavs")}
+    assert points.tables() == ["v3"] and points.world == study.world
+    assert str(points.layout.data) == "data/mini" and str(far.layout.data) == "data/mini_far"
+    weights = [str(each.layout.foundation(m).parent) for each in (points, far) for m in ("sam", "audio")]
+    assert weights == ["weights/mini_points", "weights/mini", "weights/mini", "weights/mini"]
+    assert far.world.seed == 7 and far.world.v1s == study.world.v1s
+    view = params.train_view(points, "v3_1shot", "gavs")
+    assert params.TrainView.model_validate_json(view.model_dump_json()).layout == points.layout
+    assert study.layout.run("v3_1shot@points", "gavs", 0) == points.layout.run("v3_1shot", "gavs", 0)
+
+
+def test_leaving_out_a_setting_leaves_out_its_variants(raw):
+    raw["settings"]["v1s"] = None
+    study = params.validate(raw)
+    assert not any(params.plain(s) == "v1s" for e in study.experiments.values() for s in e.settings)
 
 
 def test_merge_is_deep_and_replaces_lists():

@@ -18,7 +18,15 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from soundprompt.progress import clock
 
 # Seconds a job of each rule takes in the mini study, relative to each other; only for the estimate of what is left.
-WEIGHTS = {"pretrain": 200, "world_part": 60, "visual_features": 20, "audio_features": 10, "train": 60, "score": 20}
+WEIGHTS = {
+    "pretrain": 200,
+    "world_part": 60,
+    "visual_features": 20,
+    "audio_features": 10,
+    "train": 60,
+    "score": 20,
+    "examine": 10,
+}
 TOTALS = ("total", "all", "all_tables")
 
 

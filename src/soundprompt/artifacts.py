@@ -52,7 +52,7 @@ def foundation_stage(params: p.Params, study: p.Params) -> str:
 
 
 def pairs(params: p.Params, name: str) -> list[Pair]:
-    """Every (setting, model) that an experiment scores, or that one of those starts from or borrows."""
+    """Every (setting, model) that an experiment scores or validates, or that one of those starts from or borrows."""
     experiment = params.experiments[name]
     models = dict.fromkeys(m for m in map(p.model_of, experiment.methods) if m in params.models)
     found: dict[Pair, None] = {}
@@ -60,7 +60,8 @@ def pairs(params: p.Params, name: str) -> list[Pair]:
         for model in models:
             found[setting, model] = None
             found.update(dict.fromkeys(origins(params, (setting, model))))
-        found[setting, FLOORS] = None
+        if not experiment.of_validation:
+            found[setting, FLOORS] = None
     return list(found)
 
 
@@ -80,7 +81,8 @@ def targets(params: p.Params, pair: Pair) -> list[Path]:
     study = params.studies()[layout.study]
     trained = [layout.trained(setting, model, pack_name(seeds)) for seeds in study.packs(setting, model)]
     scored = [layout.scored(setting, model, pack_name(seeds)) for seeds in study.packs(setting, model, evaluate=True)]
-    return trained + scored
+    examined = [layout.examined(setting, model, pack_name(seeds)) for seeds in study.examined_packs(setting, model)]
+    return trained + scored + examined
 
 
 # --------------------------------------------------------------------------------------- dvc.yaml
@@ -118,13 +120,14 @@ class Stages:
         keys += [f"models.{model}.visual.tune_from" for model in self.params.models]
         name = foundation_stage(study, self.params)
         keys += [f"variants.{name.removeprefix('foundation_')}"] if study is not self.params else []
+        foundations = [f"foundation/{model}" for model in study.foundations()]
         own = [path for path in self.base(study) if Path(path).name == study.study]
         borrowed = [path for path in self.base(study) if path not in own]
         whose = "" if study is self.params else f" of the variant {name.removeprefix('foundation_')}"
         return {
             "desc": f"dataset, frame tables, foundation models and the cache of their features{whose}",
             "cmd": self.call(name),
-            "deps": [*code("world", "tables", "foundation/sam", "foundation/audio", "features"), *borrowed],
+            "deps": [*code("world", "tables", "leaks", *foundations, "features"), *borrowed],
             "params": self.keys(keys),
             "outs": [out(path, cache=self.large or path.startswith("weights")) for path in own],
         }
@@ -136,7 +139,7 @@ class Stages:
         return {
             "desc": f"runs that {' and '.join(users)} share",
             "cmd": self.call(name),
-            "deps": [*code("train", "score"), *self.bases(owned), *self.origins(name)],
+            "deps": [*code("train", "score", "examine"), *self.bases(owned), *self.origins(name)],
             "params": self.keys(self.keys_of(owned, users)),
             "outs": [out(self.folder(pair)) for pair in owned],
         }
@@ -145,14 +148,16 @@ class Stages:
         """One experiment: the runs that it alone uses, its table, plots and metrics."""
         owned = self.groups[name]
         shared = [self.folder(pair) for pair in pairs(self.params, name) if pair not in owned]
-        deps = [*code("train", "score", "report"), *self.bases(owned), *shared]
+        deps = [*code("train", "score", "examine", "cost", "report"), *self.bases(owned), *shared]
         table, metrics = str(self.layout.result_table(name)), str(self.layout.results / "metrics" / f"{name}.json")
+        costs = self.costs(name)
+        own_costs = [path for path, owner in costs.items() if owner == name]
         return {
             "desc": self.params.experiments[name].title,
             "cmd": self.call(name, metrics),
-            "deps": list(dict.fromkeys(deps)),
+            "deps": list(dict.fromkeys([*deps, *(path for path in costs if path not in own_costs)])),
             "params": self.keys(self.keys_of(pairs(self.params, name), [name])),
-            "outs": [*(out(self.folder(pair)) for pair in owned), out(table)],
+            "outs": [*map(out, (*map(self.folder, owned), *own_costs, table))],
             "metrics": [out(metrics)],
             "plots": [out(str(self.layout.result_plots(name)))],
         }
@@ -193,7 +198,7 @@ class Stages:
 
     def base(self, study: p.Params) -> list[str]:
         """Folders with what all runs of a study read, some of them of the study that it is a variant of."""
-        weights = dict.fromkeys(study.layout.foundation(model).parent for model in ("sam", "audio"))
+        weights = dict.fromkeys(study.layout.foundation(model).parent for model in study.foundations())
         return [str(path) for path in (study.layout.data, *weights, study.layout.features)]
 
     def bases(self, owned: Iterable[Pair]) -> list[str]:
@@ -204,6 +209,16 @@ class Stages:
     def folder(self, pair: Pair) -> str:
         setting, model = pair
         return str(self.layout.models(setting) / model)
+
+    def costs(self, name: str) -> dict[str, str]:
+        """What an experiment reads of the cost of models -> the stage that owns it, the first that reads it."""
+        found: dict[str, str] = {}
+        for other, experiment in self.params.experiments.items():
+            for setting in experiment.settings if experiment.measures_cost else ():
+                found.setdefault(str(self.layout.of(setting)[0].cost.parent), other)
+        mine = self.params.experiments[name]
+        read = {str(self.layout.of(s)[0].cost.parent) for s in mine.settings} if mine.measures_cost else set()
+        return {path: owner for path, owner in found.items() if path in read}
 
     def origins(self, name: str) -> list[str]:
         """Folders of other stages that a stage's runs start from."""

@@ -7,6 +7,7 @@ did not declare it cannot use. Heavy imports happen inside the verbs, so that `-
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from soundprompt.layout import pack_seeds
 
 app = typer.Typer(
     help="GAVS as a reproducible pipeline: segment what makes the sound. Stages, in order: "
-    "world or fetch, tables, pretrain, features, train, score, table, report.",
+    "world or fetch, tables, leaks, pretrain, features, train, score, examine, cost, table, report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -70,7 +71,7 @@ def check() -> None:
 
 @app.command()
 def world(
-    part: Annotated[str, typer.Option(help="v1s, v1m, v2, vggss, or index (which joins them).")],
+    part: Annotated[str, typer.Option(help="v1s, v1m, v2, vggss, scenes, or index (which joins them).")],
     study: Study = "mini",
     view: View = None,
 ) -> None:
@@ -104,7 +105,9 @@ def fetch(
 
 @app.command()
 def tables(
-    dataset: Annotated[str, typer.Option(help="v1s, v1m, v2, v3 or vggss.")], study: Study = "mini", view: View = None
+    dataset: Annotated[str, typer.Option(help="v1s, v1m, v2, v3, vggss or scenes.")],
+    study: Study = "mini",
+    view: View = None,
 ) -> None:
     """Read a dataset into its frame table."""
     chosen = _view(p.TablesView, view, study, lambda params: p.tables_view(params, dataset))
@@ -115,22 +118,30 @@ def tables(
 
 
 @app.command()
+def leaks(study: Study = "mini", view: View = None) -> None:
+    """Check that what is tested is new to what was trained; a leak stops all tables."""
+    chosen = _view(p.LeaksView, view, study, p.leaks_view)
+
+    from soundprompt.data import leaks as check
+
+    check.run(chosen, chosen.layout)
+
+
+@app.command()
 def pretrain(
-    model: Annotated[str, typer.Option(help="sam or audio.")], study: Study = "mini", view: View = None
+    model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "mini", view: View = None
 ) -> None:
     """Make a foundation model: pre-train the mini one, or import released weights."""
-    if model not in ("sam", "audio"):
-        raise InputError(f"--model: '{model}' is not one of sam, audio")
-    chosen = _view(p.PretrainView, view, study, lambda params: p.pretrain_view(params, model))
-
-    from soundprompt.foundation import audio, pretrain_audio, pretrain_sam, sam
-
+    if model not in ("sam", "audio", "pyramid"):
+        raise InputError(f"--model: '{model}' is not one of sam, audio, pyramid")
+    kind = p.PyramidView if model == "pyramid" else p.PretrainView
+    chosen = _view(kind, view, study, lambda params: p.pretrain_view(params, model))
     layout = chosen.layout
+
     if chosen.model.source == "checkpoint":
-        released = sam if model == "sam" else audio
-        released.import_checkpoint(chosen.model, layout)
+        importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
     else:
-        (pretrain_sam if model == "sam" else pretrain_audio).run(chosen, layout)
+        importlib.import_module(f"soundprompt.foundation.pretrain_{model}").run(chosen, layout)
 
 
 @app.command()
@@ -181,6 +192,32 @@ def score(
 
 
 @app.command()
+def evaluate(setting: SettingName, model: ModelName, seeds: Seeds = "0", study: Study = "mini") -> None:
+    """Score trained runs, as `score` does, and print what they reach beside the methods without training."""
+    params = _params(study)
+    _known(params, setting, model)
+    chosen, layout = pack_seeds(seeds), params.layout
+
+    from soundprompt.evaluation import run, summary
+
+    run.score_pack(p.score_view(params, setting, model), chosen, layout)
+    run.score_floors(p.floors_view(params, setting), layout)
+    print(summary.overview([layout.run(setting, model, seed) / run.SCORES for seed in chosen], layout.floors(setting)))
+
+
+@app.command()
+def examine(
+    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
+) -> None:
+    """Measure in trained runs what masks do not show: how sound and cue align, what SAM's decoder still knows."""
+    chosen = _view(p.ExamineView, view, study, lambda params: p.examine_view(params, *_known(params, setting, model)))
+
+    from soundprompt.evaluation.examine import examine_pack
+
+    examine_pack(chosen, pack_seeds(seeds), chosen.layout)
+
+
+@app.command()
 def floors(setting: SettingName = "", study: Study = "mini", view: View = None) -> None:
     """Score the methods that need no training on a setting."""
     chosen = _view(p.FloorsView, view, study, lambda params: p.floors_view(params, _known(params, setting)[0]))
@@ -188,6 +225,16 @@ def floors(setting: SettingName = "", study: Study = "mini", view: View = None) 
     from soundprompt.evaluation.run import score_floors
 
     score_floors(chosen, chosen.layout)
+
+
+@app.command()
+def cost(study: Study = "mini", view: View = None) -> None:
+    """Measure what a frame costs with each model that an experiment asks this of."""
+    chosen = _view(p.CostView, view, study, p.cost_view)
+
+    from soundprompt.evaluation import cost as measuring
+
+    measuring.run(chosen, chosen.layout)
 
 
 @app.command()

@@ -62,7 +62,7 @@ class Layout:
         return self.data / "vggss"
 
     def table(self, dataset: str) -> Path:
-        """Frame table of v1s, v1m, v2, v3 or vggss."""
+        """Frame table of v1s, v1m, v2, v3, vggss or scenes."""
         return self.data / "tables" / f"{dataset}.parquet"
 
     # foundation: weights, and beside them what they are worth
@@ -114,9 +114,18 @@ class Layout:
         """Says which runs of a pack are scored, with the digests of their scores."""
         return self.models(setting) / model / f"scored-{pack}.json"
 
+    def examined(self, setting: str, model: str, pack: str) -> Path:
+        """Says which runs of a pack are examined, with the digests of what was measured."""
+        return self.models(setting) / model / f"examined-{pack}.json"
+
     def floors(self, setting: str) -> Path:
         """Scores of the methods that need no training."""
         return self.models(setting) / "floors" / "scores.parquet"
+
+    @property
+    def cost(self) -> Path:
+        """What a frame costs with each model: size, operations, memory, time."""
+        return self.runs / "cost" / "cost.json"
 
     # what a reader opens: the study that was run last
     @property

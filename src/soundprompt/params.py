@@ -55,6 +55,26 @@ class Scene(Settings):
     levels: Levels = Levels()
 
 
+class SceneSplit(Settings):
+    """One test-only split of the world's part `scenes` (docs/miniworld.md); null: as in the other parts."""
+
+    clips: Positive
+    sources: Annotated[int, Field(ge=1, le=3)] = Field(1, description="objects that sound")
+    overlap: Share | None = Field(
+        None,
+        description="share of the seconds in which all sources sound, one alone in the others, at least two sources; "
+        "null: each source is on in a second with chance .7, as in v1m",
+    )
+    distractors: Count | None = Field(None, description="silent objects; null: world.distractors")
+    lookalike: Share | None = Field(
+        None, description="null: world.lookalike; more than 2 / objects of a frame is not reached"
+    )
+    shift: Annotated[float, Field(ge=0, le=2)] = Field(
+        0.0, description="domain: 0 is that of the training clips, 1 that of vggss, 2 as far again"
+    )
+    classes: Literal["seen", "all"] = Field("seen", description="which classes sound")
+
+
 class World(Scene):
     """The generated audio-visual world (docs/miniworld.md): a scene and the clips drawn from it."""
 
@@ -65,8 +85,17 @@ class World(Scene):
     v1m_unseen: Count = Field(description="two-source clips of unseen classes, for v3 only")
     v2: Clips
     vggss: Positive = Field(description="clips of the shifted domain, test only")
+    scenes: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], SceneSplit] = Field(
+        {}, description="test-only splits that vary one thing at a time; none: the world has no such part"
+    )
     distractors: Count = Field(2, description="silent objects in a frame")
     lookalike: Share = Field(0.5, description="chance that a distractor shares two of three levels with the source")
+
+    @field_validator("scenes", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        """An overlay, which adds to a mapping, leaves out all of it by null."""
+        return {} if value is None else value
 
 
 class Reading(Settings):
@@ -77,9 +106,6 @@ class Reading(Settings):
     v1s_supervision: Literal["first", "repeat"] = Field(
         "first",
         description="v1s training masks exist for frame 0 only: supervise it alone, or repeat it (released code)",
-    )
-    drop_leaks: bool = Field(
-        False, description="v3: leave out clips whose source video also stands on the other side of a comparison"
     )
     bgr: bool = Field(False, description="feed BGR pictures to SAM, as the released code does by accident")
     box_crop: Literal["full_frame", "reference"] = Field("full_frame", description="vggss: geometry of the heat map")
@@ -108,6 +134,11 @@ class Data(Reading):
         "{file}.mp4 (or any other container), each the ten seconds of its clip",
     )
     youtube: Youtube = Youtube()
+    leaks: Literal["stop", "drop", "report"] = Field(
+        "stop",
+        description="when training or selection knows something of the test (data/leaks.py): make no table; leave "
+        "those clips out of the frame tables; or make the tables and say it beside them",
+    )
 
 
 # ------------------------------------------------------------------------------ foundation
@@ -163,11 +194,40 @@ class Audio(Settings):
         return self
 
 
+class Pyramid(Settings):
+    """The multi-scale image encoder of the baselines that fuse sound and picture (strides 4, 8, 16, 32).
+
+    The mini one is pre-trained on the pictures of the mini SAM: their seed and number are those of `foundation.sam`.
+    """
+
+    source: Literal["pretrain", "checkpoint"] = "pretrain"
+    architecture: Literal["mini_pyramid", "pvt_v2_b5"] = "mini_pyramid"
+    checkpoint: str | None = Field(None, description="path of the released weights, with source: checkpoint")
+    image_size: Positive = Field(128, description="side of the square that pictures are stretched to, pixels")
+    seed: Count = 0
+    steps: Positive = 1000
+    pictures_per_step: Positive = Field(8, description="each in two views")
+    objects_per_picture: Positive = Field(3, description="whose looks are compared between the views")
+    learning_rate: Rate = 3e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> Pyramid:
+        if (self.source == "pretrain") != (self.architecture == "mini_pyramid"):
+            raise ValueError("source 'pretrain' goes with architecture 'mini_pyramid', 'checkpoint' with 'pvt_v2_b5'")
+        if (self.source == "checkpoint") != (self.checkpoint is not None):
+            raise ValueError("checkpoint is a path with source 'checkpoint' and null with source 'pretrain'")
+        if self.image_size % 32:
+            raise ValueError("image_size is a multiple of 32, the coarsest stride")
+        return self
+
+
 class Foundation(Settings):
     """The frozen models that everything else stands on."""
 
     sam: Sam
     audio: Audio
+    pyramid: Pyramid = Pyramid()
 
 
 class Features(Settings):
@@ -243,6 +303,42 @@ class Fusion(Settings):
     width: Positive = Field(64, description="channels of the decoder from scratch")
 
 
+class Tuning(Settings):
+    """What of the pyramid a baseline trains. Both papers tune all of their image encoder."""
+
+    tune: Literal["all", "none"] = "all"
+
+
+class Tpavi(Settings):
+    """AVSBench's baseline (arXiv 2207.05042): sound fused at every scale by attention over all seconds of a clip."""
+
+    width: Positive = Field(256, description="channels that every scale is brought to")
+    dilations: tuple[Positive, ...] = Field((3, 6, 12, 18), description="of the parallel convolutions of each scale")
+    reduce_first: bool = Field(
+        False, description="a 1 x 1 convolution to `width` before the dilated ones, which then cost less (mini study)"
+    )
+    temporal: bool = Field(True, description="attend to all seconds of the clip; false: to the frame's own alone")
+
+
+class Avsegformer(Settings):
+    """AVSegFormer (arXiv 2307.01146): queries made of the sound read multi-scale features; sizes are the paper's."""
+
+    width: Positive = 256
+    queries: Positive = 300
+    encoder_layers: Positive = 6
+    decoder_layers: Positive = 6
+    heads: Positive = 8
+    points: Positive = Field(4, description="sampled by each head on each scale")
+    hidden: Positive = Field(2048, description="width inside the feed-forward layers")
+    auxiliary: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the mixer's own mask loss; 0: none")
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Avsegformer:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
+        return self
+
+
 class Schedule(Settings):
     """How a model is trained."""
 
@@ -264,6 +360,11 @@ class Schedule(Settings):
     frames_per_clip: Positive = 2
     shot_epochs: Positive = Field(10, description="few-shot: epochs from the seen model (AVS-V3 protocol)")
     shot_learning_rate: Rate | None = Field(None, description="few-shot; null: as learning_rate")
+    negatives: Share = Field(
+        0.0,
+        description="share of a step's frames that get a sound which nothing in them makes (silence, room noise, "
+        "another clip's), and an empty mask",
+    )
     loss_size: Literal["decoder", "original"] = Field("original", description="grid on which the mask loss is computed")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32",
@@ -275,7 +376,8 @@ class Schedule(Settings):
 class Model(Settings):
     """One trainable architecture with everything in it that may train."""
 
-    architecture: Literal["gavs", "sam_fusion"] = "gavs"
+    base: str | None = Field(None, description="the model that this one is made from, by the overrides given here")
+    architecture: Literal["gavs", "sam_fusion", "avsbench_tpavi", "avsegformer"] = "gavs"
     decoder: Literal["frozen", "cross_attention", "full"] = Field(
         "frozen", description="which weights of SAM's own mask decoder train, besides ColA"
     )
@@ -285,17 +387,49 @@ class Model(Settings):
     visual: Visual = Visual()
     triplet: Triplet = Triplet()
     fusion: Fusion = Fusion()
+    pyramid: Tuning = Tuning()
+    tpavi: Tpavi = Tpavi()
+    avsegformer: Avsegformer = Avsegformer()
     schedule: Schedule = Schedule()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Model:
-        if self.architecture == "sam_fusion" and self.cola.enabled:
-            raise ValueError("sam_fusion has no ColA: set cola.enabled to false")
+        if self.architecture != "gavs" and self.cola.enabled:
+            raise ValueError(f"{self.architecture} has no ColA: set cola.enabled to false")
+        if self.reads == "pyramid" and self.visual.tune_from is not None:
+            raise ValueError(f"{self.architecture} reads the pyramid, not SAM: set visual.tune_from to null")
         if self.triplet.weight and not (self.architecture == "gavs" and self.sap.visual_cue and self.sap.audio_token):
             raise ValueError(
                 "a triplet loss needs gavs with sap.visual_cue and sap.audio_token: set triplet.weight to 0"
             )
+        deaf = self.mute or (self.architecture == "gavs" and not self.sap.audio_token)
+        if self.schedule.negatives and deaf:
+            raise ValueError("a model without sound cannot tell negatives: set schedule.negatives to 0")
         return self
+
+    def measures(self) -> tuple[str, ...]:
+        """What can be measured of it besides its masks: 'alignment' of sound and visual cue, 'knowledge' of SAM."""
+        gavs = self.architecture == "gavs"
+        found = {
+            "alignment": gavs and self.sap.visual_cue and self.sap.audio_token and not self.mute,
+            "knowledge": gavs or (self.architecture == "sam_fusion" and self.fusion.decoder == "sam"),
+        }
+        return tuple(name for name, possible in found.items() if possible)
+
+    @property
+    def reads(self) -> Literal["sam", "pyramid"]:
+        """The foundation model behind it: 'sam' is read from the cache, 'pyramid' runs on pixels and may be tuned."""
+        return "pyramid" if self.architecture in ("avsbench_tpavi", "avsegformer") else "sam"
+
+    @property
+    def temporal(self) -> bool:
+        """Whether it looks across the seconds of a clip, so that batches must hold whole clips."""
+        return self.architecture == "avsbench_tpavi" and self.tpavi.temporal
+
+    @property
+    def tap(self) -> int | Literal["pixels"] | None:
+        """What its batches carry: the input of a block of SAM's encoder, for None its output, or pixels."""
+        return "pixels" if self.reads == "pyramid" else self.visual.tune_from
 
 
 # ------------------------------------------------------------------- settings, experiments
@@ -307,6 +441,11 @@ class Setting(Settings):
     test: tuple[str, ...] = Field(min_length=1)
     start_from: str | None = Field(None, description="few-shot: setting whose trained model is continued")
     model_of: str | None = Field(None, description="cross-dataset: setting whose trained model is tested, no training")
+    unseen: bool = Field(False, description="claims that no class of its tests is trained or selected on; checked")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1, description="part of its training clips that it trains on; smaller parts lie in larger ones"
+    )
+    share_seed: Count = Field(0, description="which part that is; the seeds of runs do not matter")
 
     @model_validator(mode="after")
     def _trains_or_borrows(self) -> Setting:
@@ -314,6 +453,11 @@ class Setting(Settings):
             raise ValueError("a setting either trains (train, validate_on) or borrows a model (model_of)")
         if bool(self.train) != bool(self.validate_on):
             raise ValueError("train and validate_on go together")
+        if self.share < 1 and (self.start_from or self.model_of):
+            why = "few shots are few already" if self.start_from else "a borrowed model is trained elsewhere"
+            raise ValueError(
+                f"share {self.share:g} is for settings that train from the beginning: {why}, leave it at 1"
+            )
         return self
 
 
@@ -326,7 +470,11 @@ class Evaluation(Settings):
     )
     hit_iou: Rate = Field(0.5, description="a frame counts as the right object from this IoU on")
     wrong_iou: Rate = Field(0.2, description="and as a wrong object below this IoU")
+    alarm_area: Rate = Field(0.01, description="a mask of more than this share of the frame is an alarm")
     bootstrap: Positive = Field(2000, description="draws of the paired bootstrap over clips and seeds")
+    examined_frames: Positive = Field(
+        400, description="frames of a test selection on which trained models are examined, drawn by their names"
+    )
 
 
 class Variant(Settings):
@@ -399,11 +547,27 @@ class Dots(Settings):
     panels: tuple[Panel, ...] = Field(min_length=1, max_length=4)
 
 
+class Cost(Settings):
+    """How the cost of a frame is measured (docs/models.md)."""
+
+    picture: tuple[Positive, Positive] | None = Field(
+        None, description="height and width of the frames, pixels; null: those of the generated world"
+    )
+    rounds: Positive = Field(20, description="timings of one frame; the models take turns")
+    seconds: Positive = Field(3, description="of these rounds so many also time a second of film at 25 frames a second")
+
+    @model_validator(mode="after")
+    def _some_of_the_rounds(self) -> Cost:
+        if self.seconds > self.rounds:
+            raise ValueError(f"seconds: {self.seconds} are not some of {self.rounds} rounds")
+        return self
+
+
 class Experiment(Settings):
     """Which settings and methods make a table, and which plots beside it.
 
-    A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (probe: mismatched,
-    muted: its sound at test time), or a floor.
+    A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (its sound at test time:
+    mismatched, muted, silence, ambient, off_screen), or a floor.
     """
 
     title: str
@@ -414,9 +578,30 @@ class Experiment(Settings):
     by_kind: bool = Field(False, description="also break down by kind of class (new combination, new level)")
     reference: str | None = Field(None, description="method that the others are compared with, paired")
     published: str | None = Field(None, description="the paper's table whose figures stand beside ours")
-    plots: tuple[Literal["bars", "shots", "classes"], ...] = ()
+    plots: tuple[Literal["bars", "shots", "classes", "cost"], ...] = ()
     curves: tuple[Curve, ...] = ()
     dots: tuple[Dots, ...] = ()
+
+    @property
+    def examines(self) -> bool:
+        """Whether its table shows what the stage `examine` measures."""
+        return bool(set(self.metrics) & set(EXAMINED))
+
+    @property
+    def measures_cost(self) -> bool:
+        """Whether its table shows what the stage `cost` measures."""
+        return bool(set(self.metrics) & set(MEASURED))
+
+    @model_validator(mode="after")
+    def _validation_stands_alone(self) -> Experiment:
+        if "validation" in self.metrics and len(self.metrics) > 1:
+            raise ValueError("metrics: 'validation' is for searches that never look at a test: it stands alone")
+        return self
+
+    @property
+    def of_validation(self) -> bool:
+        """Whether its table is made from validation alone: its models are trained and not tested."""
+        return self.metrics == ("validation",)
 
 
 class Needs(Settings):
@@ -443,7 +628,9 @@ class Resources(Settings):
     audio_features: Needs = Needs()
     train: Needs = Needs()
     score: Needs = Needs()
+    examine: Needs = Needs()
     floors: Needs = Needs()
+    cost: Needs = Needs()
     table: Needs = Needs()
     report: Needs = Needs()
 
@@ -458,7 +645,7 @@ class Resources(Settings):
 
 FOUNDATIONS = ("sam", "audio", "pyramid")
 FLOORS = ("all_positive", "all_objects", "centre_disc")
-PROBES = ("own", "mismatched", "muted")
+PROBES = ("own", "mismatched", "muted", "silence", "ambient", "off_screen")
 METRICS = (
     "miou",
     "miou_04",
@@ -466,19 +653,42 @@ METRICS = (
     "hit_rate",
     "wrong_rate",
     "iou_in_hits",
+    "area",
+    "alarm",
     "ciou",
     "auc",
     "ciou_fixed",
     "auc_fixed",
-    "area",
-    "alarm",
     "retrieval",
     "retrieval_chance",
     "margin_kept",
     "modality_gap",
     "knowledge",
     "knowledge_untouched",
+    "validation",
 )
+# Metrics that `examine` measures, and what it has to look at for them (Model.measures).
+EXAMINED = {
+    "retrieval": "alignment",
+    "retrieval_chance": "alignment",
+    "margin_kept": "alignment",
+    "modality_gap": "alignment",
+    "knowledge": "knowledge",
+    "knowledge_untouched": "knowledge",
+}
+# Of a model, whatever it answers: measured by the stage `cost`, the last two read from the runs' provenance.
+MEASURED = (
+    "trained_parameters",
+    "total_parameters",
+    "gflops",
+    "gflops_cached",
+    "latency_ms",
+    "latency_cached_ms",
+    "rtf_1",
+    "rtf_25",
+    "peak_mib",
+)
+COST_METRICS = (*MEASURED, "training_s", "training_steps")
 
 
 class Params(Settings):
@@ -494,6 +704,7 @@ class Params(Settings):
     models: dict[str, Model]
     settings: dict[str, Setting]
     evaluation: Evaluation
+    cost: Cost = Cost()
     variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Variant] = {}
     experiments: dict[str, Experiment]
     resources: Resources = Resources()
@@ -517,11 +728,16 @@ class Params(Settings):
             where = f"experiments.{name}"
             _check_names(f"{where}.settings", map(plain, experiment.settings), self.settings)
             _check_names(f"{where}.settings", filter(None, map(variant_of, experiment.settings)), self.variants)
-            _check_names(f"{where}.metrics", experiment.metrics, METRICS)
+            _check_names(f"{where}.metrics", experiment.metrics, [*METRICS, *COST_METRICS])
             for method in experiment.methods:
                 model, _, probe = method.partition("@")
                 _check_names(f"{where}.methods", [model], [*self.models, *FLOORS])
                 _check_names(f"{where}.methods", [probe or "own"], PROBES)
+                if experiment.of_validation and (probe or model in FLOORS):
+                    raise ValueError(f"{where}.methods: '{method}' is not trained, so that nothing validated it")
+            for setting in experiment.settings if experiment.of_validation else ():
+                if not self.settings[setting].train:
+                    raise ValueError(f"{where}.settings: '{setting}' trains nothing, so that nothing validated it")
             if experiment.reference and experiment.reference not in experiment.methods:
                 raise ValueError(f"{where}.reference: '{experiment.reference}' is not among its methods")
             _check_plots(where, experiment, self.settings)
@@ -568,7 +784,7 @@ class Params(Settings):
         Runs of variants are not among these and the following: `variant` has them.
         """
         wanted: dict[tuple[str, str, int], None] = {}
-        for setting, model, seed in self.evaluations():
+        for setting, model, seed in [*self.evaluations(), *self._asked(of_validation=True)]:
             spec = self.settings[setting]
             for origin in filter(None, (spec.model_of or setting, spec.start_from)):
                 wanted.setdefault((origin, model, seed))
@@ -576,9 +792,14 @@ class Params(Settings):
 
     def evaluations(self) -> list[tuple[str, str, int]]:
         """Every (setting, model, seed) that some experiment scores, once."""
+        return self._asked(of_validation=False)
+
+    def _asked(self, *, of_validation: bool) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) of the experiments made from scores, or of those made from validation."""
         wanted = {
             (setting, model_of(method), seed)
             for experiment in self.experiments.values()
+            if experiment.of_validation == of_validation
             for setting in experiment.settings
             if not variant_of(setting)
             for method in experiment.methods
@@ -598,9 +819,52 @@ class Params(Settings):
         }
         return tuple(probe for probe in PROBES if probe == "own" or probe in asked)
 
+    def costed(self) -> list[str]:
+        """The models whose cost some experiment asks for, once, in the order of `models`."""
+        asked = {
+            model_of(method)
+            for experiment in self.experiments.values()
+            if experiment.measures_cost
+            for method in experiment.methods
+        }
+        return [name for name in self.models if name in asked]
+
+    def examinations(self) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) of which some experiment asks more than its masks, once."""
+        wanted = {
+            (setting, model_of(method), seed)
+            for experiment in self.experiments.values()
+            for setting in experiment.settings
+            if not variant_of(setting)
+            for method in experiment.methods
+            if model_of(method) in self.models and self._wanted(experiment, model_of(method))
+            for seed in experiment.seeds or self.seeds
+        }
+        return sorted(wanted)
+
+    def measures(self, setting: str, model: str) -> tuple[str, ...]:
+        """What is examined of (setting, model): of what the model has, that which some experiment asks for."""
+        asked = {
+            measure
+            for experiment in self.experiments.values()
+            if setting in experiment.settings and model in map(model_of, experiment.methods)
+            for measure in self._wanted(experiment, model)
+        }
+        return tuple(measure for measure in self.models[model].measures() if measure in asked)
+
+    def _wanted(self, experiment: Experiment, model: str) -> set[str]:
+        wanted = {EXAMINED[metric] for metric in experiment.metrics if metric in EXAMINED}
+        return wanted & set(self.models[model].measures())
+
     def packs(self, setting: str, model: str, *, evaluate: bool = False) -> list[tuple[int, ...]]:
         """The seeds of (setting, model), divided into jobs of at most `seeds_per_job`."""
-        keys = self.evaluations() if evaluate else self.runs()
+        return self._packed(self.evaluations() if evaluate else self.runs(), setting, model)
+
+    def examined_packs(self, setting: str, model: str) -> list[tuple[int, ...]]:
+        """As `packs`, of the runs that are examined."""
+        return self._packed(self.examinations(), setting, model)
+
+    def _packed(self, keys: list[tuple[str, str, int]], setting: str, model: str) -> list[tuple[int, ...]]:
         seeds = [seed for s, m, seed in keys if (s, m) == (setting, model)]
         return [tuple(seeds[i : i + self.seeds_per_job]) for i in range(0, len(seeds), self.seeds_per_job)]
 
@@ -613,8 +877,13 @@ class Params(Settings):
 
     def taps(self) -> list[int | None]:
         """Encoder blocks whose input the visual cache holds; None is the encoder's output."""
-        used = {model for _, model, _ in self.runs()}
-        return sorted({self.models[m].visual.tune_from for m in used}, key=lambda tap: (tap is None, tap))
+        used = {self.models[model] for _, model, _ in self.runs() if self.models[model].reads == "sam"}
+        return sorted({model.visual.tune_from for model in used}, key=lambda tap: (tap is None, tap))
+
+    def foundations(self) -> list[str]:
+        """The foundation models that the study makes: the pyramid only where a model reads it."""
+        reading = any(self.models[model].reads == "pyramid" for _, model, _ in self.runs())
+        return ["sam", "audio", *(["pyramid"] if reading else [])]
 
 
 # ----------------------------------------------------------------- what a stage may know
@@ -643,6 +912,14 @@ class TablesView(View):
 
     dataset: str
     data: Reading
+    apart: dict[str, Setting] = Field({}, description="settings whose leaks are left out, with data.leaks: drop")
+
+
+class LeaksView(View):
+    """All that the leak check depends on, besides the frame tables."""
+
+    settings: dict[str, Setting]
+    leaks: Literal["stop", "drop", "report"]
 
 
 class FetchView(View):
@@ -658,6 +935,14 @@ class PretrainView(View):
 
     model: Sam | Audio
     scene: Scene
+
+
+class PyramidView(PretrainView):
+    """All that pre-training the pyramid depends on: besides, which pictures the mini SAM sees."""
+
+    model: Pyramid
+    pool_seed: int
+    pictures: int
 
 
 class FeaturesView(View):
@@ -695,6 +980,32 @@ class ScoreView(TrainView):
     probes: tuple[str, ...]
 
 
+class CostView(View):
+    """All that the cost of a study's models depends on, besides the foundation models' files.
+
+    picture: height and width of the frames, pixels. Weights do not change the speed, so neither seeds nor data count.
+    """
+
+    models: dict[str, Model]
+    picture: tuple[Positive, Positive]
+    cost: Cost
+
+
+class HeldOut(Settings):
+    """The pictures that SAM's pre-training kept back, by which they can be drawn again."""
+
+    seed: Count
+    scene: Scene
+
+
+class ExamineView(TrainView):
+    """All that examining one pack of runs depends on, besides its input files."""
+
+    measures: tuple[Literal["alignment", "knowledge"], ...]
+    examined_frames: Positive
+    held_out: HeldOut | None = Field(description="null: knowledge is measured on the test frames")
+
+
 class TableView(View):
     """All that an experiment's table and plots depend on, besides the scores."""
 
@@ -713,18 +1024,25 @@ def world_view(params: Params) -> WorldView:
 
 def fetch_view(params: Params) -> FetchView:
     """The part of the settings that fetching may read."""
-    sam, audio = params.foundation.sam, params.foundation.audio
+    used = [getattr(params.foundation, name) for name in params.foundations()]
+    paths = [path for model in used for path in (model.checkpoint, getattr(model, "pca_checkpoint", None))]
     return FetchView(
         **_whose(params),
         data=params.data,
-        checkpoints=tuple(filter(None, (sam.checkpoint, audio.checkpoint, audio.pca_checkpoint))),
+        checkpoints=tuple(filter(None, paths)),
         datasets=tuple(params.tables()) if params.data.source == "avsbench" else (),
     )
 
 
 def tables_view(params: Params, dataset: str) -> TablesView:
     """The part of the settings that reading a dataset may read."""
-    return TablesView(**_whose(params), dataset=dataset, data=_reading(params))
+    apart = params.settings if params.data.leaks == "drop" else {}
+    return TablesView(**_whose(params), dataset=dataset, data=_reading(params), apart=apart)
+
+
+def leaks_view(params: Params) -> LeaksView:
+    """The part of the settings that the leak check may read."""
+    return LeaksView(**_whose(params), settings=params.settings, leaks=params.data.leaks)
 
 
 def features_view(params: Params) -> FeaturesView:
@@ -744,10 +1062,14 @@ def floors_view(params: Params, setting: str) -> FloorsView:
     )
 
 
-def pretrain_view(params: Params, name: Literal["sam", "audio"]) -> PretrainView:
+def pretrain_view(params: Params, name: Literal["sam", "audio", "pyramid"]) -> PretrainView:
     """The part of the settings that pre-training a foundation model may read."""
-    model = params.foundation.sam if name == "sam" else params.foundation.audio
-    return PretrainView(**_whose(params), model=model, scene=Scene(size=params.world.size, levels=params.world.levels))
+    scene = Scene(size=params.world.size, levels=params.world.levels)
+    if name == "pyramid":
+        sam = params.foundation.sam
+        pool = {"pool_seed": sam.seed, "pictures": sam.pictures}
+        return PyramidView(**_whose(params), model=params.foundation.pyramid, scene=scene, **pool)
+    return PretrainView(**_whose(params), model=getattr(params.foundation, name), scene=scene)
 
 
 def train_view(params: Params, setting: str, model: str) -> TrainView:
@@ -757,7 +1079,7 @@ def train_view(params: Params, setting: str, model: str) -> TrainView:
         setting_name=setting,
         setting=params.settings[setting],
         model_name=model,
-        model=params.models[model],
+        model=params.models[model].model_copy(update={"base": None}),  # where its settings stand makes no difference
         data=_reading(params),
     )
 
@@ -771,14 +1093,41 @@ def score_view(params: Params, setting: str, model: str) -> ScoreView:
     )
 
 
+def cost_view(params: Params) -> CostView:
+    """The part of the settings that measuring the models' cost may read; schedules are left at their defaults."""
+    models = {name: params.models[name].model_copy(update={"schedule": Schedule()}) for name in params.costed()}
+    side = params.world.size
+    picture = params.cost.picture or (side, side)
+    return CostView(**_whose(params), models=models, picture=picture, cost=params.cost)
+
+
+def examine_view(params: Params, setting: str, model: str) -> ExamineView:
+    """The part of the settings that examining (setting, model) may read; by hand also what no experiment asks for."""
+    measures = params.measures(setting, model) or params.models[model].measures()
+    sam, scene = params.foundation.sam, Scene(size=params.world.size, levels=params.world.levels)
+    drawn = "knowledge" in measures and sam.source == "pretrain"
+    return ExamineView(
+        **dict(train_view(params, setting, model)),
+        measures=measures,
+        examined_frames=params.evaluation.examined_frames,
+        held_out=HeldOut(seed=sam.seed, scene=scene) if drawn else None,
+    )
+
+
 def table_view(params: Params, name: str) -> TableView:
-    """The part of the settings that an experiment's table may read."""
+    """The part of the settings that an experiment's table may read.
+
+    In a table of validation scores "validation" stands where the others have their test selections.
+    """
     experiment = params.experiments[name]
+    judged = {"test": ("validation",)} if experiment.of_validation else {}
     return TableView(
         **_whose(params),
         name=name,
         experiment=experiment,
-        settings={setting: params.settings[plain(setting)] for setting in experiment.settings},
+        settings={
+            setting: params.settings[plain(setting)].model_copy(update=judged) for setting in experiment.settings
+        },
         models={m: params.models[m] for m in map(model_of, experiment.methods) if m in params.models},
         seeds=experiment.seeds or params.seeds,
         evaluation=params.evaluation,
@@ -923,7 +1272,7 @@ def resolve_models(models: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"models.{chain[-1]}.base: '{name}' is not one of {', '.join(models)}")
         own = dict(models[name] or {})
         base = own.pop("base", None)
-        return merge(resolve(base, (*chain, name)), own) if base else own
+        return {**merge(resolve(base, (*chain, name)), own), "base": base} if base else own
 
     return {name: resolve(name, ()) for name in models}
 

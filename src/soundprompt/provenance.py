@@ -18,27 +18,44 @@ from pydantic import BaseModel
 from soundprompt.files import digest_bytes, digest_value
 
 # What each stage executes: a change in these files, and only in these, makes its results stale.
-READERS = ("avs_v3", "avsbench", "avsbench_object", "clip", "frame_table", "ledger", "media", "tables", "vggss")
+DATASETS = ("avs_v3", "avsbench", "avsbench_object", "vggss")
+READERS = (*DATASETS, "clip", "comparisons", "frame_table", "ledger", "media", "tables")
 # Each foundation model has a stage of its own: what makes one of them is no reason to make the others again.
 MAKING = tuple(f"foundation/{name}.py" for name in ("pictures", "probes", "process", "quality", "resume", "weights"))
 PICTURES = tuple(f"data/world/{name}.py" for name in ("classes", "drawing", "pretraining"))
 SOUNDS = tuple(f"data/world/{name}.py" for name in ("classes", "sound", "pretraining"))
 SAM = tuple(f"foundation/{name}.py" for name in ("sam", "pretrain_sam", "prompting", "torchvision_ops"))
 AUDIO = ("foundation/audio.py", "foundation/pretrain_audio.py")
+PYRAMID = tuple(f"foundation/{name}.py" for name in ("pyramid", "pretrain_pyramid", "pyramid_quality"))
 FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
-RUNS = ("models", "features/frames.py", "features/store.py", "foundation/sam.py", "foundation/weights.py")
-SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "predict", "scores", "run"))
+ENCODERS = tuple(f"foundation/{name}.py" for name in ("encoders", "pyramid", "sam", "weights"))
+RUNS = ("models", "features/background.py", "features/frames.py", "features/inputs.py", "features/store.py", *ENCODERS)
+SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "pack", "predict", "scores", "run"))
+LOOKS = ("alignment", "examine", "knowledge", "pack", "predict", "scores")
+EXAMINING = tuple(f"evaluation/{name}.py" for name in LOOKS)
+HELD_OUT = tuple(f"foundation/{name}.py" for name in ("pictures", "prompting", "quality"))
 CODE = {
     "world": ("data/world",),
     "tables": tuple(f"data/{name}.py" for name in READERS),
+    "leaks": tuple(f"data/{name}.py" for name in ("leaks", "comparisons", "frame_table")),
     "foundation/sam": (*SAM, *MAKING, *PICTURES),
     "foundation/audio": (*AUDIO, *MAKING, *SOUNDS),
-    "features": ("features/plan.py", "features/store.py", "features/extract.py", "data/media.py", *FROZEN),
+    "foundation/pyramid": (*PYRAMID, *SAM, *MAKING, *PICTURES),  # SAM: the losses they share
+    "features": (
+        "features/background.py",
+        "features/plan.py",
+        "features/store.py",
+        "features/extract.py",
+        "data/media.py",
+        *FROZEN,
+    ),
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
-    "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py"),
+    "examine": (*EXAMINING, "training/checkpoint.py", *HELD_OUT, *PICTURES, *RUNS),
+    "cost": ("evaluation/cost.py", "evaluation/flops.py", "foundation/audio.py", "foundation/process.py", *RUNS),
+    "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
 }
-PACKAGES = ("torch", "torchvision", "segment-anything", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
+PACKAGES = ("torch", "torchvision", "segment-anything", "timm", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 
 
 def code_files(stage: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""AVS-V3: the released counts, every anomaly of its files, and leaks."""
+"""AVS-V3: the released counts, every anomaly of its files."""
 
 import pytest
 
@@ -26,24 +26,6 @@ def test_unseen_validation_is_optional(avsbench_root, v3_root):
     write_lines(v3_root / "meta_v3_unseen_val.csv", [HEADER, rows[0].replace("unseen,", "unseen_val,")])
     splits = avs_v3.read_splits(v3_root, avsbench.read_metadata(avsbench_root), shots=[])
     assert splits["split"].value_counts().to_dict() == {"seen_train": 2, "seen_val": 2, "unseen": 2, "unseen_val": 1}
-
-
-def test_leaks(splits):
-    report = avs_v3.leak_report(splits).set_index(["split", "other", "what"])["rows"].to_dict()
-    assert report == {
-        ("seen_train", "unseen", "video"): 0,
-        ("seen_train", "unseen", "class"): 0,
-        ("seen_val", "unseen", "video"): 0,
-        ("seen_val", "unseen", "class"): 0,
-        ("seen_val", "seen_train", "video"): 1,
-        ("1_shot_test", "1_shot_train", "video"): 1,
-    }
-    kept = avs_v3.drop_leaks(splits)
-    lost = set(splits.index.map(lambda i: (splits.split[i], splits.uid[i]))) - set(
-        zip(kept.split, kept.uid, strict=True)
-    )
-    assert lost == {("seen_val", "_-apT0tfo6U_30000_40000"), ("1_shot_test", "_3pLesuLT4w_80000_90000")}
-    assert (avs_v3.leak_report(kept)["rows"] == 0).all()
 
 
 def test_in_no_split(splits, avsbench_root):
@@ -109,7 +91,7 @@ def test_released_classes(released):
     assert shots[shots["label"] == "v1m"]["uid"].tolist() == ["1lL3jA960Nk_0"]
 
 
-def test_released_leaks(released):
+def test_released_videos(released):
     splits, metadata = released
     of = {split: set(rows["uid"]) for split, rows in splits.groupby("split")}
     assert of["1_shot_train"] < of["3_shot_train"] < of["5_shot_train"]
@@ -118,10 +100,3 @@ def test_released_leaks(released):
     vids = {split: set(rows["video"]) for split, rows in by_vid.groupby("split")}
     assert len((vids["seen_train"] | vids["seen_val"]) & vids["unseen"]) == 15
     assert len(vids["seen_train"] & vids["seen_val"]) == 287
-    # v1m states its clip, not its video, as vid; the true YouTube ids share a few more
-    report = avs_v3.leak_report(splits).set_index(["split", "other", "what"])
-    assert report.loc[("seen_val", "seen_train", "video"), "shared"] == 307
-    assert [report.loc[(f"{k}_shot_test", f"{k}_shot_train", "video"), "rows"] for k in (1, 3, 5)] == [18, 12, 16]
-    kept = avs_v3.drop_leaks(splits)
-    assert (avs_v3.leak_report(kept)["shared"] == 0).all()
-    assert (kept["split"] == "unseen").sum() == 758

@@ -20,6 +20,7 @@ def table(**changes) -> pd.DataFrame:
         "frame": 0,
         "second": 0,
         "n_sources": 1,
+        "silent": None,
         "image": "data/0.jpg",
         "audio": "data/audio.wav",
         "mask": "data/0.png",
@@ -43,6 +44,7 @@ def test_round_trip(tmp_path):
     assert frames["mask"].tolist() == ["data/0.png", None] and frames["objects"].tolist() == [None, None]
     assert frames["boxes"].tolist() == [None, [[0.0, 0.1, 0.5, 1.0], []]]
     assert frames["frame"].dtype == "int32"
+    assert frames["silent"].tolist() == [None, None]
     frame_table.write(frames, tmp_path / "again.parquet")
     assert path.read_bytes() == (tmp_path / "again.parquet").read_bytes()
 

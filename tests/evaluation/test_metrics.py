@@ -90,6 +90,24 @@ def test_threshold_cells_on_all_kinds_of_values():
     assert torch.equal(metrics.threshold_cells(values).long(), expected)
 
 
+def test_curves_of_many_frames_are_those_of_each_frame():
+    rng = torch.Generator().manual_seed(3)
+    frames = 2 * metrics.FRAMES_AT_ONCE + 3
+    probability = torch.sigmoid(9 * torch.randn(frames, 50, generator=rng))
+    target = torch.rand(frames, 50, generator=rng) < 0.2
+    target[[0, -1]] = False
+    together = metrics.probability_f_curves(probability, target)
+    singly = [metrics.probability_f_curves(*pair) for pair in zip(probability.split(1), target.split(1), strict=True)]
+    for part, whole in enumerate(together):
+        assert torch.equal(whole, torch.cat([one[part] for one in singly]))
+
+
+def test_row_counts_are_sums():
+    mask = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
+    assert metrics.row_counts(mask).tolist() == [2, 0, 3]
+    assert metrics.row_counts(mask.T[:2]).tolist() == [2, 1]  # not contiguous
+
+
 def test_f_score_takes_one_maximum_over_the_frames_of_a_call():
     # frame 0 is perfect between .3 and .7, frame 1 between .75 and .95: no threshold suits both
     probability = torch.tensor([[[0.7, 0.7], [0.3, 0.3]], [[0.95, 0.75], [0.75, 0.75]]])

@@ -8,6 +8,7 @@ import torch
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.evaluation import predict
+from soundprompt.features import background
 from soundprompt.files import digest_file
 
 
@@ -66,6 +67,47 @@ def test_mismatched_sound_is_the_same_second_of_the_partner():
     assert (rows["frame"].to_numpy() == rows["frame"].to_numpy()[sounds]).all()
 
 
+def test_off_screen_sound_is_of_nothing_in_the_frame_silent_objects_included():
+    rows = clips(*("dog", "cat", "hen", "cow") * 3)
+    silent = ["cat_hen", "hen", "", "cat"] * 3  # a cow may be heard beside a dog, and so on
+    rows["silent"] = np.repeat(silent, 2)
+    about = rows.drop_duplicates("clip").set_index("clip")
+    found = predict.partners(rows, off_screen=True)
+    for clip, other in found.items():
+        there = {about.class_name[clip], *about.silent[clip].split("_")}
+        assert about.class_name[other] not in there
+    mismatched = predict.partners(rows)
+    assert any(about.class_name[other] in about.silent[clip].split("_") for clip, other in mismatched.items())
+
+
+def test_a_sound_that_is_everywhere_in_sight_cannot_be_off_screen():
+    rows = clips("dog", "cat").assign(silent=["cat", "cat", "dog", "dog"])
+    with pytest.raises(InputError, match="no sound from off the screen") as caught:
+        predict.partners(rows, off_screen=True)
+    assert "@off_screen" in caught.value.remedy
+    assert predict.partners(rows) == {"clip0": "clip1", "clip1": "clip0"}
+
+
+def test_where_silent_objects_are_unknown_off_screen_is_as_mismatched_and_says_so(tiny, capsys):
+    rows = frame_table.select(tiny, ["v1s/test"])
+    found = predict.questions(rows, ["own", "mismatched", "off_screen"])
+    assert (found.asked["v1s/test", "off_screen"] == found.asked["v1s/test", "mismatched"]).all()
+    assert len(found.pairs) == 2 * len(rows), "the same frame and sound are asked once"
+    assert "v1s/test: its silent objects are not known" in capsys.readouterr().err
+
+
+def test_silence_is_one_sound_and_rooms_are_many(tiny):
+    rows = frame_table.select(tiny, ["v3/unseen", "v3/1_shot_test"])
+    found = predict.questions(rows, ["silence", "ambient"])
+    assert len(found.pairs) == 36, "overlapping selections hear the same rooms"
+    sounds = found.pairs[found.asked["v3/unseen", "silence"], 1]
+    assert (sounds == background.SILENCE).all()
+    rooms = found.pairs[found.asked["v3/unseen", "ambient"], 1].reshape(6, 3)
+    known = {background.ambient(r, s) for r in background.TEST_ROOMS for s in range(background.SECONDS)}
+    assert set(rooms.flatten().tolist()) <= known and len(set(rooms[:, 0].tolist())) > 2
+    assert all(len(set(clip)) == 3 for clip in rooms.tolist()), "a recording goes on from second to second"
+
+
 def test_overlapping_selections_are_asked_once(tiny):
     rows = frame_table.select(tiny, ["v3/unseen", "v3/1_shot_test"])
     found = predict.questions(rows, ["own", "muted"])
@@ -75,7 +117,7 @@ def test_overlapping_selections_are_asked_once(tiny):
         members = found.selections[selection]
         frames = found.frames.iloc[found.pairs[numbers, 0]]
         assert frames[["clip", "frame"]].to_numpy().tolist() == members[["clip", "frame"]].to_numpy().tolist()
-        expected = found.pairs[numbers, 0] if probe == "own" else predict.SILENCE
+        expected = found.pairs[numbers, 0] if probe == "own" else background.NOTHING
         assert (found.pairs[numbers, 1] == expected).all()
 
 
@@ -91,7 +133,7 @@ def test_recorded_predictions_come_back(tiny, tmp_path):
     assert len(read) == 18
     for (clip, frame), logits in read.items():
         place = found.frames[(found.frames["clip"] == clip) & (found.frames["frame"] == frame)].index[0]
-        assert found.pairs[int(logits[0, 0])].tolist() == [place, predict.SILENCE]
+        assert found.pairs[int(logits[0, 0])].tolist() == [place, background.NOTHING]
     assert predict.read_predictions(tmp_path / "p.safetensors", "v3/1_shot_test") == {}
     first = digest_file(tmp_path / "p.safetensors")
     recorder.write(tmp_path / "p.safetensors")

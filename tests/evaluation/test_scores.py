@@ -121,3 +121,14 @@ def test_unlabelled_frames_have_no_rows():
     rows = tally.rows(np.arange(3), table().iloc[:3], selection="s", method="m", seed=0)
     assert rows.empty
     assert list(rows.columns) == scores.COLUMNS
+
+
+def test_area_is_the_share_of_pixels_on_and_alarm_whether_that_is_more_than_a_limit(measured):
+    make, logits, _ = measured
+    rows = make(threshold=0.6, alarm_area=0.35).rows(np.arange(15), table(), selection="v1s/test", method="g", seed=1)
+    area, alarm = values(rows, "area"), values(rows, "alarm")
+    assert len(area) == len(alarm) == 15, "frames with an empty mask too"
+    for (clip, frame), found in area.items():
+        expected = float((torch.sigmoid(logits[clip][frame]) > 0.6).double().mean())
+        assert found == pytest.approx(expected) and alarm[clip, frame] == (expected > 0.35)
+    assert 0 < sum(alarm.values()) < 15

@@ -15,6 +15,7 @@ from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.evaluation import metrics, predict
 from soundprompt.evaluation.run import score_floors, score_pack
+from soundprompt.features import background, extract, store
 from soundprompt.features.frames import Frames
 from soundprompt.files import read_json
 from soundprompt.foundation import sam as sam_models
@@ -62,6 +63,23 @@ def test_scores_equal_the_plain_path(tiny, score_view):
     assert of_clips(scores, "gavs@mismatched") != of_clips(scores, "gavs")
     entry = read_json(tiny.scored("v1s", "gavs", "0-1"))["runs"]
     assert set(entry) == {"0", "1"}
+
+
+def test_negative_sounds_are_scored_by_what_they_light_up(tiny, score_view):
+    view = score_view(probes=("own", "silence", "ambient", "off_screen"), evaluation={"alarm_area": 0.3})
+    put_checkpoint(view, 0, tiny, "v1s")
+    score_pack(view, (0,), tiny)
+    scores = read_scores(tiny)
+    assert set(scores["method"]) == {"gavs", "gavs@silence", "gavs@ambient", "gavs@off_screen"}
+    silence = store.Store(tiny.audio_features).read(extract.SOUND, [background.ROWS[0]])
+    silent = by_hand(view, tiny, "v1s/test", 0, lambda audio: silence.expand_as(audio))
+    assert of_clips(scores, "gavs@silence") == pytest.approx(silent, abs=1e-5)
+    areas, alarms = (scores[scores["metric"] == name] for name in ("area", "alarm"))
+    assert len(areas) == len(alarms) == 4 * 18
+    assert (alarms["value"].to_numpy() == (areas["value"].to_numpy() > 0.3)).all()
+    assert areas["value"].between(0, 1).all() and areas.groupby("method")["value"].mean().nunique() == 4
+    path = tiny.run("v1s", "gavs", 0) / "predictions.safetensors"
+    assert predict.read_predictions(path, "v1s/test", "silence") == {}
 
 
 def test_a_mute_model_hears_no_probe(tiny, score_view):

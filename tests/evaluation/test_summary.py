@@ -119,3 +119,12 @@ def test_clips_that_a_seed_lacks_are_refused():
     scores = pd.concat([rows({"a": [1.0], "b": [0.5]}, "miou", 0), rows({"a": [1.0]}, "miou", 1)])
     with pytest.raises(ValueError, match="not every seed"):
         summary.contributions(summary.coded(scores), "miou")
+
+
+def test_the_overview_has_means_over_seeds_beside_the_floors(tmp_path):
+    for seed, value in ((0, 0.25), (1, 0.75)):
+        rows({"a": [value, value]}, "miou", seed).to_parquet(tmp_path / f"{seed}.parquet")
+    rows({"a": [0.125, 0.125]}, "miou", method="centre_disc").to_parquet(tmp_path / "floors.parquet")
+    text = summary.overview([tmp_path / "0.parquet", tmp_path / "1.parquet"], tmp_path / "floors.parquet")
+    lines = {line.split()[-2]: line.split()[-1] for line in text.splitlines()[-2:]}
+    assert lines == {"gavs": "0.500", "centre_disc": "0.125"}

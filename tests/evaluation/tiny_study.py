@@ -12,7 +12,7 @@ from PIL import Image
 from soundprompt import models
 from soundprompt import params as p
 from soundprompt.data import frame_table
-from soundprompt.features import extract, plan, store
+from soundprompt.features import background, extract, plan, store
 from soundprompt.files import digest_bytes, digest_file, write_json
 from soundprompt.foundation import sam as sam_models
 from soundprompt.layout import Layout
@@ -91,6 +91,7 @@ def _frame(dataset, split, clip, class_name, frame, folder, size, rng) -> dict:
         "frame": frame,
         "second": frame,
         "n_sources": 1 + class_name.count("_"),
+        "silent": None,
         **{name: str(path) for name, path in paths.items()},
         "audio": str(folder / "audio.wav"),
         "boxes": None,
@@ -108,5 +109,6 @@ def _write_sounds(frames: pd.DataFrame, layout: Layout) -> None:
     rows = [
         extract.sound_row(digest, second) for digest, second in zip(sounds.audio_digest, sounds.second, strict=True)
     ]
+    rows += background.ROWS
     values = torch.from_numpy(np.random.default_rng(0).normal(size=(len(rows), 128))).float()
     store.write(layout.audio_features, {"dtype": "float32"}, rows, {extract.SOUND: values})

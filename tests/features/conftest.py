@@ -106,6 +106,7 @@ def row(
         "frame": frame,
         "second": 2 - frame,  # not the frame's number, so that a mix-up shows
         "n_sources": 1,
+        "silent": None,
         "image": str(image),
         "audio": str(sound),
         "mask": mask and str(mask),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from soundprompt.data import frame_table, media
 from soundprompt.errors import InputError
-from soundprompt.features import extract, plan
+from soundprompt.features import background, extract, plan
 from soundprompt.features.store import Store
 from soundprompt.foundation import audio
 
@@ -174,10 +174,11 @@ def test_each_second_of_each_sound_is_encoded_once(project):
         cached = store.read("embedding", [f"{digest}/{second}" for second in range(len(expected))])
         assert len(expected) == 3 and cached.dtype == torch.float32
         torch.testing.assert_close(cached, expected, rtol=1e-4, atol=1e-5)
-    assert len(store.rows) == 9
+    assert len(store.rows) == 9 + len(background.ROWS)
+    assert tuple(store.rows[9:]) == background.ROWS, "and behind them what belongs to no clip"
 
 
-def test_sounds_are_kept_until_something_changes(project):
+def test_sounds_are_kept_until_something_changes(project, monkeypatch):
     path = project.layout.audio_features
     extract.run_audio(project.view, project.layout)
     before, inode = path.read_bytes(), os.stat(path).st_ino
@@ -188,7 +189,12 @@ def test_sounds_are_kept_until_something_changes(project):
     extract.run_audio(project.view, project.layout)
     assert path.read_bytes() == before
     extract.run_audio(project.view_with(tables=("v2",)), project.layout)
-    assert len(Store(path).rows) == 6
+    assert len(Store(path).rows) == 6 + len(background.ROWS)
+    monkeypatch.setattr(background, "RECIPE", {**background.RECIPE, "seed": 0})
+    age([path])
+    inode = os.stat(path).st_ino
+    extract.run_audio(project.view_with(tables=("v2",)), project.layout)
+    assert os.stat(path).st_ino != inode, "other noise by the same name was kept"
 
 
 def test_a_sound_that_changed_is_named(project):

@@ -30,7 +30,7 @@ class Live(Frames):
 
     def batch(self, indices):
         images = [media.read_image(self.rows["image"][i]) for i in indices]
-        return replace(super().batch(indices), visual=self.sam.preprocess(images))
+        return replace(super().batch(indices), visual=self.encoder.preprocess(images))
 
 
 class WholeEncoder(nn.Module):
@@ -73,8 +73,8 @@ def both_curves(layout: Layout, view: p.TrainView, steps: int) -> tuple[list, li
     data = run.PackData(view, layout)
     cached = run.Run(view, 0, layout, data).trainer()
     live = run.Run(view, 0, layout, data).trainer()
-    live.train = Live(data.train.rows, layout, view.model.visual.tune_from, data.sam)
-    live.model.encoder = WholeEncoder(data.sam, live.model.encoder)
+    live.train = Live(data.train.rows, layout, view.model.visual.tune_from, data.encoder)
+    live.model.encoder = WholeEncoder(data.encoder, live.model.encoder)
     assert {id(weight) for weight in live.model.trained_parameters().values()} == set(map(id, live.parameters.values()))
     return curve(cached, steps), curve(live, steps)
 

@@ -22,10 +22,11 @@ STOCK = 93_735_472  # parameters of SAM ViT-B
 
 
 @pytest.fixture
-def scored(handful):
-    for verb in ("train", "score"):
+def scored(handful, capsys):
+    for verb in ("train", "evaluate"):
         soundprompt(verb, "--setting", "v1s", "--model", "gavs")
-    soundprompt("floors", "--setting", "v1s")
+    said = capsys.readouterr().out
+    assert "centre_disc" in said and "gavs@mismatched" in said and "miou" in said
     soundprompt("table", "--experiment", "table_benchmarks")
     return handful
 

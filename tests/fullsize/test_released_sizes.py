@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from soundprompt import models
 from soundprompt import params as p
 from soundprompt.errors import InputError
+from soundprompt.evaluation import cost, flops
+from soundprompt.foundation import audio as audio_models
 from soundprompt.foundation import sam as sam_models
 
 # parameters of the released SAM, encoder blocks, width of their tokens
@@ -61,3 +65,29 @@ def test_vit_b_trains_what_the_paper_study_says():
         built = models.build(model, sam, 0)
         assert sum(weight.numel() for weight in built.trained_parameters().values()) == 1_125_248
         assert trained(sam, 6) == 1_726_976
+
+
+def test_what_a_frame_goes_through():
+    """Encoder, adapters, what reaches mask 0 of the decoder, ColA, both projections with the noise, VGGish."""
+    sam = on_paper("vit_b")
+    with torch.device("meta"):
+        vggish = audio_models.FrozenAudio(audio_models.Vggish(final_relu=True, pca=False), "vggish", "none")
+    for first, adapters in ((None, 0), (9, 3 * 197_504)):
+        model = models.build(p.Model(visual=p.Visual(tune_from=first)), sam, 0)
+        viewer = SimpleNamespace(model=model, encoder=sam, audio=vggish)  # on meta there is nothing to look at
+        total = cost.sizes(viewer)["total_parameters"]["value"]
+        head = 3_506_304 + 131_840 + 197_376 + 197_376
+        assert total == 89_670_912 + adapters + head + 72_141_184
+
+
+def test_arithmetic_of_the_image_encoder():
+    """Products by the layers' sizes: 64 x 64 tokens, in windows padded to 70 x 70; 12 blocks, 4 of them global."""
+    sam, width = on_paper("vit_b"), 768
+    tokens, padded, window = 64**2, 70**2, 14**2
+    shared = tokens * 8 * width**2  # MLP
+    spread = padded * (4 * width**2 + 2 * window * width + 2 * 14 * width)  # qkv, out; attention; positions
+    full = tokens * (4 * width**2 + 2 * tokens * width + 2 * 64 * width)
+    neck = tokens * (width * 256 + 9 * 256**2)
+    expected = tokens * width * 3 * 16**2 + 12 * shared + 8 * spread + 4 * full + neck
+    pixels = torch.empty((1, 3, 1024, 1024), device="meta")
+    assert flops.count(lambda: sam.prefix(pixels, [None])) == 2 * expected

@@ -31,6 +31,7 @@ def batch_of(sam: foundation.FrozenSam, tap: int | None, n: int = 3, seed: int =
         audio=torch.randn(n, 128, generator=stream),
         valid=sam.valid_cells(sizes),
         sizes=sizes,
+        group=None,
         pixels=pixels,
     )
 

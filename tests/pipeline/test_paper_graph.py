@@ -36,6 +36,7 @@ def test_the_graph_is_whole(graph):
     assert planned_jobs(graph) == {
         "fetch": 6,  # two weights, AVSBench, AVS-V3, annotations and clips of VGG-SS
         "frame_table": 5,
+        "leaks": 1,
         "pretrain": 2,
         "feature_plan": 1,
         "visual_features": PAPER.features.shards,

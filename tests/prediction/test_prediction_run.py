@@ -270,6 +270,7 @@ def frame_row(image: Path, sound: Path, second: int) -> dict:
         "frame": 0,
         "second": 0,
         "n_sources": 1,
+        "silent": None,
         "image": str(image),
         "audio": str(sound),
         "mask": None,

@@ -7,12 +7,13 @@ from soundprompt.report import names
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("gavs@off_screen", "GAVS, sound from off the screen"),
-        ("gavs-negatives@silence", "GAVS trained with empty masks too, silence"),
+        ("gavs@off_screen", "GAVS, a sound from off the screen"),
+        ("gavs-negatives@silence", "GAVS trained with negatives, a silent recording"),
         ("gavs-cola_dim64", "ColA 64 wide"),
         ("gavs-cola_relu", "ColA with ReLU"),
         ("gavs-margin_0p3", "triplet margin 0.3"),
         ("gavs-noise_gaussian_replace", "noise: gaussian replace"),
+        ("avsbench_tpavi-own_second", "AVSBench (TPAVI), own second only"),
         ("sam_fusion-rate_low", "SAM-Fusion, rate low"),
         ("tomorrows_model-wide@loud", "tomorrows model, wide, loud sound"),
     ],

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -79,8 +81,8 @@ def test_missing_runs_are_named_and_the_rest_is_tabulated(study, view, capsys):
     assert row(table, method="sam_fusion", **MIOU)["n_seeds"] == 1
 
 
-def test_no_scores_at_all_is_an_error_that_says_what_to_run(study, view, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_no_scores_at_all_is_an_error_that_says_what_to_run(study, view):
+    shutil.rmtree(study[1].runs)
     with pytest.raises(InputError, match="soundprompt score"):
         tables.run(view, study[1])
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from soundprompt import params as p
 from soundprompt.data import frame_table
-from soundprompt.features import extract, plan, store
+from soundprompt.features import background, extract, plan, store
 from soundprompt.files import digest_bytes, digest_file
 from soundprompt.foundation import sam as sam_models
 from soundprompt.layout import Layout
@@ -132,6 +132,7 @@ def _frame(dataset, split, clip, colour, frame, folder, rng) -> dict:
         "frame": frame,
         "second": frame,
         "n_sources": 1,
+        "silent": None,
         "image": str(image),
         "audio": str(folder / "audio.wav"),
         "mask": str(label) if labelled else None,
@@ -153,6 +154,9 @@ def _write_sounds(frames: pd.DataFrame, layout: Layout) -> None:
         noise = np.random.default_rng([8, number]).normal(0, 0.1, 128)
         rows.append(extract.sound_row(row.audio_digest, row.second))
         values.append(rng.normal(0, 1, 128) + noise)
+    for number, row in enumerate(background.ROWS):
+        rows.append(row)
+        values.append(np.random.default_rng([9, number]).normal(0, 1, 128))
     store.write(
         layout.audio_features, {"dtype": "float32"}, rows, {extract.SOUND: torch.tensor(np.array(values)).float()}
     )

@@ -177,8 +177,25 @@ def test_key_names_what_a_run_depends_on(tiny, view):
     assert key == provenance.key("train", run.essence(view()), 0, data.digests)
     retested = view().setting.model_copy(update={"test": ("v2/val",)})
     assert key == run.Run(view().model_copy(update={"setting": retested}), 0, tiny, data).key
+    claimed = view().setting.model_copy(update={"unseen": True})
+    assert key == run.Run(view().model_copy(update={"setting": claimed}), 0, tiny, data).key
     assert key != run.Run(view(mute=True, triplet={"weight": 0}), 0, tiny, data).key
     assert key != run.Run(view(), 1, tiny, data).key
+
+
+def test_a_share_of_the_clips_is_the_same_for_every_seed_and_on_record(tiny, view):
+    whole = view()
+    half = whole.model_copy(update={"setting": whole.setting.model_copy(update={"share": 0.34})})
+    run.train_pack(half, (0, 1), tiny)
+    for seed in (0, 1):
+        result = entry(tiny, seed=seed, pack="0-1")
+        # of 9 clips 3, one of each colour; v1s training clips have one mask each
+        assert (result["train_clips"], result["train_frames"], result["validation_frames"]) == (3, 3, 18)
+    rows = run.PackData(half, tiny).train.rows
+    assert rows.groupby("class_name")["clip"].nunique().to_dict() == {"red": 1, "green": 1, "blue": 1}
+    assert set(rows["clip"]) < set(run.PackData(whole, tiny).train.rows["clip"])
+    data = run.PackData(half, tiny)
+    assert run.Run(half, 0, tiny, data).key != run.Run(whole, 0, tiny, data).key
 
 
 def test_validation_frames_are_spread_evenly():

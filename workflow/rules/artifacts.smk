@@ -11,6 +11,7 @@ for each in STUDIES.values():
             features(each),
             foundation(each),
             [each.layout.table(dataset) for dataset in each.tables()],
+            leaks.path(each.layout),
 
 
 rule metrics:

@@ -1,6 +1,5 @@
 # Datasets on disk in their published formats, and from there the frame tables.
 # Here, and in foundation.smk for weights, a rule may ask where things come from; nowhere else.
-PARTS = ("v1s", "v1m", "v2", "vggss")
 FETCHED = [*acquire.NAMES, *acquire.catalog.load().files]
 
 
@@ -47,9 +46,15 @@ rule world_part:
         "{SOUNDPROMPT} world --part {wildcards.part} --settings '{params.settings}' > {log} 2>&1"
 
 
+def parts_of_world(wildcards):
+    """The parts of a job's world; it has scenes only if it declares some."""
+    parts = parts_of(asked_by(wildcards).world)
+    return [ANY.data / f"world-{part}.csv" for part in parts]
+
+
 rule world:
     input:
-        parts=expand(str(ANY.data / "world-{part}.csv"), part=PARTS, allow_missing=True),
+        parts=parts_of_world,
         code=code("world"),
     output:
         ANY.avsbench / "metadata.csv",
@@ -68,9 +73,15 @@ rule world:
 
 def dataset_on_disk(wildcards):
     """What says that the files of a frame table are there: the generated world, or all that is fetched for it."""
-    if asked_by(wildcards).data.source == "generated":
+    study = asked_by(wildcards)
+    if study.data.source == "generated":
         return [ANY.avsbench / "metadata.csv"]
-    return [ANY.fetched(name) for name in acquire.SOURCES[wildcards.dataset]]
+    # also of the datasets that it may share no source video with
+    apart = params.tables_view(study, wildcards.dataset).apart
+    spared = comparisons.spared(apart, wildcards.dataset)
+    datasets = {wildcards.dataset, *(other.partition("/")[0] for _, other in spared)}
+    names = {name for one in sorted(datasets) for name in acquire.SOURCES[one]}
+    return [ANY.fetched(name) for name in sorted(names)]
 
 
 rule frame_table:
@@ -93,3 +104,24 @@ rule frame_table:
         "read {wildcards.dataset} of {wildcards.study} into its frame table"
     shell:
         "{SOUNDPROMPT} tables --dataset {wildcards.dataset} --settings '{params.settings}' > {log} 2>&1"
+
+
+# Before any table, and early, so that a study stops here and not after its trainings.
+rule leaks:
+    input:
+        tables=all_tables_of,
+        code=code("leaks"),
+    output:
+        leaks.path(ANY),
+    log:
+        "logs/{study}/leaks.log",
+    priority: 100
+    threads: needs("table")
+    resources:
+        **asked("table"),
+    params:
+        settings=lambda wildcards: settings(params.leaks_view(asked_by(wildcards))),
+    message:
+        "check that what is tested in {wildcards.study} is new to what was trained"
+    shell:
+        "{SOUNDPROMPT} leaks --settings '{params.settings}' > {log} 2>&1"

@@ -32,6 +32,29 @@ rule score:
         "{SOUNDPROMPT} score --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
 
 
+rule examine:
+    input:
+        unpack(scoring_inputs),
+        code=code("examine"),
+    output:
+        ANY.examined("{setting}", "{model}", "{pack}"),
+    log:
+        "logs/{study}/examine/{setting}/{model}/{pack}.log",
+    threads: needs("examine")
+    resources:
+        **asked("examine"),
+    params:
+        settings=lambda wildcards: settings(
+            params.examine_view(
+                asked_by(wildcards), wildcards.setting, wildcards.model
+            )
+        ),
+    message:
+        "examine {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
+    shell:
+        "{SOUNDPROMPT} examine --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
+
+
 rule floors:
     input:
         tables=tables_of,
@@ -51,3 +74,23 @@ rule floors:
         "score what needs no training on {wildcards.setting} of {wildcards.study}"
     shell:
         "{SOUNDPROMPT} floors --settings '{params.settings}' > {log} 2>&1"
+
+
+# One job of one thread for all models: they take turns, because times are compared within one job only.
+rule cost:
+    input:
+        foundation=lambda wildcards: foundation(asked_by(wildcards)),
+        code=code("cost"),
+    output:
+        ANY.cost,
+    log:
+        "logs/{study}/cost.log",
+    threads: needs("cost")
+    resources:
+        **asked("cost"),
+    params:
+        settings=lambda wildcards: settings(params.cost_view(asked_by(wildcards))),
+    message:
+        "measure what a frame costs in {wildcards.study}"
+    shell:
+        "{SOUNDPROMPT} cost --settings '{params.settings}' > {log} 2>&1"

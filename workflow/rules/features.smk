@@ -5,12 +5,6 @@ def features(study):
     return [study.layout.visual_plan, *shards, study.layout.audio_features]
 
 
-def all_tables_of(wildcards):
-    """The frame tables of a study."""
-    study = asked_by(wildcards)
-    return [study.layout.table(dataset) for dataset in study.tables()]
-
-
 rule feature_plan:
     input:
         tables=all_tables_of,

@@ -1,7 +1,7 @@
 # The frozen models: the mini ones are pre-trained here, released weights are imported and checked.
 def foundation(study):
     """The frozen models of a study."""
-    return [study.layout.foundation(name) for name in ("sam", "audio")]
+    return [study.layout.foundation(name) for name in study.foundations()]
 
 
 def released_weights(wildcards):
@@ -25,7 +25,7 @@ rule pretrain:
     log:
         "logs/{study}/pretrain/{foundation}.log",
     wildcard_constraints:
-        foundation="sam|audio",
+        foundation="sam|audio|pyramid",
     priority: 100  # the longest chain of the study starts here
     threads: needs("pretrain")
     resources:

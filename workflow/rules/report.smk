@@ -1,31 +1,35 @@
 # What a reader opens. Everything here is cheap and made from scores alone.
-def experiment_scores(wildcards):
-    """Scores of every (setting, model) of an experiment, and its floors."""
+def experiment_inputs(wildcards):
+    """All that an experiment's table is made from: scores and what else was measured, or, for a search, its runs."""
     experiment = STUDY.experiments[wildcards.experiment]
-    models = dict.fromkeys(
-        params.model_of(m)
-        for m in experiment.methods
-        if params.model_of(m) in STUDY.models
-    )
-    return {
-        "scores": [
-            pack
-            for setting in experiment.settings
-            for model in models
-            for pack in scored(*whose(setting), model)
-        ],
-        "floors": [LAYOUT.floors(setting) for setting in experiment.settings],
-        "ledgers": [
-            ledger.path(whose(setting)[0].layout, name)
-            for setting in experiment.settings
-            for name in tested(setting)
-        ],
+    places = [whose(setting) for setting in experiment.settings]
+    models = dict.fromkeys(map(params.model_of, experiment.methods))
+    models = [model for model in models if model in STUDY.models]
+
+    def packs(done):
+        return [pack for place in places for m in models for pack in done(*place, m)]
+
+    checks = [leaks.path(study.layout) for study, _ in places]
+    found = {"leaks": list(dict.fromkeys(checks))}
+    if experiment.of_validation:
+        return found | {"runs": packs(trained)}
+    tables = [
+        (study, name)
+        for (study, _), setting in zip(places, experiment.settings)
+        for name in tested(setting)
+    ]
+    return found | {
+        "scores": packs(scored),
+        "examined": packs(examined) if experiment.examines else [],
+        "costs": [s.layout.cost for s, _ in places] if experiment.measures_cost else [],
+        "floors": [study.layout.floors(setting) for study, setting in places],
+        "ledgers": [ledger.path(study.layout, name) for study, name in tables],
     }
 
 
 rule table:
     input:
-        unpack(experiment_scores),
+        unpack(experiment_inputs),
         code=code("report"),
     output:
         table=LAYOUT.result_table("{experiment}"),
@@ -55,6 +59,7 @@ rule report:
             for path in foundation(study)
         ],
         ledgers=[ledger.path(LAYOUT, dataset) for dataset in STUDY.tables()],
+        leaks=[leaks.path(study.layout) for study in STUDIES.values()],
         code=code("report"),
     output:
         page=LAYOUT.report,

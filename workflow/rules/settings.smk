@@ -8,7 +8,8 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from soundprompt import params, provenance
-from soundprompt.data import acquire, ledger
+from soundprompt.data import acquire, comparisons, leaks, ledger
+from soundprompt.data.world.parts import parts_of
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout, pack_name
 
@@ -30,8 +31,8 @@ SOUNDPROMPT = f"PYTHONPATH='{workflow.basedir}/src' '{sys.executable}' -m soundp
 
 wildcard_constraints:
     study="|".join(STUDIES),
-    dataset="v1s|v1m|v2|v3|vggss",
-    part="v1s|v1m|v2|vggss",
+    dataset="v1s|v1m|v2|v3|vggss|scenes",
+    part="v1s|v1m|v2|vggss|scenes",
     shard=r"\d+",
     pack=r"\d+(-\d+)*",
     setting="|".join(STUDY.settings),
@@ -66,6 +67,12 @@ def tables_of(wildcards):
     return [study.layout.table(name) for name in sorted(names)]
 
 
+def all_tables_of(wildcards):
+    """The frame tables of a study."""
+    study = asked_by(wildcards)
+    return [study.layout.table(dataset) for dataset in study.tables()]
+
+
 def tested(setting):
     """Datasets that a setting is tested on."""
     spec = STUDY.settings[params.plain(setting)]
@@ -90,3 +97,9 @@ def whose(setting):
     """The study that a setting of an experiment belongs to, and the setting's name there."""
     place, name = LAYOUT.of(setting)
     return STUDIES[place.study], name
+
+
+def examined(study, setting, model):
+    """What says that every seed of (setting, model) of a study is examined, where some experiment asks for it."""
+    packs = study.examined_packs(setting, model)
+    return [study.layout.examined(setting, model, pack_name(seeds)) for seeds in packs]

@@ -59,63 +59,10 @@ def split_files(root: Path | str, shots: Iterable[int]) -> dict[str, Path]:
     return files
 
 
-def drop_leaks(splits: pd.DataFrame) -> pd.DataFrame:
-    """Memberships without those whose source video also stands on the other side of a comparison.
-
-    Seen clips go when their video occurs among the unseen ones, seen_val also when it occurs in
-    seen_train; few-shot test clips go when their video is in the training set of the same k (a
-    training set of k clips a class cannot spare any).
-    """
-    drop = pd.Series(False, index=splits.index)
-    for leaving, staying in _comparisons(splits):
-        videos = set(splits.loc[splits["split"] == staying, "video"])
-        drop |= (splits["split"] == leaving) & splits["video"].isin(videos)
-    return splits[~drop].reset_index(drop=True)
-
-
-def leak_report(splits: pd.DataFrame) -> pd.DataFrame:
-    """What two splits that are compared have in common.
-
-    Columns: split, other, what ("video" or "class"), shared (how many), rows (of `split` concerned),
-    other_rows, examples (three at most). `drop_leaks` would remove the `rows`.
-    """
-    report = []
-    for split, other in _comparisons(splits):
-        one, two = splits[splits["split"] == split], splits[splits["split"] == other]
-        report.append((split, other, "video", *_shared(_each(one["video"]), _each(two["video"]))))
-        if other.startswith("unseen"):  # the others share their classes on purpose
-            report.append((split, other, "class", *_shared(_tokens(one), _tokens(two))))
-    return pd.DataFrame(report, columns=["split", "other", "what", "shared", "rows", "other_rows", "examples"])
-
-
 def in_no_split(splits: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame:
     """Clips of v1m and v2 that AVS-V3 leaves out (mostly those that mix seen and unseen classes)."""
     base = metadata[metadata["label"].isin(BASES)]
     return base[~base["uid"].isin(splits["uid"])].reset_index(drop=True)
-
-
-def _comparisons(splits: pd.DataFrame) -> list[tuple[str, str]]:
-    """(split that can spare rows, split that stays whole)."""
-    there = set(splits["split"])
-    pairs = [(seen, unseen) for unseen in ("unseen", "unseen_val") for seen in ("seen_train", "seen_val")]
-    pairs += [("unseen_val", "unseen"), ("seen_val", "seen_train")]
-    few = sorted(split.removesuffix("_train") for split in there if split.endswith("_shot_train"))
-    pairs += [(f"{k}_test", f"{k}_train") for k in few]
-    return [(one, two) for one, two in pairs if one in there and two in there]
-
-
-def _each(values: pd.Series) -> list[set[str]]:
-    return [{value} for value in values]
-
-
-def _tokens(rows: pd.DataFrame) -> list[set[str]]:
-    return [set(a_obj.split("_")) for a_obj in rows["a_obj"]]
-
-
-def _shared(one: list[set[str]], two: list[set[str]]) -> tuple[int, int, int, str]:
-    shared = set().union(*one) & set().union(*two)
-    touched = [sum(bool(values & shared) for values in side) for side in (one, two)]
-    return len(shared), *touched, " ".join(sorted(shared)[:3])
 
 
 def _check_apart(splits: pd.DataFrame, root: Path) -> None:

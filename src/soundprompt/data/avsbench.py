@@ -1,13 +1,14 @@
 """AVSBench-semantic layout: the subsets v1s, v1m and v2, and the generated world, which has the same form.
 
 `{root}/metadata.csv` names the clips; `{root}/{label}/{uid}/` holds `frames/{0..}.jpg`,
-`labels_rgb/{0..}.png` and `audio.wav`. The generated world adds `objects/{0..}.png` to a clip
-and `{root}/kinds.json`.
+`labels_rgb/{0..}.png` and `audio.wav`. The generated world adds the subset `scenes`,
+`objects/{0..}.png` to a clip, and `{root}/kinds.json` and `{root}/silent.json`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from soundprompt.data.clip import Clip, ClipMissing
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
 
-SUBSETS = ("v1s", "v1m", "v2")
+SUBSETS = ("v1s", "v1m", "v2", "scenes")
 COLUMNS = ("vid", "uid", "s_min", "s_sec", "a_obj", "split", "label")
 SILENT = ("background", "off-the-screen")
 """Entries of a_obj that name no visible source: expect empty masks."""
@@ -87,12 +88,23 @@ def read_kinds(root: Path | str) -> dict[str, str]:
     return read_json(path) if path.exists() else {}
 
 
+def read_silent(root: Path | str) -> dict[str, str]:
+    """{uid, or file of VGG-SS: classes that are seen and do not sound} of the generated world; {} for real data."""
+    path = Path(root) / "silent.json"
+    return read_json(path) if path.exists() else {}
+
+
 def find_clip(
-    root: Path | str, row, kinds: dict[str, str], v1s_supervision: Literal["first", "repeat"] = "first"
+    root: Path | str,
+    row,
+    kinds: dict[str, str],
+    v1s_supervision: Literal["first", "repeat"] = "first",
+    silent: Mapping[str, str] | None = None,
 ) -> Clip:
     """The files of the clip that `row` (a named tuple of `read_metadata`) names.
 
     v1s training clips are labelled in frame 0 only; with "repeat" its mask stands for all frames.
+    kinds, silent: `read_kinds` and `read_silent`.
     Raises ClipMissing when the clip has no folder, InputError when a file of it is missing.
     """
     folder = Path(root) / row.label / row.uid
@@ -123,6 +135,7 @@ def find_clip(
         audio=audio,
         masks=masks,
         objects=_all_there(objects, count) if objects.is_dir() else (None,) * count,
+        silent=(silent or {}).get(row.uid),
     )
 
 

@@ -18,16 +18,16 @@ class Entry(BaseModel):
 
 
 class File(Entry):
-    """One file with known bytes.
+    """One file.
 
-    path: below the folder of downloads; sha256: whole, or its first digits where only these are published;
-    size: bytes, None where it is not published.
+    path: below the folder of downloads; sha256: whole, or its first digits where only these are published, None where
+    none are; size: bytes, None where it is not published.
     """
 
     path: str
     url: str
     size: int | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     licence: str
 
 

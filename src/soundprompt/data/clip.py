@@ -32,7 +32,9 @@ class Clip:
     masks: tuple[Path | None, ...]  # one for each image
     objects: tuple[Path | None, ...]  # one for each image
     boxes: list[list[float]] | None = None
+    silent: str | None = None
     middle: bool = False  # the one image is from the middle of the sound
+    silent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def inspect(dataset: str, clip: Clip, *, repeat_last_sound: bool = False) -> Ins
         "kind": clip.kind,
         "split": clip.split,
         "n_sources": clip.n_sources,
+        "silent": clip.silent,
         "audio": clip.audio.as_posix(),
         "audio_digest": sound.digest,
         "boxes": clip.boxes,

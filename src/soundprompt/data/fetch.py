@@ -60,6 +60,8 @@ def mismatch(path: Path, file: File) -> str | None:
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         return f"{size} bytes instead of {file.size}{_page_hint(path)}"
+    if file.sha256 is None:
+        return "a web page" + _page_hint(path) if _page_hint(path) else None
     digest = digest_file(path)
     if not digest.startswith(file.sha256):
         return f"sha256 {digest[: max(len(file.sha256), 16)]}... instead of {file.sha256}{_page_hint(path)}"

@@ -27,6 +27,7 @@ SCHEMA = pa.schema(
         pa.field(
             "n_sources", _int, nullable=False
         ),  # sounding classes; 0 for background and off-the-screen, -1 unknown
+        pa.field("silent", _text),  # classes that are seen and do not sound, joined with "_"; null when unknown
         pa.field("image", _text, nullable=False),  # paths are relative to the project's root
         pa.field("audio", _text, nullable=False),
         pa.field("mask", _text),  # null where unlabelled

@@ -5,21 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
-from soundprompt.data import avs_v3, avsbench, avsbench_object, frame_table, ledger, vggss
+from soundprompt.data import avs_v3, avsbench, avsbench_object, comparisons, frame_table, ledger, vggss
 from soundprompt.data.clip import Clip, ClipMissing, Inspected, inspect
 from soundprompt.errors import InputError
-from soundprompt.files import publish
 from soundprompt.layout import Layout
 from soundprompt.params import TablesView
 from soundprompt.progress import track
 
-DATASETS = ("v1s", "v1m", "v2", "v3", "vggss")
+DATASETS = ("v1s", "v1m", "v2", "v3", "vggss", "scenes")
 THREADS = 4  # reading and hashing leave Python's lock; more than the cores would serve a slow disk only
 
 _log = logging.getLogger(__name__)
@@ -27,9 +25,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Expected:
-    """A clip that the metadata names, the splits it belongs to, and how to find it."""
+    """A clip that the metadata names, the video it was cut from, the splits it belongs to, and how to find it."""
 
     uid: str
+    video: str
     splits: tuple[str, ...]
     find: Callable[[], Clip]
 
@@ -38,13 +37,14 @@ def make_table(view: TablesView, layout: Layout) -> None:
     """Writes layout.table(view.dataset) and, beside it, the dataset's ledger.
 
     Generated data must be whole: a missing or unusable clip is an InputError. Of real data the
-    clips that are there are used, and the ledger names every other one with the reason.
+    clips that are there are used, and the ledger names every other one with the reason. Where the view names
+    settings whose leaks are left out, clips leave the splits that share their source video.
     """
     dataset = view.dataset
     if dataset not in DATASETS:
         raise InputError(f"'{dataset}' is not a dataset", remedy=f"choose among: {', '.join(DATASETS)}")
     record = ledger.Ledger(dataset)
-    expected = _EXPECTED.get(dataset, _subset)(view, layout)
+    expected = _without_leaks(_expected(dataset, view, layout), view, layout)
     rows = _inspect_all(dataset, expected, record, strict=view.data.source == "generated")
     if not rows:
         first = record.entries[0][-1] if record.entries else "the metadata names none"
@@ -58,18 +58,37 @@ def make_table(view: TablesView, layout: Layout) -> None:
         _log.warning("%s: %d of %d clips are not usable; %s says why", dataset, unusable, total, path)
 
 
-def leaks_path(layout: Layout) -> Path:
-    """What AVS-V3's splits share that they should not (`avs_v3.leak_report`), written beside its frame table."""
-    return layout.table("v3").with_name("v3-leaks.csv")
+def _expected(dataset: str, view: TablesView, layout: Layout) -> list[Expected]:
+    """All clips of a dataset; its own view or that of another one serves."""
+    return _EXPECTED.get(dataset, _subset)(view.model_copy(update={"dataset": dataset}), layout)
+
+
+def _without_leaks(expected: list[Expected], view: TablesView, layout: Layout) -> list[Expected]:
+    """The clips without the memberships that `comparisons.spared` gives up for the settings in `view.apart`."""
+    clips = {view.dataset: expected}
+    videos: dict[str, set[str]] = {}  # of a split, what it may not share
+    for split, staying in comparisons.spared(view.apart, view.dataset):
+        dataset, _, other = staying.partition("/")
+        if dataset not in clips:
+            clips[dataset] = _expected(dataset, view, layout)
+        videos.setdefault(split, set()).update(clip.video for clip in clips[dataset] if other in clip.splits)
+    kept = [
+        replace(clip, splits=tuple(split for split in clip.splits if clip.video not in videos.get(split, ())))
+        for clip in expected
+    ]
+    left = sum(len(clip.splits) for clip in expected) - sum(len(clip.splits) for clip in kept)
+    if left:
+        _log.warning("%s: %d clips left out of splits that share their source video with others", view.dataset, left)
+    return [clip for clip in kept if clip.splits]
 
 
 def _subset(view: TablesView, layout: Layout) -> list[Expected]:
-    """v1s, v1m or v2: each clip in one split."""
+    """v1s, v1m, v2 or scenes: each clip in one split."""
     root, supervision = layout.avsbench, view.data.v1s_supervision
     if avsbench_object.is_there(root, view.dataset) and not (root / "metadata.csv").exists():
         find = partial(avsbench_object.find_clip, root, view.dataset, v1s_supervision=supervision)
         rows = avsbench_object.read_metadata(root, view.dataset)
-        return [Expected(row.uid, (row.split,), partial(find, row)) for row in rows.itertuples()]
+        return [Expected(row.uid, row.video, (row.split,), partial(find, row)) for row in rows.itertuples()]
     metadata = avsbench.read_metadata(layout.avsbench)
     rows = metadata[metadata["label"] == view.dataset]
     return _in_avsbench(rows, {row.uid: (row.split,) for row in rows.itertuples()}, view, layout)
@@ -79,10 +98,6 @@ def _v3(view: TablesView, layout: Layout) -> list[Expected]:
     """The clips of v1m and v2 that AVS-V3 names, each in several splits."""
     metadata = avsbench.read_metadata(layout.avsbench)
     splits = avs_v3.read_splits(layout.avs_v3, metadata, view.data.shots)
-    with publish(leaks_path(layout)) as aside:
-        avs_v3.leak_report(splits).to_csv(aside, index=False)
-    if view.data.drop_leaks:
-        splits = avs_v3.drop_leaks(splits)
     memberships = splits.groupby("uid")["split"].agg(tuple).to_dict()
     rows = metadata[metadata["label"].isin(avs_v3.BASES) & metadata["uid"].isin(splits["uid"])]
     return _in_avsbench(rows, memberships, view, layout)
@@ -91,17 +106,19 @@ def _v3(view: TablesView, layout: Layout) -> list[Expected]:
 def _in_avsbench(
     rows: pd.DataFrame, memberships: dict[str, tuple[str, ...]], view: TablesView, layout: Layout
 ) -> list[Expected]:
-    kinds, supervision = avsbench.read_kinds(layout.avsbench), view.data.v1s_supervision
-    return [
-        Expected(row.uid, memberships[row.uid], partial(avsbench.find_clip, layout.avsbench, row, kinds, supervision))
-        for row in rows.itertuples()
-    ]
+    root, supervision = layout.avsbench, view.data.v1s_supervision
+    kinds, silent = avsbench.read_kinds(root), avsbench.read_silent(root)
+    find = partial(avsbench.find_clip, root, kinds=kinds, v1s_supervision=supervision, silent=silent)
+    return [Expected(row.uid, row.video, memberships[row.uid], partial(find, row)) for row in rows.itertuples()]
 
 
 def _vggss(view: TablesView, layout: Layout) -> list[Expected]:
-    kinds, outcomes = avsbench.read_kinds(layout.avsbench), vggss.read_outcomes(layout.vggss)
+    kinds, silent = avsbench.read_kinds(layout.avsbench), avsbench.read_silent(layout.avsbench)
+    outcomes = vggss.read_outcomes(layout.vggss)
     return [
-        Expected(item.file, (vggss.SPLIT,), partial(vggss.find_clip, layout.vggss, item, kinds, outcomes))
+        Expected(
+            item.file, item.video, (vggss.SPLIT,), partial(vggss.find_clip, layout.vggss, item, kinds, outcomes, silent)
+        )
         for item in vggss.read_annotations(layout.vggss)
     ]
 

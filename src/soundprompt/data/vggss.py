@@ -76,10 +76,12 @@ def find_clip(
     annotation: Annotation,
     kinds: dict[str, str],
     outcomes: Mapping[str, tuple[str, str]] | None = None,
+    silent: Mapping[str, str] | None = None,
 ) -> Clip:
     """The files of one clip. Raises ClipMissing when it has neither picture nor sound, InputError when one lacks.
 
     outcomes: `read_outcomes`, so that a clip that is not there is reported with the reason.
+    kinds, silent: `read_kinds` and `read_silent` of AVSBench's folder, where the generated world has them.
     """
     root = Path(root)
     image, audio = root / "frames" / f"{annotation.file}.jpg", root / "audio" / f"{annotation.file}.wav"
@@ -105,6 +107,7 @@ def find_clip(
         masks=(None,),
         objects=(None,),
         boxes=annotation.boxes,
+        silent=(silent or {}).get(annotation.file),
         middle=True,
     )
 

@@ -4,11 +4,19 @@ A *probe* is the sound given at test time:
 - own: the frame's own second;
 - mismatched: a second of another clip of the same selection that sounds otherwise;
 - muted: zeros in place of the 128 numbers of the embedding (not a silent recording, whose embedding is not zero).
+
+With three of them nothing in the frame makes the sound, and the right mask is empty (after arXiv 2502.00358):
+- silence: a digitally silent recording;
+- ambient: the noise of a quiet room (`features.background`);
+- off_screen: a second of another clip of the same selection whose sounding classes are nowhere in the frame,
+  neither sounding nor silent. Where the dataset does not know its silent objects (all real ones), they are not
+  among the clip's own classes, as with mismatched sound, and may happen to be in the picture.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +30,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from soundprompt.errors import InputError
+from soundprompt.features import background
 from soundprompt.files import canonical_json, digest_bytes, publish
 
 if TYPE_CHECKING:  # these load SAM's package, which plans, floors and readers of predictions do without
     from soundprompt.features.frames import Batch, Frames
     from soundprompt.models import Segmenter
 
-SILENCE = -1  # in place of the index of a frame whose sound is heard
+KEPT = ("own", "mismatched", "muted")  # probes whose masks are kept on disk; of the others the scores say enough
 FRAME_KEY = ["dataset", "clip", "frame"]
 HEADER = "frames"
 
@@ -39,7 +48,7 @@ class Questions:
     """Every (frame, sound) to ask a model about, once, although selections overlap.
 
     frames: the distinct frames (rows of a frame table). pairs: (n, 2) int64, index of the frame and
-    index of the frame whose second of sound goes with it, or SILENCE. selections: selection -> its rows.
+    number of the sound that goes with it (`Frames.sounds`). selections: selection -> its rows.
     asked: (selection, probe) -> for each of the selection's rows the index of its pair.
     """
 
@@ -53,7 +62,7 @@ def questions(rows: pd.DataFrame, probes: Sequence[str]) -> Questions:
     """Plans the questions.
 
     rows: frames as `frame_table.select` gives them, column `selection` included.
-    Raises InputError when a selection has too few classes for mismatched sound.
+    Raises InputError when a selection has too few classes for mismatched or off-screen sound.
     """
     frames, index = distinct_frames(rows)
     number: dict[tuple[int, int], int] = {}
@@ -62,6 +71,9 @@ def questions(rows: pd.DataFrame, probes: Sequence[str]) -> Questions:
     for selection, members in rows.groupby("selection", sort=False):
         selections[str(selection)] = members.reset_index(drop=True)
         here = index[members.index.to_numpy()]
+        if "off_screen" in probes and not _knows_silent(members):
+            what = "its silent objects are not known: off_screen takes a class other than the clip's own"
+            print(f"{selection}: {what}", file=sys.stderr)
         for probe in probes:
             sounds = heard(frames.iloc[here], here, probe)
             pairs = zip(here.tolist(), sounds.tolist(), strict=True)
@@ -81,19 +93,25 @@ def distinct_frames(rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def heard(rows: pd.DataFrame, index: np.ndarray, probe: str) -> np.ndarray:
-    """For each row of a selection the index of the frame whose sound a probe gives it, or SILENCE.
+    """For each row of a selection the number of the sound that a probe gives it (`Frames.sounds`).
 
     index: the rows' own indices, (n,).
     """
     if probe == "own":
         return index
-    if probe == "muted":
-        return np.full_like(index, SILENCE)
-    if probe != "mismatched":
+    if probe in ("muted", "silence"):
+        return np.full_like(index, {"muted": background.NOTHING, "silence": background.SILENCE}[probe])
+    sounds = np.empty_like(index)
+    if probe == "ambient":
+        for clip, places in _places(rows):
+            rooms = background.TEST_ROOMS  # which one, only the clip's name decides
+            room = rooms[int(digest_bytes(clip.encode())[:8], 16) % len(rooms)]
+            sounds[places] = [background.ambient(room, second) for second in range(len(places))]
+        return sounds
+    if probe not in ("mismatched", "off_screen"):
         raise ValueError(f"unknown probe {probe!r}")
     seconds = {clip: index[places] for clip, places in _places(rows)}
-    sounds = np.empty_like(index)
-    other = partners(rows)
+    other = partners(rows, off_screen=probe == "off_screen")
     for clip, places in _places(rows):
         of_other = seconds[other[clip]]
         sounds[places] = of_other[np.arange(len(places)) % len(of_other)]
@@ -106,31 +124,49 @@ def _places(rows: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
     return [(str(clip), group.index.to_numpy()) for clip, group in ordered.groupby("clip", sort=False)]
 
 
-def partners(rows: pd.DataFrame) -> dict[str, str]:
+def partners(rows: pd.DataFrame, *, off_screen: bool = False) -> dict[str, str]:
     """For each clip of a selection another whose sound is of none of its classes.
 
     Clips stand in a circle in an order that only their names decide; a clip takes the next one that
     shares no class and no source video with it, or, where there is none, that differs in its class string.
     Every sound is thus taken about equally often, and a subset of the selection keeps most pairs.
+    off_screen: the classes of its silent objects, where they are known, are its classes too, and no other will do.
+    Raises InputError when a clip finds none.
     """
-    clips = rows.drop_duplicates("clip")
+    silent = off_screen and _knows_silent(rows)
+    columns = ["clip", "class_name", "video", *(["silent"] if silent else [])]
     circle = sorted(
-        zip(clips["clip"], clips["class_name"], clips["video"], strict=True),
+        rows.drop_duplicates("clip")[columns].itertuples(index=False, name=None),
         key=lambda clip: digest_bytes(str(clip[0]).encode()),
     )
     found = {}
     for place, clip in enumerate(circle):
         others = circle[place + 1 :] + circle[:place]
-        best = next((o for o in others if _apart(o, clip)), None) or next((o for o in others if o[1] != clip[1]), None)
+        best = next((other for other in others if _apart(other, clip)), None)
+        if best is None and not silent:
+            best = next((other for other in others if other[1] != clip[1]), None)
         if best is None:
-            what = f"all {len(circle)} test clips are of class '{clip[1]}': no other sound to mismatch"
-            raise InputError(what, remedy="test on two classes or more, or leave out the methods ending in @mismatched")
+            raise _no_partner(clip, len(circle), "off_screen" if off_screen else "mismatched")
         found[clip[0]] = best[0]
     return found
 
 
-def _apart(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
-    return one[2] != other[2] and not set(one[1].split("_")) & set(other[1].split("_"))
+def _apart(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether `one` is of another video and sounds like nothing that `other` has: (clip, classes, video[, silent])."""
+    there = {name for names in (other[1], *other[3:]) for name in names.split("_")}
+    return one[2] != other[2] and not set(one[1].split("_")) & there
+
+
+def _knows_silent(rows: pd.DataFrame) -> bool:
+    return "silent" in rows and bool(rows["silent"].notna().all())
+
+
+def _no_partner(clip: tuple[str, ...], clips: int, probe: str) -> InputError:
+    if len(clip) > 3:
+        what = f"each of the {clips} test clips sounds like an object in clip '{clip[0]}': no sound from off the screen"
+    else:
+        what = f"all {clips} test clips are of class '{clip[1]}': no other sound to mismatch"
+    return InputError(what, remedy=f"test on more classes, or leave out the methods ending in @{probe}")
 
 
 # ---------------------------------------------------------------------------------- answers
@@ -154,31 +190,36 @@ def answers(
 ) -> Iterator[Answers]:
     """Asks every model about every pair. A frame is read once, and encoded once for all its sounds.
 
-    models: seed -> model, all with one tap. Raises InputError when a model answers NaN or infinity.
+    models: seed -> model, all of one architecture. To models that look across time a clip's frames are shown
+    together, once for each sound condition. Raises InputError when a model answers NaN or infinity.
     """
     for model in models.values():
         model.to(device).eval()
     asked = pd.DataFrame({"number": np.arange(len(pairs)), "sound": pairs[:, 1]}).groupby(pairs[:, 0], sort=False)
     of_frame = {int(frame): group for frame, group in asked}
-    for indices in batches(frames, list(of_frame)):
+    together = any(model.temporal for model in models.values())
+    for indices in batches(frames, list(of_frame), whole=together):
         batch = frames.batch(indices).to(device)
         which = np.repeat(np.arange(len(indices)), [len(of_frame[i]) for i in indices]).tolist()
         here = pd.concat([of_frame[i] for i in indices])
-        sounds = sound_of(frames, here["sound"].to_numpy()).to(device)
+        sounds = frames.sounds(here["sound"].to_numpy()).to(device)
+        group = conditions(frames, [indices[row] for row in which], here["sound"].to_numpy()).to(device)
         yield Answers(
             numbers=here["number"].tolist(),
             frames=[indices[row] for row in which],
             sizes=[batch.sizes[row] for row in which],
             masks=None if batch.masks is None else [batch.masks[row] for row in which],
-            logits={seed: _ask(seed, model, batch, which, sounds) for seed, model in models.items()},
+            logits={seed: _ask(seed, model, batch, which, sounds, group) for seed, model in models.items()},
         )
 
 
-def _ask(seed: int, model: Segmenter, batch: Batch, which: list[int], sounds: Tensor) -> Tensor:
+def _ask(
+    seed: int, model: Segmenter, batch: Batch, which: list[int], sounds: Tensor, group: Tensor | None = None
+) -> Tensor:
     """As `model(batch)`, for the rows `which` of the batch with other sounds; the encoder runs once for each row."""
-    features = batch.visual.permute(0, 2, 3, 1) if model.encoder is None else model.encoder(batch.visual)
+    features = model.rows(model.encode(batch.visual), which)
     audio = torch.zeros_like(sounds) if model.mute else sounds
-    logits = model.segment(features[which], audio, batch.valid[which]).logits.float()
+    logits = model.segment(features, audio, batch.valid[which], group).logits.float()
     if not logits.isfinite().all():
         bad = int((~logits.isfinite()).flatten(1).any(1).nonzero()[0])
         what = f"seed {seed} answers with numbers that are not finite (clip {batch.clips[which[bad]]})"
@@ -186,19 +227,30 @@ def _ask(seed: int, model: Segmenter, batch: Batch, which: list[int], sounds: Te
     return logits
 
 
-def sound_of(frames: Frames, sounds: np.ndarray) -> Tensor:
-    """(B, 128) float32: the seconds of sound of these frames; zeros for SILENCE."""
-    places = torch.tensor(sounds)
-    audio = frames.audio[places.clamp(min=0)].clone()
-    audio[places == SILENCE] = 0
-    return audio
+def conditions(frames: Frames, indices: Sequence[int], sounds: np.ndarray) -> Tensor:
+    """(B,) int64, equal where frames of one clip hear sound of one clip: one showing of that clip.
+
+    indices: of the frames. sounds: what they hear, numbers as `Frames.sounds` takes them; the seconds of a room are
+    one sound.
+    """
+    clips = frames.group.numpy()
+    heard_clip = np.where(sounds >= 0, clips[sounds.clip(min=0)], sounds.clip(min=background.SILENCE - 1))
+    pairs = np.stack([clips[np.asarray(indices)], heard_clip])
+    return torch.from_numpy(np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64))
 
 
-def batches(frames: Frames, indices: Sequence[int]) -> list[list[int]]:
-    """The frames in batches that fit in memory at any input size, labelled and other frames apart."""
-    size = max(1, min(64, 2**14 // frames.sam.grid**2))  # 64 frames of the mini SAM, 4 at 1024 pixels
+def batches(frames: Frames, indices: Sequence[int], *, whole: bool = False) -> list[list[int]]:
+    """The frames in batches that fit in memory at any input size, labelled and other frames apart.
+
+    whole: do not divide a clip, but for the frames of it that have no mask.
+    """
+    size = max(1, min(64, 2**14 // frames.encoder.grid**2))  # 64 frames of the mini SAM, 4 at 1024 pixels
     masks = frames.rows["mask"].notna().to_numpy()
     groups = [i for i in indices if masks[i]], [i for i in indices if not masks[i]]
+    if whole:
+        from soundprompt.features.frames import whole_clips
+
+        return [batch for group in groups if group for batch in whole_clips(frames.group, group, size)]
     return [group[i : i + size] for group in groups for i in range(0, len(group), size)]
 
 
@@ -206,7 +258,7 @@ def batches(frames: Frames, indices: Sequence[int]) -> list[list[int]]:
 class Recorder:
     """Collects logits for `predictions.safetensors`: a tensor "selection|probe" (n, 4h, 4w) float16.
 
-    A frame is kept once for each probe, under the first selection that has it; a selection with
+    A frame is kept once for each probe of KEPT, under the first selection that has it; a selection with
     nothing of its own has no tensor.
     """
 
@@ -216,6 +268,8 @@ class Recorder:
         self._tensors: dict[str, Tensor] = {}
         seen: set[tuple[str, int]] = set()
         for (selection, probe), numbers in of.asked.items():
+            if probe not in KEPT:
+                continue
             names = of.selections[selection][["clip", "frame"]].itertuples(index=False, name=None)
             for number, (clip, frame) in zip(numbers.tolist(), names, strict=True):
                 frame_of = (probe, int(of.pairs[number, 0]))

@@ -5,8 +5,14 @@
 | miou, miou_04         | labelled frame                         | IoU at the headline threshold, at 0.4        |
 | hit_rate, wrong_rate  | labelled frame with something to find  | 0 or 1                                       |
 | iou_in_hits           | frame that is a hit                    | IoU at the headline threshold                |
+| area                  | labelled frame                         | share of its pixels that are on              |
+| alarm                 | labelled frame                         | 1 if that exceeds `alarm_area`, else 0       |
 | f_score               | clip, or group of four clips           | F of the frames in one call; frame is -1     |
 | ciou, ciou_fixed      | clip with boxes                        | overlap, median cut or mask; frame is -1     |
+
+With a sound that nothing in the frame makes (`predict`: silence, ambient, off_screen) the true mask is empty:
+`area` is then the rate of falsely found pixels and `alarm` of falsely alarmed frames. The other metrics still
+compare with the mask of the frame's own sound, as they do for a mismatched one.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from soundprompt.files import publish
 
 CLIP_COLUMNS = ["clip", "video", "class_name", "kind", "n_sources"]
 COLUMNS = ["selection", "method", "seed", *CLIP_COLUMNS, "frame", "metric", "value"]
+TYPES = {"seed": "int32", "n_sources": "int32", "frame": "int32", "value": "float64"}
 WHOLE_CLIP = -1
 RELEASED_THRESHOLD = 0.4
 CLIPS_PER_CALL = {"clip": 1, "batch4": 4}
@@ -44,7 +51,7 @@ class Tally:
 
     def __init__(self, n: int, conventions: Conventions):
         self.conventions = conventions
-        self.iou, self.iou_04, self.ciou, self.ciou_fixed = (np.full(n, np.nan) for _ in range(4))
+        self.iou, self.iou_04, self.area, self.ciou, self.ciou_fixed = (np.full(n, np.nan) for _ in range(5))
         self.curves = np.zeros((n, metrics.N_THRESHOLDS))
         self.sounding = np.zeros(n, bool)
 
@@ -60,6 +67,7 @@ class Tally:
             threshold = self.conventions.evaluation.threshold
             self.iou[places] = metrics.probability_iou(probability, target, threshold).cpu().numpy()
             self.iou_04[places] = metrics.probability_iou(probability, target, RELEASED_THRESHOLD).cpu().numpy()
+            self.area[places] = metrics.probability_area(probability, threshold).cpu().numpy()
 
     def add_boxes(self, number: int, probability: Tensor, boxes: Sequence[Sequence[float]]) -> None:
         """probability: (H, W). With `box_crop: reference` only its central square is stretched over the boxes."""
@@ -84,7 +92,7 @@ class Tally:
         if not parts:
             return pd.DataFrame(columns=COLUMNS)
         rows = pd.concat(parts, ignore_index=True).assign(**names)
-        return rows[COLUMNS].astype({"seed": "int32", "n_sources": "int32", "frame": "int32", "value": "float64"})
+        return rows[COLUMNS].astype(TYPES)
 
     def _frame_rows(self, numbers: np.ndarray, frames: pd.DataFrame) -> list[pd.DataFrame]:
         evaluation = self.conventions.evaluation
@@ -99,6 +107,8 @@ class Tally:
             judged.assign(metric="hit_rate", value=hit.numpy()),
             judged.assign(metric="wrong_rate", value=wrong.numpy()),
             judged[hit.numpy() > 0].assign(metric="iou_in_hits", value=inside.numpy()),
+            about.assign(metric="area", value=self.area[numbers]),
+            about.assign(metric="alarm", value=(self.area[numbers] > evaluation.alarm_area).astype(float)),
         ]
 
     def _call_rows(self, numbers: np.ndarray, frames: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,10 @@
 - miou, miou_04: mean over clips of the mean over their frames; knowledge, knowledge_untouched: mean over pictures.
 - f_score: mean over calls (clips, or groups of four, as scored).
 - hit_rate, wrong_rate, iou_in_hits: over all judged frames alike, so rates are shares of frames.
-- area, alarm: over all labelled frames alike. retrieval, margin_kept, modality_gap: likewise.
+- area, alarm: over all labelled frames alike.
+- retrieval, retrieval_chance, margin_kept, modality_gap (evaluation/alignment.py): likewise. Broken down by kind the
+  gap is the kind's part in the direction of the whole selection's.
+- knowledge, knowledge_untouched (evaluation/knowledge.py): mean over pictures.
 - ciou, ciou_fixed: share of clips with an overlap of 0.5 or more ("cIoU" in the VGG-SS tables).
 - auc, auc_fixed: area under the curve of such shares; made from the rows of ciou and ciou_fixed.
 """
@@ -11,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -120,6 +124,17 @@ def dataset_values(scores: pd.DataFrame, metrics: Sequence[str], by: Sequence[st
                 for seed, value in zip(of.seeds, of.values(), strict=True)
             ]
     return pd.DataFrame(found, columns=[*keys, "metric", "seed", "value", "n_clips"])
+
+
+def overview(runs: Sequence[Path], floors: Path) -> str:
+    """Means over seeds of every metric, one line for each selection and method: what a terminal shows.
+
+    runs: score files of one model's seeds; floors: that of the methods without training.
+    """
+    rows = pd.concat([pd.read_parquet(path) for path in (*runs, floors)], ignore_index=True)
+    values = dataset_values(rows, METRICS)
+    means = values.groupby(["selection", "method", "metric"], sort=False)["value"].mean().unstack("metric")
+    return means.dropna(axis=1, how="all").round(3).to_string(na_rep="")
 
 
 def interval(scores: pd.DataFrame, metric: str, draws: int) -> Interval:

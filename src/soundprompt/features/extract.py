@@ -15,7 +15,7 @@ from torch import Tensor
 
 from soundprompt.data import media
 from soundprompt.errors import InputError
-from soundprompt.features import plan, store
+from soundprompt.features import background, plan, store
 from soundprompt.files import digest_file
 from soundprompt.foundation import audio as audio_models
 from soundprompt.foundation import sam as sam_models
@@ -60,12 +60,14 @@ def run_shard(shard: int, view: FeaturesView, layout: Layout) -> None:
 def run_audio(view: FeaturesView, layout: Layout) -> None:
     """Writes `layout.audio_features`: (rows, 128) float32; row ids are 'audio digest/second', seconds from 0.
 
-    Kept when whole and made from the same sounds by the same encoder. Raises InputError for a sound that is
-    missing, unreadable or not the one of the frame table.
+    Behind them stand the sounds that belong to no clip, under the names of `background.ROWS`. Kept when whole and
+    made from the same sounds by the same encoder. Raises InputError for a sound that is missing, unreadable or not
+    the one of the frame table.
     """
     encoder = audio_models.load(layout.foundation("audio")).to(_device())
     sounds = plan.sounds(view.tables, layout)
     recipe = {"encoder": encoder.digest, "transform": TRANSFORMS["audio"], "dtype": "float32"}
+    recipe["background"] = background.RECIPE
     path = layout.audio_features
     if _audio_kept(path, recipe, sounds["audio_digest"]):
         return
@@ -74,6 +76,8 @@ def run_audio(view: FeaturesView, layout: Layout) -> None:
     for digest, seconds in _encode_sounds(encoder, sounds):
         rows += [sound_row(digest, second) for second in range(len(seconds))]
         embeddings.append(seconds)
+    embeddings += [encoder.embed(encoder.examples(wave)) for wave in background.recordings()]
+    rows += background.ROWS
     store.write(path, recipe, rows, {SOUND: torch.cat(embeddings)})
 
 
@@ -139,7 +143,7 @@ def _audio_kept(path: Path, recipe: dict[str, Any], digests: Sequence[str]) -> b
         rows = store.Store(path, recipe).rows
     except InputError:
         return False
-    same = list(dict.fromkeys(row.partition("/")[0] for row in rows)) == list(digests)
+    same = list(dict.fromkeys(row.partition("/")[0] for row in rows)) == [*digests, *background.KINDS]
     return same and _kept(path, recipe, rows, [SOUND])
 
 

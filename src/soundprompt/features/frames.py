@@ -1,10 +1,11 @@
-"""The batches that models eat: cached features, each frame's own second of sound, masks and targets."""
+"""The batches that models eat: cached features or pixels, each frame's own second of sound, masks and targets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, overload
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -13,19 +14,26 @@ from torch import Tensor
 
 from soundprompt.data import media
 from soundprompt.errors import InputError
-from soundprompt.features import extract, plan
+from soundprompt.features import background, extract, plan
 from soundprompt.features.store import Store
-from soundprompt.foundation.sam import FrozenSam
+from soundprompt.files import digest_file
+from soundprompt.foundation.pyramid import normalise
 from soundprompt.layout import Layout
+
+if TYPE_CHECKING:
+    from soundprompt.foundation.encoders import Encoder
+    from soundprompt.foundation.pyramid import FrozenPyramid
+    from soundprompt.foundation.sam import FrozenSam
 
 IN_MEMORY = 2**30  # features, or masks and targets, of a subset up to this size are kept in memory, bytes
 
 
 @dataclass
 class Batch:
-    """B frames as a model takes them. h = w: side of SAM's feature grid, C: width of its prompts.
+    """B frames as a model takes them. h = w: side of the encoder's grid (S / 16), C: width of SAM's prompts.
 
-    visual: float32; (B, h, w, D), the input of an encoder block, or (B, C, h, w), the encoder's output F_V.
+    visual: float32; (B, h, w, D), the input of a block of SAM's encoder, or (B, C, h, w), its output F_V, or
+    (B, 3, S, S), normalised pixels.
     audio: (B, 128) float32, the second of sound that belongs to each frame.
     valid: (B, h, w) bool, False where the square input is padding.
     sizes: (height, width) of each original frame.
@@ -33,6 +41,9 @@ class Batch:
     targets: (B, 1, 4h, 4w) float32 in [0, 1], the share of each cell that sounds; None if unlabelled.
     target_valid: (B, 1, 4h, 4w) bool, as `valid` on the decoder's grid.
     clips, videos, classes: names of each frame's clip, source video and class.
+    negative: (B,) bool on the CPU, frames given a sound that nothing in them makes (`training.negatives`); or None.
+    group: (B,) int64, equal for frames of one clip under one sound condition; None: each frame by itself.
+    Only models that look across time (`Segmenter.temporal`) read it.
     """
 
     visual: Tensor
@@ -45,6 +56,8 @@ class Batch:
     clips: list[str]
     videos: list[str]
     classes: list[str]
+    negative: Tensor | None = None
+    group: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on a device; masks are loaded for that, unless they are there already."""
@@ -53,7 +66,7 @@ class Batch:
             return self
         moved = {
             name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("visual", "audio", "valid", "targets", "target_valid")
+            for name in ("visual", "audio", "valid", "targets", "target_valid", "group")
             if getattr(self, name) is not None
         }
         masks = None if self.masks is None else [mask.to(device) for mask in self.masks]
@@ -61,14 +74,16 @@ class Batch:
 
 
 class Frames:
-    """Frames of a table with their cached features.
+    """Frames of a table with their cached features, or with their pixels.
 
-    rows: frames as `frame_table.select` gives them. tap: the encoder block whose input the model starts
-    from; None: the encoder's output. sam: the encoder that made the cache. bgr: colour order of the cache.
+    rows: frames as `frame_table.select` gives them. tap: the block of SAM's encoder whose input the model starts
+    from; None: the encoder's output; 'pixels': the pictures themselves. encoder: the one that made the cache, or that
+    the pixels are for. bgr: colour order of the cache, or of the pixels.
     supervision: what a frame without a mask is worth in a clip whose first frame has one (v1s training):
     'first' nothing, it is not in `supervised`; 'repeat' the first frame's mask, as in the released code.
 
     supervised: (n,) int64, indices of the frames that have a mask. audio: (len, 128) float32.
+    group: (len,) int64, which clip a frame belongs to.
     Raises InputError when a feature is missing, damaged, or made by another encoder.
     """
 
@@ -76,28 +91,49 @@ class Frames:
         self,
         rows: pd.DataFrame,
         layout: Layout,
-        tap: int | None,
-        sam: FrozenSam,
+        tap: int | Literal["pixels"] | None,
+        encoder: Encoder,
         *,
         bgr: bool = False,
         supervision: Literal["first", "repeat"] = "first",
     ):
         rows = rows.reset_index(drop=True)
-        self.rows, self.sam = (_repeat_masks(rows) if supervision == "repeat" else rows), sam
+        self.rows, self.encoder = (_repeat_masks(rows) if supervision == "repeat" else rows), encoder
         self._clips, self._videos = rows["clip"].tolist(), rows["video"].tolist()
         self._classes = rows["class_name"].tolist()
         self._sizes = list(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
-        self._visual = _Visual(rows["image_digest"], layout, tap, sam, bgr)
-        self.audio = _sounds(rows, layout)
+        self.group = torch.tensor(rows.groupby(["dataset", "clip"], sort=False).ngroup().tolist(), dtype=torch.int64)
+        if tap == "pixels":
+            self._visual = _Pixels(rows["image"], rows["image_digest"], encoder, bgr)
+        else:
+            self._visual = _Visual(rows["image_digest"], layout, tap, encoder, bgr)
+        self.audio, self._layout = _sounds(rows, layout), layout
         self._shapes, self._shape_of = _distinct(self._sizes)
-        self._valid = sam.valid_cells(self._shapes)
-        self._grids = [_Grid(size, sam) for size in self._shapes]
+        self._valid = encoder.valid_cells(self._shapes)
+        self._grids = [_Grid(size, encoder) for size in self._shapes]
         self._target_valid = torch.stack([grid.valid for grid in self._grids])[:, None]
         self._labels = _Labels(self.rows["mask"].tolist(), self._sizes, [self._grids[i] for i in self._shape_of])
         self.supervised = np.flatnonzero(self.rows["mask"].notna().to_numpy())
 
     def __len__(self) -> int:
         return len(self._clips)
+
+    def sounds(self, numbers: Sequence[int] | np.ndarray) -> Tensor:
+        """(B, 128) float32: sounds by number, a frame's second or one that belongs to no clip (see `background`).
+
+        Raises InputError when the cache lacks the latter.
+        """
+        wanted = torch.tensor(np.asarray(numbers, dtype=np.int64))
+        found = self.audio[wanted.clamp(min=0)]
+        found[wanted == background.NOTHING] = 0
+        foreign = wanted <= background.SILENCE
+        if foreign.any():
+            found[foreign] = self._background[background.SILENCE - wanted[foreign]]
+        return found
+
+    @cached_property
+    def _background(self) -> Tensor:
+        return Store(self._layout.audio_features).read(extract.SOUND, background.ROWS)
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The frames at these indices, in this order; frames with and without a mask do not mix.
@@ -119,6 +155,7 @@ class Frames:
             clips=[self._clips[i] for i in each],
             videos=[self._videos[i] for i in each],
             classes=[self._classes[i] for i in each],
+            group=self.group[picked],
         )
 
 
@@ -175,6 +212,55 @@ class _Visual:
         return values
 
 
+class _Pixels:
+    """Pictures at the encoder's input size: read when first asked for, and kept as bytes when they are small."""
+
+    def __init__(self, paths: pd.Series, digests: pd.Series, encoder: FrozenPyramid, bgr: bool):
+        unique, first, which = np.unique(digests.to_numpy(dtype=str), return_index=True, return_inverse=True)
+        self._which = torch.as_tensor(which.astype(np.int64))
+        self._pictures = list(zip(paths.iloc[first].tolist(), unique.tolist(), strict=True))
+        self._encoder, self._bgr = encoder, bgr
+        shape = (len(unique), 3, encoder.image_size, encoder.image_size)
+        self._memory = torch.empty(shape, dtype=torch.uint8) if np.prod(shape) <= IN_MEMORY else None
+        self._read = np.zeros(len(unique), bool)
+
+    def of(self, picked: Tensor) -> Tensor:
+        """Normalised pixels of the frames at these indices, (B, 3, S, S) float32."""
+        unique = self._which[picked]
+        if self._memory is None:
+            return normalise(torch.stack([self._picture(number) for number in unique.tolist()]))
+        for number in set(unique.tolist()):
+            if not self._read[number]:
+                self._memory[number] = self._picture(number)
+                self._read[number] = True
+        return normalise(self._memory[unique])
+
+    def _picture(self, number: int) -> Tensor:
+        """uint8 (3, S, S). Raises InputError when it is missing, unreadable, or not the frame table's."""
+        path, digest = self._pictures[number]
+        if digest_file(path) != digest:
+            remedy = "delete the frame tables and run: soundprompt tables"
+            raise InputError("changed since the frame tables were made", path=path, remedy=remedy)
+        return self._encoder.shrink(media.read_image(path), self._bgr)
+
+
+def whole_clips(group: Tensor, indices: Sequence[int], size: int) -> list[list[int]]:
+    """The indices in batches of at most `size` that divide no clip; a longer clip is a batch of its own.
+
+    group: which clip each index belongs to, as `Frames.group`. Clips keep the order in which they first occur,
+    frames their order within the clip.
+    """
+    of_clip: dict[int, list[int]] = {}
+    for index, clip in zip(indices, group[torch.as_tensor(indices, dtype=torch.int64)].tolist(), strict=True):
+        of_clip.setdefault(clip, []).append(index)
+    found: list[list[int]] = []
+    for frames in of_clip.values():
+        if not found or len(found[-1]) + len(frames) > size:
+            found.append([])
+        found[-1] += frames
+    return found
+
+
 def _places(digests: np.ndarray, layout: Layout) -> list[tuple[int, int]]:
     """Shard and row of each picture, from the plan. Raises InputError for a picture that was not planned."""
     planned = plan.read(layout).set_index("image_digest")[["shard", "row"]]
@@ -226,10 +312,10 @@ class _Grid:
     valid when at least half of its rows and of its columns lie in the frame, as in `FrozenSam.valid_cells`.
     """
 
-    def __init__(self, size: tuple[int, int], sam: FrozenSam):
+    def __init__(self, size: tuple[int, int], encoder: Encoder):
         self.size = size
-        cells, side = 4 * sam.grid, sam.image_size // (4 * sam.grid)
-        ends = sam.resized(size)
+        cells, side = 4 * encoder.grid, encoder.image_size // (4 * encoder.grid)
+        ends = encoder.resized(size)
         self._rows, self._columns = (
             _overlaps(length, end, cells, side) for length, end in zip(size, ends, strict=True)
         )

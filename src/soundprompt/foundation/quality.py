@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from soundprompt.data.world import pretraining
 from soundprompt.foundation import pictures, probes, prompting
 from soundprompt.foundation.audio import FrozenAudio
-from soundprompt.foundation.pictures import View
+from soundprompt.foundation.pictures import Picture, View
 from soundprompt.foundation.sam import FrozenSam, count_parameters
 from soundprompt.params import Scene
 
@@ -26,18 +28,14 @@ def measure_sam(frozen: FrozenSam, concept: prompting.Concept | None, scene: Sce
     of point, box, concept the mean IoU at the picture's own size, its standard error over pictures and the
     number of pictures; and `probes`, accuracies of linear probes of mask-pooled F_V.
     """
-    held_out = [pictures.draw(seed, pictures.HELD_OUT, index, scene) for index in range(PICTURES)]
-    usable = [picture for picture in held_out if picture is not None]
-    rng = np.random.default_rng([seed, pictures.HELD_OUT])
-    chosen = [int(rng.integers(len(picture.masks))) for picture in usable]
+    asked = held_out(scene, seed)
     scores: dict[str, list[Tensor]] = {"point": [], "box": [], "concept": []}
-    for start in range(0, len(usable), BATCH):
-        batch = list(zip(usable[start : start + BATCH], chosen[start : start + BATCH], strict=True))
-        images = [picture.image for picture, _ in batch]
-        masks = np.stack([picture.masks[number] for picture, number in batch])
-        features = frozen.prefix(frozen.preprocess(images), [None])[None]
+    for start in range(0, len(asked), BATCH):
+        batch = asked[start : start + BATCH]
+        masks = np.stack([each.mask for each in batch])
+        features = frozen.prefix(frozen.preprocess([each.picture.image for each in batch]), [None])[None]
         scale = frozen.image_size / scene.size
-        by_point = prompting.collect([prompting.point(rng, mask) for mask in masks], scale)
+        by_point = prompting.collect([each.point for each in batch], scale)
         by_box = prompting.collect([prompting.box(mask) for mask in masks], scale)
         tokens = {
             "point": prompting.embed(frozen.sam.prompt_encoder, by_point),
@@ -54,10 +52,40 @@ def measure_sam(frozen: FrozenSam, concept: prompting.Concept | None, scene: Sce
     }
 
 
-def _concept_tokens(frozen: FrozenSam, concept: prompting.Concept, batch: list) -> Tensor:
+@dataclass(frozen=True)
+class Asked:
+    """A held-out picture, the number of the object asked for, and a point in that as `prompting.point` gives it.
+
+    index: of the picture in its stream.
+    """
+
+    index: int
+    picture: Picture
+    number: int
+    point: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The object, bool (S, S)."""
+        return self.picture.masks[self.number]
+
+
+def held_out(scene: Scene, seed: int) -> list[Asked]:
+    """Pictures that pre-training never saw, each with one of its objects to find: always the same for a seed."""
+    drawn = {index: pictures.draw(seed, pictures.HELD_OUT, index, scene) for index in range(PICTURES)}
+    usable = {index: picture for index, picture in drawn.items() if picture is not None}
+    rng = np.random.default_rng([seed, pictures.HELD_OUT])
+    chosen = {index: int(rng.integers(len(picture.masks))) for index, picture in usable.items()}
+    return [
+        Asked(index, picture, chosen[index], prompting.point(rng, picture.masks[chosen[index]]))
+        for index, picture in usable.items()
+    ]
+
+
+def _concept_tokens(frozen: FrozenSam, concept: prompting.Concept, batch: list[Asked]) -> Tensor:
     """Tokens of what each object looks like in the mirrored picture."""
-    mirrored = [np.ascontiguousarray(MIRROR.of(picture.image)) for picture, _ in batch]
-    masks = np.stack([MIRROR.of(picture.small[number]) for picture, number in batch])
+    mirrored = [np.ascontiguousarray(MIRROR.of(each.picture.image)) for each in batch]
+    masks = np.stack([MIRROR.of(each.picture.small[each.number]) for each in batch])
     features = frozen.prefix(frozen.preprocess(mirrored), [None])[None]
     looks = prompting.mask_pool(features, torch.from_numpy(masks)[:, None])
     return concept.tokens(looks, frozen.sam.prompt_encoder)

@@ -26,6 +26,6 @@ class Gavs(Segmenter):
         self.sap = SemanticAudioPrompt(sam, model.sap, seed)
         self.decoder = MaskDecoder(sam, model.decoder, model.cola, seed)
 
-    def segment(self, features: Tensor, audio: Tensor, valid: Tensor) -> Prediction:
+    def segment(self, features: Tensor, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
         prompts, cue, sound = self.sap(features, audio, valid)
         return Prediction(self.decoder(features, prompts), cue, sound)

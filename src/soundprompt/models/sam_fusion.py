@@ -35,7 +35,7 @@ class SamFusion(Segmenter):
             with seeded(seed, "scratch"):
                 self.decoder = ScratchDecoder(sam.prompt_dim, model.fusion.width)
 
-    def segment(self, features: Tensor, audio: Tensor, valid: Tensor) -> Prediction:
+    def segment(self, features: Tensor, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
         fused = self.fusion(features, audio, valid)
         if isinstance(self.decoder, ScratchDecoder):
             return Prediction(self.decoder(fused))

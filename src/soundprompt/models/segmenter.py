@@ -1,10 +1,11 @@
-"""What every model shares: cached features in, mask logits out, and a list of what it trains."""
+"""What every model shares: features or pixels in, mask logits out, and a list of what it trains."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
 class Prediction:
     """What a model says about B frames.
 
-    logits: (B, 1, 4h, 4w) on SAM's padded square; sigmoid gives the probability that a pixel sounds.
+    logits: (B, 1, 4h, 4w) on the encoder's square; sigmoid gives the probability that a pixel sounds.
     cue, sound: (B, d) visual cue and sound of each frame in their joint space, for the triplet loss;
     None in models that do not have them.
+    auxiliary: further logits like `logits` that training holds against the same masks, None in most models.
     """
 
     logits: Tensor
     cue: Tensor | None = None
     sound: Tensor | None = None
+    auxiliary: Tensor | None = None
 
 
 class Segmenter(nn.Module):
@@ -37,23 +40,35 @@ class Segmenter(nn.Module):
     `tap` says which cached features it reads: the input of that block of SAM's image encoder, or, for
     None, the encoder's output. Frozen weights are private copies, so that several models can be built
     from one foundation without touching it. Subclasses implement `segment`.
+
+    temporal: whether an answer depends on the other frames of its group (`Batch.group`), which must then all be
+    in the batch. auxiliary_weight: of the loss of `Prediction.auxiliary`.
     """
+
+    auxiliary_weight = 0.0
 
     def __init__(self, model: p.Model, sam: FrozenSam, seed: int):
         super().__init__()
-        self.tap: int | None = model.visual.tune_from
-        self.mute = model.mute
+        self.tap: int | Literal["pixels"] | None = model.tap
+        self.mute, self.temporal = model.mute, model.temporal
         self.encoder = None if self.tap is None else EncoderTail(sam, model.visual, seed)
 
     def forward(self, batch: Batch) -> Prediction:
         """Reads visual (B, h, w, D) at a tap or (B, C, h, w), audio (B, 128) and valid (B, h, w)."""
-        features = batch.visual.permute(0, 2, 3, 1) if self.encoder is None else self.encoder(batch.visual)
         audio = torch.zeros_like(batch.audio) if self.mute else batch.audio
-        return self.segment(features, audio, batch.valid)
+        return self.segment(self.encode(batch.visual), audio, batch.valid, batch.group)
+
+    def encode(self, visual: Tensor) -> Any:
+        """What `segment` takes of `Batch.visual`: here F_V with channels last, (B, h, w, C)."""
+        return visual.permute(0, 2, 3, 1) if self.encoder is None else self.encoder(visual)
+
+    def rows(self, features: Any, which: Sequence[int]) -> Any:
+        """The features of some frames, in this order and as often: one encoding serves many sounds."""
+        return features[which]
 
     @abstractmethod
-    def segment(self, features: Tensor, audio: Tensor, valid: Tensor) -> Prediction:
-        """features: F_V with channels last (B, h, w, C); audio (B, 128); valid (B, h, w) bool, False in padding."""
+    def segment(self, features: Any, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
+        """features: of `encode`; audio (B, 128); valid (B, h, w) bool, False in padding; group as in Batch."""
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
         """Exactly the parameters that training may change, by name; a checkpoint holds these."""

@@ -19,7 +19,7 @@ from soundprompt.features import extract
 from soundprompt.features.frames import Batch
 from soundprompt.files import digest_value, publish, publish_folder, read_json
 from soundprompt.foundation import audio as audio_models
-from soundprompt.foundation import sam as sam_models
+from soundprompt.foundation import encoders
 from soundprompt.foundation.audio import EXAMPLE_SAMPLES
 from soundprompt.prediction.moments import REST, ROUNDING, Moment, expected, moments, timed
 from soundprompt.prediction.overlay import Overlay
@@ -32,6 +32,7 @@ from soundprompt.training import checkpoint
 
 COLUMNS = ("second", "start_s", "end_s", "area", "probability_inside", "probability", "threshold")
 TOGETHER = 8  # moments asked at once, at most
+WINDOW = 5  # moments that a model looks across, if it does: the seconds of most clips it was trained on
 EXAMPLE = EXAMPLE_SAMPLES / audio_models.RATE  # sound of a moment, seconds: one example of VGGish
 
 
@@ -77,20 +78,22 @@ class Listener:
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device: no CUDA GPU can be used here", remedy="leave --device out to use the CPU")
         self.run, self.device = run, torch.device(device)
-        self.sam = sam_models.load(run.layout.foundation("sam")).to(self.device)
+        self.encoder = encoders.load(run.view.model, run.layout).to(self.device)
         self.audio = audio_models.load(run.layout.foundation("audio")).to(self.device)
-        self.model = models.build(run.view.model, self.sam, run.seed).to(self.device).eval()
+        self.model = models.build(run.view.model, self.encoder, run.seed).to(self.device).eval()
         facts = checkpoint.load_into(self.model, run.checkpoint, run.expected)
-        self._check_encoders(facts.get("sam"))
-        self.together = max(1, min(TOGETHER, 2**14 // self.sam.grid**2))  # 4 pictures at 1024 pixels
+        self._check_encoders(facts.get(run.view.model.reads))
+        most = WINDOW if self.model.temporal else TOGETHER
+        self.together = max(1, min(most, 2**14 // self.encoder.grid**2))  # 4 pictures at 1024 pixels
 
-    def _check_encoders(self, sam: str | None) -> None:
-        """sam: digest of the SAM that the checkpoint belongs to. A run without provenance says nothing of its sound."""
+    def _check_encoders(self, visual: str | None) -> None:
+        """visual: digest of the image encoder that the checkpoint belongs to. A run without provenance says nothing
+        of its sound."""
         origin = self.run.folder / "provenance.json"
         inputs = read_json(origin)["inputs"] if origin.exists() else {}
         recipe = {"encoder": self.audio.digest, "transform": extract.TRANSFORMS["audio"], "dtype": "float32"}
         for name, trained_on, here in (
-            ("sam", sam, self.sam.digest),
+            (self.run.view.model.reads, visual, self.encoder.digest),
             ("audio", inputs.get("audio features"), digest_value(recipe)),
         ):
             if trained_on not in (None, here):
@@ -99,14 +102,15 @@ class Listener:
 
     @torch.inference_mode()
     def logits(self, pictures: list[np.ndarray], sounds: list[np.ndarray]) -> torch.Tensor:
-        """pictures: (H, W, 3) uint8 RGB; sounds: (15600,) float32 at 16 kHz. Returns (B, 1, 4h, 4w) on SAM's square."""
+        """pictures: (H, W, 3) uint8 RGB; sounds: (15600,) float32 at 16 kHz. Returns (B, 1, 4h, 4w) on the encoder's
+        square. A model that looks across time takes them for one clip."""
         sizes = [picture.shape[:2] for picture in pictures]
-        tap, grid = self.model.tap, 4 * self.sam.grid
-        pixels = self.sam.preprocess(pictures, bgr=self.run.view.data.bgr)
+        tap, grid = self.model.tap, 4 * self.encoder.grid
+        pixels = self.encoder.preprocess(pictures, bgr=self.run.view.data.bgr)
         batch = Batch(
-            visual=self.sam.prefix(pixels, [tap])[tap].float(),
+            visual=pixels if tap == "pixels" else self.encoder.prefix(pixels, [tap])[tap].float(),
             audio=self.audio.embed(torch.cat([self.audio.examples(sound) for sound in sounds])).to(self.device),
-            valid=self.sam.valid_cells(sizes).to(self.device),
+            valid=self.encoder.valid_cells(sizes).to(self.device),
             sizes=sizes,
             masks=None,
             targets=None,
@@ -114,6 +118,7 @@ class Listener:
             clips=[],
             videos=[],
             classes=[],
+            group=torch.zeros(len(sizes), dtype=torch.int64, device=self.device),
         )
         logits = self.model(batch).logits.float()
         if not logits.isfinite().all():
@@ -123,7 +128,7 @@ class Listener:
     @torch.inference_mode()
     def probabilities(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """One picture's logits (1, 4h, 4w) to probabilities (H, W), at its own size."""
-        return torch.sigmoid(self.sam.restore(logits[None], [size])[0])
+        return torch.sigmoid(self.encoder.restore(logits[None], [size])[0])
 
 
 def _answers(request: Request, source: Source, listener: Listener) -> Iterator[Answer]:

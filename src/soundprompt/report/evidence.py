@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
-from soundprompt.params import FLOORS, Setting, model_of
+from soundprompt.params import EXAMINED, FLOORS, Model, Setting, model_of
 
 COLUMNS = (
     "selection",
@@ -35,12 +35,21 @@ def paths(layout: Layout, setting: str, method: str, seeds: Iterable[int]) -> li
     return [layout.run(setting, model_of(method), seed) / "scores.parquet" for seed in seeds]
 
 
-def scores(layout: Layout, setting: str, method: str, seeds: Iterable[int]) -> pd.DataFrame:
-    """A method's scores on a setting, long form with COLUMNS; runs that are not there are left out.
+def examined_paths(layout: Layout, setting: str, method: str, seeds: Iterable[int]) -> list[Path]:
+    """The files with what `examine` measured in a method's runs; none for floors and sounds other than its own."""
+    if method in FLOORS or method != model_of(method):
+        return []
+    return [layout.run(setting, method, seed) / "examined.parquet" for seed in seeds]
 
-    Empty when nothing is there. Raises InputError when a file is damaged or lacks a column.
+
+def scores(layout: Layout, setting: str, method: str, seeds: Iterable[int]) -> pd.DataFrame:
+    """A method's scores on a setting, long form with COLUMNS, what was examined among them.
+
+    Runs that are not there are left out; empty when nothing is there. Raises InputError when a file is damaged
+    or lacks a column.
     """
-    parts = [read(path) for path in paths(layout, setting, method, seeds) if path.exists()]
+    files = [*paths(layout, setting, method, seeds), *examined_paths(layout, setting, method, seeds)]
+    parts = [read(path) for path in files if path.exists()]
     if not parts:
         return pd.DataFrame(columns=list(COLUMNS))
     rows = pd.concat(parts, ignore_index=True)
@@ -54,9 +63,19 @@ def missing(layout: Layout, setting: str, methods: Iterable[str], seeds: Iterabl
     return [f"{model_of(method)} on {setting}: {path} is missing" for path, method in absent.items()]
 
 
+def unexamined(
+    layout: Layout, setting: str, models: Mapping[str, Model], metrics: Iterable[str], seeds: Iterable[int]
+) -> list[str]:
+    """Sentences that name what a table asks of `examine` but does not have. models: of the table's methods."""
+    asked = {EXAMINED[metric] for metric in metrics if metric in EXAMINED}
+    able = [name for name, model in models.items() if asked & set(model.measures())]
+    absent = [(name, path) for name in able for path in examined_paths(layout, setting, name, seeds)]
+    return [f"{name} on {setting}: {path} is missing" for name, path in absent if not path.exists()]
+
+
 def read(path: Path) -> pd.DataFrame:
-    """One scores.parquet. Raises InputError when it cannot be read or lacks a column."""
-    remedy = "delete the file and run `soundprompt score` again"
+    """One scores.parquet or examined.parquet. Raises InputError when it cannot be read or lacks a column."""
+    remedy = f"delete the file and run `soundprompt {'examine' if path.stem == 'examined' else 'score'}` again"
     try:
         rows = pq.read_table(path).to_pandas()
     except (pa.ArrowException, OSError) as error:

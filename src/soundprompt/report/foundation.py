@@ -11,7 +11,11 @@ from soundprompt.layout import Layout
 from soundprompt.params import Params
 from soundprompt.report import fragments
 
-TITLES = {"sam": "Image model (SAM)", "audio": "Sound encoder (VGGish)"}
+TITLES = {
+    "sam": "Image model (SAM)",
+    "audio": "Sound encoder (VGGish)",
+    "pyramid": "Image encoder of the fusion baselines (pyramid)",
+}
 WORDS = {
     "iou": "mask overlap (IoU) by prompt",
     "probes": "linear probes of the features",
@@ -33,11 +37,12 @@ class Foundation:
 
 
 def run(params: Params, layout: Layout) -> list[Foundation]:
-    """Both foundation models of a study."""
+    """The foundation models of a study."""
+    departures_of = {"sam": _sam_departures, "audio": _audio_departures, "pyramid": _pyramid_departures}
     found = []
-    for name, title in TITLES.items():
-        settings = params.foundation.sam if name == "sam" else params.foundation.audio
-        departures = _sam_departures(params) if name == "sam" else _audio_departures(params)
+    for name in params.foundations():
+        title, settings = TITLES[name], getattr(params.foundation, name)
+        departures = departures_of[name](params)
         try:
             content = read_json(layout.foundation_quality(name))
         except InputError as error:
@@ -112,4 +117,14 @@ def _audio_departures(params: Params) -> list[str]:
     return [
         "The log-mel front end is VGGish's own; the network behind it is smaller and is trained here, on generated "
         "sounds without pictures, to name attributes of a sound."
+    ]
+
+
+def _pyramid_departures(params: Params) -> list[str]:
+    if params.foundation.pyramid.source == "checkpoint":
+        return ["None in the weights: the released PVT-v2-b5, without its classifier."]
+    return [
+        "A small convolutional pyramid in place of PVT-v2-b5, which was trained to name what ImageNet's pictures show. "
+        "It is trained here on the pictures of the mini SAM, without any class: to find objects and outlines, to "
+        "describe hidden patches, and to recognise an object in another view."
     ]

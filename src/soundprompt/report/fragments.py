@@ -106,7 +106,9 @@ def _rows(view: TableView, table: pd.DataFrame, columns: list[Column], lead: boo
         entries = [_entry(indexed, column, method) for column in columns]
         if all(entry is None for entry in entries):
             continue
-        cells = [_cell(entry, best[column] == method) for entry, column in zip(entries, columns, strict=True)]
+        cells = [
+            _cell(entry, best[column] == method, column[3]) for entry, column in zip(entries, columns, strict=True)
+        ]
         if lead and view.experiment.reference:
             cells.append(_lead(entries[0]))
         rows.append(Row(names.method(method), cells, floor=names.is_floor(method)))
@@ -121,6 +123,8 @@ def _entry(indexed: pd.DataFrame, column: Column, method: str) -> pd.Series | No
 
 def _best(view: TableView, indexed: pd.DataFrame, column: Column) -> str | None:
     """The method with the best mean; floors may be it too."""
+    if names.metric(column[3]).higher_is_better is None:
+        return None
     entries = {m: _entry(indexed, column, m) for m in view.experiment.methods}
     means = {m: e["mean"] for m, e in entries.items() if e is not None and np.isfinite(e["mean"])}
     if len(means) < 2:
@@ -132,14 +136,21 @@ def _best(view: TableView, indexed: pd.DataFrame, column: Column) -> str | None:
     return choose(means, key=means.get)
 
 
-def _cell(entry: pd.Series | None, best: bool) -> Cell:
+def _cell(entry: pd.Series | None, best: bool, metric: str) -> Cell:
     if entry is None or not np.isfinite(entry["mean"]):
         return Cell()
+    write = amount if names.metric(metric).amount else number
     several = np.isfinite(entry["sd"])
-    over = f"{entry['n_seeds']:.0f} seeds" if entry["interval_over"] == "seeds" else "test videos"
-    full = f"95 % interval over {over}: {number(entry['low'])} to {number(entry['high'])}"
+    over = {
+        "seeds": f"95 % interval over {entry['n_seeds']:.0f} seeds",
+        "videos": "95 % interval over test videos",
+        "repeats": "quartiles of repeated timings",
+    }.get(entry["interval_over"])
+    full = (
+        f"{over}: {write(entry['low'])} to {write(entry['high'])}" if over and np.isfinite(entry["low"]) else ""
+    )  # one seed on validation has none
     paper = number(entry["published"]) if np.isfinite(entry["published"]) else ""
-    return Cell(number(entry["mean"]), f"±{number(entry['sd'])}" if several else "", full, paper, best)
+    return Cell(write(entry["mean"]), f"±{write(entry['sd'])}" if several else "", full, paper, best)
 
 
 def _lead(entry: pd.Series | None) -> Cell:
@@ -167,6 +178,15 @@ def _paper_only(view: TableView, columns: list[Column]) -> list[Row]:
 def number(value: float) -> str:
     """0.7123 -> '0.712'; '–' for NaN."""
     return f"{value:.3f}" if np.isfinite(value) else NOTHING
+
+
+def amount(value: float) -> str:
+    """Three digits before thousands begin: 0.0142 -> '0.0142', 330880.0 -> '330 880'; '–' for NaN."""
+    if not np.isfinite(value):
+        return NOTHING
+    if abs(value) >= 99.95:
+        return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return np.format_float_positional(value, precision=3, fractional=False, trim="-")
 
 
 def signed(value: float) -> str:

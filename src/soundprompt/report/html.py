@@ -11,6 +11,7 @@ import pandas as pd
 
 from soundprompt import files, provenance
 from soundprompt import params as p
+from soundprompt.data import leaks
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Params
@@ -45,6 +46,8 @@ class Chapter:
     plots: list[tuple[str, list[str]]] = field(default_factory=list)
     paper: dict[str, str] | None = None
     missing: list[str] = field(default_factory=list)
+    leaks: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -105,6 +108,8 @@ def headline(params: Params, layout: Layout, found: list[Verdict] | None = None)
 def _headline_of(params: Params, name: str, table: pd.DataFrame) -> list[str]:
     experiment = params.experiments[name]
     metric, lines = experiment.metrics[0], []
+    if experiment.of_validation:  # no result
+        return lines
     shown = [m for m in ("gavs", "sam_fusion", "gavs-no_audio") if m in experiment.methods]
     if len(shown) > 1 and "gavs" in shown:
         lines.append(f"{experiment.title} ({names.metric(metric).label})")
@@ -134,7 +139,8 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
             return otherwise
 
     records = attempt(lambda: origins.records(params, layout), {})
-    chapters = [_chapter(params, layout, name) for name in params.experiments]
+    leaked = attempt(lambda: leaks.read(layout), pd.DataFrame(columns=list(leaks.COLUMNS)))
+    chapters = [_chapter(params, layout, name, leaked) for name in params.experiments]
     missing = list(dict.fromkeys(sentence for chapter in chapters for sentence in chapter.missing))
     return {
         "params": params,
@@ -161,7 +167,7 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
     }
 
 
-def _chapter(params: Params, layout: Layout, name: str) -> Chapter:
+def _chapter(params: Params, layout: Layout, name: str, leaked: pd.DataFrame) -> Chapter:
     view = p.table_view(params, name)
     missing = tables.lacking(view, layout)
     paper = published.about(view.experiment.published) if view.experiment.published in published.names() else None
@@ -171,7 +177,9 @@ def _chapter(params: Params, layout: Layout, name: str) -> Chapter:
         return Chapter(name, view.experiment.title, names.group(name), paper=paper, missing=[str(error), *missing])
     sheets = fragments.by_setting(view, table)
     overview, plots = fragments.overview(view, table), _plots(view, layout)
-    return Chapter(name, view.experiment.title, names.group(name), overview, sheets, plots, paper, missing)
+    touched = leaked[leaked["verdict"].isin(("reported", "stops")) & leaked["setting"].isin(view.settings)]
+    notes = (leaks.sentences(touched), tables.remarks(table))
+    return Chapter(name, view.experiment.title, names.group(name), overview, sheets, plots, paper, missing, *notes)
 
 
 def _grouped(chapters: list[Chapter]) -> list[tuple[str, list[Chapter]]]:
@@ -185,6 +193,7 @@ PLOTS = {
     "curve": "Curves",
     "dots": "Side by side",
     "shots": "Few shots",
+    "cost": "Score against cost",
     "bars": "Scores with 95 % intervals",
     "sources": "By number of sounding objects",
     "classes": "By class",
@@ -249,12 +258,12 @@ def _stages(params: Params, layout: Layout, records: dict) -> list[tuple[str, st
     done = sum((layout.run(*run) / "scores.parquet").exists() for run in scored)
     made = [layout.table(dataset).exists() for dataset in params.tables()]
     source = "draw the clips of the world" if params.data.source == "generated" else "fetch and unpack"
-    models = sum(layout.foundation_quality(name).exists() for name in ("sam", "audio"))
+    models = sum(layout.foundation_quality(name).exists() for name in params.foundations())
     written = sum(layout.result_table(name).exists() for name in params.experiments)
     return [
         ("data", source, params.data.source),
         ("frame tables", "one row per frame and split", f"{sum(made)} of {len(made)}"),
-        ("foundation", "the frozen image and sound models", f"{models} of 2"),
+        ("foundation", "the frozen image and sound models", f"{models} of {len(params.foundations())}"),
         ("features", "frozen encoders run once per frame and second", f"{shards} of {params.features.shards} shards"),
         ("train", "prompts and adapters, best on validation kept", f"{len(records)} of {len(runs)} runs"),
         ("score", "one row per frame and metric", f"{done} of {len(scored)} runs"),

@@ -16,7 +16,7 @@ METHODS = {
     "gavs-audio_only": "audio token only",
     "gavs-cue_only": "visual cue only, no sound",
     "gavs-released_code": "GAVS as the released code has it",
-    "gavs-negatives": "GAVS trained with empty masks too",
+    "gavs-negatives": "GAVS trained with negatives",
     "gavs-frozen": "decoder frozen, no ColA",
     "gavs-no_cola": "without ColA",
     "gavs-cross_attention": "cross-attention tuned, no ColA",
@@ -24,12 +24,20 @@ METHODS = {
     "audio_sam": "Audio-SAM",
     "sam_fusion": "SAM-Fusion",
     "sam_fusion-scratch": "SAM-Fusion, new decoder",
-    "sam_fusion-negatives": "SAM-Fusion trained with empty masks too",
-    "avsbench_tpavi": "AVSBench",
+    "sam_fusion-negatives": "SAM-Fusion trained with negatives",
+    "avsbench_tpavi": "AVSBench (TPAVI)",
+    "avsbench_tpavi-own_second": "AVSBench (TPAVI), own second only",
     "avsegformer": "AVSegFormer",
     "all_positive": "everything (floor)",
     "all_objects": "all objects (floor)",
     "centre_disc": "centre disc (floor)",
+}
+PROBES = {
+    "mismatched": "sound of another clip",
+    "muted": "sound switched off in the test",
+    "silence": "a silent recording",
+    "ambient": "room noise",
+    "off_screen": "a sound from off the screen",
 }
 FLOORS = ("all_positive", "all_objects", "centre_disc")
 # Variants of GAVS that differ by a number or a word in their name.
@@ -45,13 +53,6 @@ _PATTERNS = (
     (r"weight_(.+)", "triplet weight {}"),
     (r"no_visual|no_adapters|no_visual_adapters", "without visual adapters"),
 )
-PROBES = {
-    "mismatched": "sound of another clip",
-    "muted": "sound switched off in the test",
-    "silence": "silence",
-    "ambient": "ambient noise",
-    "off_screen": "sound from off the screen",
-}
 
 SETTINGS = {
     "v1s": "V1S, one source",
@@ -90,11 +91,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """label: for table heads; meaning: one sentence; higher_is_better: None where neither end is the good one."""
+    """label: for table heads; meaning: one sentence; higher_is_better: None where neither end is the good one.
+
+    amount: a size, a count or a time, not a share of 1.
+    """
 
     label: str
     meaning: str
     higher_is_better: bool | None = True
+    amount: bool = False
 
 
 METRICS = {
@@ -104,12 +109,38 @@ METRICS = {
     "hit_rate": Metric("right object", "Share of frames whose IoU is high enough to have found the right object."),
     "wrong_rate": Metric("wrong object", "Share of frames whose IoU is so low that another object was taken.", False),
     "iou_in_hits": Metric("IoU in hits", "IoU in the frames with the right object: how well masks are drawn."),
+    "area": Metric(
+        "area on", "Share of the frame's pixels in the mask; of a sound that nothing in it makes, all are false.", False
+    ),
+    "alarm": Metric("alarms", "Share of frames with a mask of more than a hundredth of the picture.", False),
     "ciou": Metric("cIoU", "Share of clips whose consensus IoU with the boxes is 0.5 or more; map cut at its median."),
     "auc": Metric("AUC", "Area under the curve of successes over all cIoU limits; map cut at its median."),
     "ciou_fixed": Metric("cIoU, mask", "As cIoU, for the mask at probability 0.5."),
     "auc_fixed": Metric("AUC, mask", "As AUC, for the mask at probability 0.5."),
-    "area": Metric("area", "Share of the pixels that the mask covers; false ones where nothing in view sounds.", None),
-    "alarm": Metric("frames with a mask", "Share of frames whose mask covers more than 1 % of the pixels.", None),
+    "validation": Metric("mIoU, validation", "mIoU on the validation frames at the best step of training; no test."),
+    "trained_parameters": Metric("trained parameters", "Numbers that training changes.", False, True),
+    "total_parameters": Metric("all parameters", "Numbers that a frame goes through, frozen ones too.", False, True),
+    "gflops": Metric(
+        "GFLOP a frame", "10⁹ operations in matrix products and convolutions, with encoders.", False, True
+    ),
+    "gflops_cached": Metric(
+        "GFLOP, cached", "The same from cached features: what the encoders took is left out.", False, True
+    ),
+    "latency_ms": Metric(
+        "ms a frame", "From a picture and its second of sound to the mask, one frame at a time.", False, True
+    ),
+    "latency_cached_ms": Metric("ms, cached", "The same from cached features.", False, True),
+    "rtf_1": Metric(
+        "real time, 1 a second", "Time for a second of film at 1 frame a second; below 1 keeps up.", False, True
+    ),
+    "rtf_25": Metric(
+        "real time, 25 a second", "Time for a second of film at 25 frames a second; below 1 keeps up.", False, True
+    ),
+    "peak_mib": Metric(
+        "memory, MiB", "Weights that a frame needs, and the most that its tensors took at once.", False, True
+    ),
+    "training_s": Metric("training, s", "Time that training a run took, validations included.", False, True),
+    "training_steps": Metric("training steps", "Steps until training stopped.", False, True),
     "retrieval": Metric(
         "retrieval", "Share of frames in which the object whose visual cue is nearest to the sound is one that sounds."
     ),
@@ -136,14 +167,14 @@ _COLOURS = {
     "audio_sam": "#9b6bd3",
     "sam_fusion": "#e0762b",
     "sam_fusion-scratch": "#dfa06f",
-    "avsbench_tpavi": "#b8902a",
+    "avsbench_tpavi": "#5a8f3c",
     "avsegformer": "#c2578a",
     "gavs-negatives": "#5aa5e8",
     "sam_fusion-negatives": "#c9541a",
 }
 _FLOOR = "#949aa5"
 _PLAIN = "#7c8796"
-_OTHER = ("#4f6f8f", "#5a8f3c", "#7a78c9", "#b5654a", "#3d8f96", "#8a6d4f")
+_OTHER = ("#4f6f8f", "#b8902a", "#7a78c9", "#b5654a", "#3f8f8a", "#a3647f")
 LINES = ("#2f7de1", "#e0762b", "#2a9d8f", "#c2578a", "#b8902a", "#9b6bd3")  # for lines that are not methods
 
 
@@ -152,12 +183,14 @@ def method(name: str) -> str:
     if name in METHODS:
         return METHODS[name]
     model, _, probe = name.partition("@")
+    if probe:
+        return f"{method(model)}, {PROBES.get(probe, f'{probe} sound')}"
     base, _, variant = model.partition("-")
     words = METHODS.get(model) or _pattern(base, variant)
     if not words:
         words = METHODS.get(base, base.replace("_", " "))
         words += f", {_spoken(variant)}" if variant else ""
-    return words + (f", {PROBES.get(probe, _spoken(probe) + ' sound')}" if probe else "")
+    return words
 
 
 def _pattern(base: str, variant: str) -> str:
@@ -193,9 +226,11 @@ def variant_of(name: str) -> str:
 
 def selection(name: str) -> str:
     """'v3/1_shot_test' -> 'V3, 1 shot test'; 'scenes/sources_2' -> 'Scenes, sources 2'."""
-    dataset, _, split = name.partition("/")
     if name == "foundation/held_out":
         return "pictures that pre-training held back"
+    dataset, slash, split = name.partition("/")
+    if not slash:
+        return name
     dataset = dataset.capitalize() if dataset == "scenes" else dataset.upper().replace("VGGSS", "VGG-SS")
     return f"{dataset}, {split.replace('_', ' ')}"
 

@@ -85,9 +85,9 @@ def kept_starts(records: dict[tuple[str, str, int], dict[str, Any]]) -> dict[tup
 
 
 def origins(params: Params, layout: Layout) -> list[Origin]:
-    """Every result that the report's numbers rest on: foundation models, trained runs, scores, floors."""
+    """Every result that the report's numbers rest on: foundation models, trained runs, scores, floors, costs."""
     found = []
-    for model in ("sam", "audio"):
+    for model in params.foundations():
         found += _origin(f"foundation model: {model}", layout.foundation_quality(model), nested=True)
     for setting, model, seed in params.runs():
         found += _origin(f"{setting} / {model}: training", layout.run(setting, model, seed) / "provenance.json")
@@ -95,7 +95,7 @@ def origins(params: Params, layout: Layout) -> list[Origin]:
         found += _origin(f"{setting} / {model}: scores", layout.run(setting, model, seed) / "scores.json")
     for setting in params.settings:
         found += _origin(f"{setting} / floors: scores", layout.floors(setting).parent / "scores.json")
-    return found
+    return found + _origin("what a frame costs", layout.cost, nested=True)
 
 
 def _origin(what: str, path: Path, nested: bool = False) -> list[Origin]:

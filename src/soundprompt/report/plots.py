@@ -10,7 +10,7 @@ import pandas as pd
 from soundprompt import files
 from soundprompt.layout import Layout
 from soundprompt.params import TableView, model_of
-from soundprompt.report import curves, dots, drawing, evidence, names, tables
+from soundprompt.report import cost_plots, curves, dots, drawing, evidence, names, tables
 
 
 def run(view: TableView, layout: Layout) -> None:
@@ -23,6 +23,8 @@ def run(view: TableView, layout: Layout) -> None:
             _shots(view, table, folder)
         if "classes" in view.experiment.plots:
             _classes_and_sources(view, layout, folder)
+        if "cost" in view.experiment.plots:
+            cost_plots.draw(view, table, folder)
         curves.draw(view, table, folder)
         dots.draw(view, table, folder)
         _training(view, layout, folder)

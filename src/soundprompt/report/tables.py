@@ -8,31 +8,35 @@ from pathlib import Path
 import pandas as pd
 
 from soundprompt import files
+from soundprompt.data import leaks
 from soundprompt.errors import InputError
 from soundprompt.evaluation import statistics, summary
 from soundprompt.evaluation.statistics import Contributions
 from soundprompt.layout import Layout
 from soundprompt.params import TableView
-from soundprompt.report import data, evidence, published
+from soundprompt.report import cost, data, evidence, published, search
 
 KEYS = ("setting", "selection", "kind", "method", "metric")
 OURS = ("mean", "sd", "low", "high", "interval_over", "n_seeds", "n_clips", "n_frames", "n_expected")
 PAPER = ("published", "published_source")
 AGAINST = ("reference", "difference", "difference_low", "difference_high")
-COLUMNS = (*KEYS, *OURS, *PAPER, *AGAINST)
+COLUMNS = (*KEYS, *OURS, *PAPER, *AGAINST, "remark")
 
 
 def run(view: TableView, layout: Layout) -> None:
     """Writes results/tables/<experiment>.csv from scores alone; says on stderr what is missing.
 
-    Raises InputError when none of the experiment's scores exist.
+    Raises InputError when none of the experiment's scores exist, or when the leak check is not made or stops it.
     """
+    found = leaks.read(layout)
+    leaks.stop(found[found["setting"].isin(view.settings)], layout)
     table = build(view, layout)
-    for sentence in lacking(view, layout):
+    for sentence in lacking(view, layout) + remarks(table):
         print(f"{view.name}: {sentence}", file=sys.stderr)
     if table.empty:
+        what, verb = ("runs", "train") if view.experiment.of_validation else ("scores", "score")
         raise InputError(
-            f"experiment '{view.name}' has no scores", path=layout.runs, remedy="run `soundprompt score` first"
+            f"experiment '{view.name}' has no {what}", path=layout.runs, remedy=f"run `soundprompt {verb}` first"
         )
     with files.publish(layout.result_table(view.name)) as aside:
         table.to_csv(aside, index=False, float_format="%.6f")
@@ -58,8 +62,10 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
     there are several, else over test videos (interval_over says which). difference: the reference
     minus this method, on the same clips, with the 95 % interval of a paired bootstrap over videos
     and seeds. Breakdowns by kind are for the selection that a setting is about. n_expected: clips
-    that the dataset names for the selection, of which n_clips were there.
+    that the dataset names for the selection, of which n_clips were there. remark: what a search found.
     """
+    if view.experiment.of_validation:
+        return pd.DataFrame(search.rows(view, layout), columns=list(COLUMNS))
     found = []
     for setting, spec in view.settings.items():
         methods = {m: summary.coded(evidence.scores(layout, setting, m, view.seeds)) for m in view.experiment.methods}
@@ -67,6 +73,8 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
         for selection in dict.fromkeys([*spec.test, *tested]):  # the setting's own, then such as foundation/held_out
             here = {m: rows[rows["selection"] == selection] for m, rows in methods.items()}
             found += _rows(view, setting, selection, "all", here)
+            if selection == evidence.primary(spec):
+                found += cost.rows(view, layout, setting, selection)
             if view.experiment.by_kind and selection == evidence.primary(spec):
                 kinds = sorted({kind for rows in here.values() for kind in rows["kind"].unique() if kind})
                 for kind in kinds if len(kinds) > 1 else ():
@@ -74,18 +82,28 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
                     found += _rows(view, setting, selection, kind, part)
     table = pd.DataFrame(found, columns=list(COLUMNS))
     expected = {name: clips for name, (clips, _) in data.counts(layout, table["selection"].unique()).items()}
-    table["n_expected"] = table["selection"].map(expected).where(table["kind"] == "all").astype("Int64")
+    table["n_expected"] = table["selection"].map(expected).where((table["kind"] == "all") & (table["n_clips"] > 0))
+    table["n_expected"] = table["n_expected"].astype("Int64")
     return table
 
 
 def lacking(view: TableView, layout: Layout) -> list[str]:
     """Sentences that name the scores, and the clips to test on, that this experiment should have but does not."""
+    if view.experiment.of_validation:
+        return search.lacking(view, layout)
     selections = dict.fromkeys(name for setting in view.settings.values() for name in setting.test)
-    return [
-        sentence
-        for setting in view.settings
-        for sentence in evidence.missing(layout, setting, view.experiment.methods, view.seeds)
-    ] + data.shortfalls(layout, selections)
+    methods, seeds = view.experiment.methods, view.seeds
+    found = []
+    for setting in view.settings:
+        found += evidence.missing(layout, setting, methods, seeds)
+        found += evidence.unexamined(layout, setting, view.models, view.experiment.metrics, seeds)
+    return [*found, *cost.lacking(view, layout), *data.shortfalls(layout, selections)]
+
+
+def remarks(table: pd.DataFrame) -> list[str]:
+    """The remarks of a table, each with the setting and method that it is about."""
+    said = table[table["remark"].notna() & (table["remark"] != "")]
+    return [f"{row.method} on {row.setting}: {row.remark}" for row in said.itertuples()]
 
 
 def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dict[str, pd.DataFrame]) -> list[dict]:

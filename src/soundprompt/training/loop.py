@@ -19,15 +19,16 @@ import torch
 from torch import Tensor
 
 from soundprompt.errors import InputError
+from soundprompt.features.frames import whole_clips
 from soundprompt.params import Model
 from soundprompt.progress import Progress
-from soundprompt.training import checkpoint, journal, losses, validation
+from soundprompt.training import checkpoint, journal, losses, negatives, validation
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import Plan, precision
 
 if TYPE_CHECKING:
     from soundprompt.features.frames import Batch, Frames
-    from soundprompt.foundation.sam import FrozenSam
+    from soundprompt.foundation.encoders import Encoder
     from soundprompt.models import Segmenter
 
 RESUME = "resume.pt"
@@ -61,14 +62,14 @@ class Trainer:
         model: Segmenter,
         settings: Model,
         plan: Plan,
-        sam: FrozenSam,
+        encoder: Encoder,
         sampler: Sampler,
         train: Frames,
         validation: Mapping[str, Frames],
         device: str = "cpu",
         label: str = "training",
     ):
-        self.model, self.settings, self.plan, self.restore = model, settings, plan, sam.restore
+        self.model, self.settings, self.plan, self.restore = model, settings, plan, encoder.restore
         self.sampler, self.train, self.validation = sampler, train, validation
         self.device, self.label = torch.device(device), label
         self.precision = precision(settings.schedule, self.device.type)
@@ -85,6 +86,9 @@ class Trainer:
         """The batch of a step, and the spare frame that it needs for a triplet, if it does."""
         spare = self.sampler.spare(step) if self.settings.triplet.weight else None
         batch = self._load(self.train, self.sampler.batch(step))
+        if share := self.settings.schedule.negatives:
+            masks = self.settings.schedule.loss_size == "original"
+            batch = negatives.given(batch, self.sampler.negatives(step, share), self.train, masks=masks)
         return batch, None if spare is None else self._load(self.train, [spare])
 
     def loss(self, batch: Batch, spare: Batch | None = None) -> dict[str, Tensor]:
@@ -92,15 +96,14 @@ class Trainer:
         self.model.train()
         with self._autocast():
             prediction = self.model(batch)
-        logits = prediction.logits.float()
-        if self.settings.schedule.loss_size == "decoder":
-            mask = losses.decoder_loss(logits, batch.targets, batch.target_valid)
-        else:
-            mask = losses.original_loss(logits, batch.masks, self.restore)
+        mask = self._mask_loss(prediction.logits, batch)
+        total = mask
+        if prediction.auxiliary is not None:
+            total = mask + self.model.auxiliary_weight * self._mask_loss(prediction.auxiliary, batch)
         if not self.settings.triplet.weight:
-            return {"loss": mask, "mask": mask.detach()}
+            return {"loss": total, "mask": mask.detach()}
         triplet, active = self._triplet(prediction, batch, spare)
-        total = mask + self.settings.triplet.weight * triplet
+        total = total + self.settings.triplet.weight * triplet
         return {"loss": total, "mask": mask.detach(), "triplet": triplet.detach(), "active": active}
 
     def update(self, step: int, loss: Tensor) -> Tensor:
@@ -170,6 +173,11 @@ class Trainer:
         self.step, self.best = state["step"], Best(**state["best"])
 
     # ---- inside
+    def _mask_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        if self.settings.schedule.loss_size == "decoder":
+            return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid)
+        return losses.original_loss(logits.float(), batch.masks, self.restore)
+
     def _triplet(self, prediction, batch: Batch, spare: Batch | None) -> tuple[Tensor, Tensor]:
         cue, sound = prediction.cue, prediction.sound
         videos, classes = list(batch.videos), list(batch.classes)
@@ -178,9 +186,15 @@ class Trainer:
                 other = self.model(spare)
             cue, sound = torch.cat([cue, other.cue]), torch.cat([sound, other.sound])
             videos, classes = videos + list(spare.videos), classes + list(spare.classes)
-        negatives = losses.allowed_negatives(videos, classes)[: len(batch.videos)].to(cue.device)
+        anchors = len(batch.videos)
+        if batch.negative is not None:  # a sound that is not the frame's says nothing of how the two belong together
+            kept = [i for i in range(len(videos)) if i >= anchors or not batch.negative[i]]
+            cue, sound = cue[kept], sound[kept]
+            videos, classes = [videos[i] for i in kept], [classes[i] for i in kept]
+            anchors -= int(batch.negative.sum())
+        others = losses.allowed_negatives(videos, classes)[:anchors].to(cue.device)
         triplet = self.settings.triplet
-        return losses.triplet_loss(cue, sound, negatives, triplet.margin, triplet.anchor)
+        return losses.triplet_loss(cue, sound, others, triplet.margin, triplet.anchor)
 
     def _predict(self, batch: Batch) -> Tensor:
         with self._autocast():
@@ -188,8 +202,13 @@ class Trainer:
 
     def _batches(self, frames: Frames):
         size = 2 * self.settings.schedule.clips_per_step * self.settings.schedule.frames_per_clip
-        for start in range(0, len(frames), size):
-            yield self._load(frames, list(range(start, min(start + size, len(frames)))))
+        everything = range(len(frames))
+        if self.model.temporal:
+            batches = whole_clips(frames.group, everything, size)
+        else:
+            batches = [list(everything[start : start + size]) for start in everything[::size]]
+        for indices in batches:
+            yield self._load(frames, indices)
 
     def _load(self, frames: Frames, indices: Sequence[int]) -> Batch:
         batch = frames.batch(indices)

@@ -18,15 +18,15 @@ import torch
 from soundprompt import models, provenance
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
-from soundprompt.features import plan as visual_plan
 from soundprompt.features import store
 from soundprompt.features.frames import Frames
+from soundprompt.features.inputs import visual_inputs
 from soundprompt.files import digest_file, digest_value, read_json, write_json
-from soundprompt.foundation import sam as sam_models
-from soundprompt.foundation.sam import FrozenSam
+from soundprompt.foundation import encoders
+from soundprompt.foundation.encoders import Encoder
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import Data, TrainView
-from soundprompt.training import checkpoint, loop
+from soundprompt.training import checkpoint, loop, subset
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import plan
 
@@ -65,21 +65,21 @@ class PackData:
         """Name -> digest of the input files; of the feature cache, what determines it together with the tables."""
         selections = self.view.setting.train + self.view.setting.validate_on
         datasets = sorted({selection.partition("/")[0] for selection in selections})
-        shard = int(visual_plan.read(self.layout)["shard"].min())
         return {
             **{f"table {name}": digest_file(self.layout.table(name)) for name in datasets},
-            "sam": digest_file(self.layout.foundation("sam")),
-            "visual features": digest_value(store.Store(self.layout.visual_shard(shard)).recipe),
+            **visual_inputs(self.view.model, self.layout),
             "audio features": digest_value(store.Store(self.layout.audio_features).recipe),
         }
 
     @cached_property
-    def sam(self) -> FrozenSam:
-        return sam_models.load(self.layout.foundation("sam"))
+    def encoder(self) -> Encoder:
+        return encoders.load(self.view.model, self.layout)
 
     @cached_property
     def train(self) -> Frames:
-        return self._frames(frame_table.select(self.layout, self.view.setting.train))
+        setting = self.view.setting
+        rows = frame_table.select(self.layout, setting.train)
+        return self._frames(subset.part(rows, setting.share, setting.share_seed))
 
     @cached_property
     def validation(self) -> dict[str, Frames]:
@@ -91,7 +91,8 @@ class PackData:
             if rows.empty:
                 remedy = "choose other selections in the setting's validate_on"
                 raise InputError(f"{selection} has no masks to validate on", remedy=remedy)
-            found[selection] = self._frames(spread(rows, self.view.model.schedule.validation_frames))
+            limit = self.view.model.schedule.validation_frames
+            found[selection] = self._frames(spread(rows, limit, whole_clips=self.view.model.temporal))
         return found
 
     def sampler(self, seed: int) -> Sampler:
@@ -106,12 +107,13 @@ class PackData:
             seed,
             schedule.clips_per_step,
             schedule.frames_per_clip,
+            [name if isinstance(name, str) else None for name in first["silent"]],
         )
 
     def _frames(self, rows: Any) -> Frames:
         data = self.view.data
-        tap = self.view.model.visual.tune_from
-        return Frames(rows, self.layout, tap, self.sam, bgr=data.bgr, supervision=data.v1s_supervision)
+        tap = self.view.model.tap
+        return Frames(rows, self.layout, tap, self.encoder, bgr=data.bgr, supervision=data.v1s_supervision)
 
 
 class Run:
@@ -151,7 +153,8 @@ class Run:
         trainer = self.trainer("cuda" if torch.cuda.is_available() else "cpu")
         seconds = loop.fit(trainer, self.folder, self.key, stop)
         settings = essence(self.view)
-        facts = settings.model_dump(mode="json") | {"seed": self.seed, "sam": self.data.sam.digest}
+        facts = settings.model_dump(mode="json") | {"seed": self.seed}
+        facts[self.view.model.reads] = self.data.encoder.digest
         facts["step"] = trainer.best.step
         result = {
             "key": self.key,
@@ -161,6 +164,9 @@ class Run:
             "validations": trainer.best.scores,
             "steps": trainer.step,
             "trained_parameters": sum(parameter.numel() for parameter in trainer.parameters.values()),
+            "train_clips": len(trainer.sampler.clips),
+            "train_frames": sum(map(len, trainer.sampler.clips)),  # supervised ones
+            "validation_frames": sum(map(len, trainer.validation.values())),
             # few-shot: none of its steps was better on validation than the model it started from
             "start_kept": trainer.plan.continued and trainer.best.step == 0,
         }
@@ -172,12 +178,12 @@ class Run:
     def trainer(self, device: str = "cpu") -> loop.Trainer:
         """The run at its beginning: the model as initialised, or as the setting it starts from left it."""
         view, data = self.view, self.data
-        model = models.build(view.model, data.sam, self.seed)
+        model = models.build(view.model, data.encoder, self.seed)
         if view.setting.start_from:
             checkpoint.load_into(model, self._start / CHECKPOINT, self.inputs["start"])
         sampler = data.sampler(self.seed)
         schedule = plan(view.model.schedule, sampler.steps_per_epoch, view.setting.start_from is not None)
-        parts = (schedule, data.sam, sampler, data.train, data.validation)
+        parts = (schedule, data.encoder, sampler, data.train, data.validation)
         return loop.Trainer(model.to(device), view.model, *parts, device, self.label)
 
     @property
@@ -203,17 +209,26 @@ class Run:
         return digest
 
 
-def spread(rows: pd.DataFrame, limit: int | None) -> pd.DataFrame:
-    """At most `limit` rows, evenly spread over the table; all of them for None."""
+def spread(rows: pd.DataFrame, limit: int | None, *, whole_clips: bool = False) -> pd.DataFrame:
+    """At most `limit` rows, evenly spread over the table; all of them for None.
+
+    whole_clips: all rows of as many clips as make about `limit` rows, for models that look across time.
+    """
     if limit is None or limit >= len(rows):
         return rows
+    if whole_clips:
+        clip = rows.groupby(["dataset", "clip"], sort=False).ngroup().to_numpy()
+        count = max(1, limit * (clip.max() + 1) // len(rows))
+        return rows[np.isin(clip, np.linspace(0, clip.max(), count).round().astype(int))]
     return rows.iloc[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
 
 
 def essence(view: TrainView) -> TrainView:
-    """The view without what training does not look at: test selections, and how other data are read."""
+    """The view without what training does not look at: tests and claims about them, and how other data are read."""
     data = Data(v1s_supervision=view.data.v1s_supervision, bgr=view.data.bgr)
-    return view.model_copy(update={"setting": view.setting.model_copy(update={"test": ()}), "data": data})
+    return view.model_copy(
+        update={"setting": view.setting.model_copy(update={"test": (), "unseen": False}), "data": data}
+    )
 
 
 @contextmanager

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
 from soundprompt.errors import InputError
+from soundprompt.features import background
 
-ORDER, FRAMES, SPARE, TORCH = range(4)  # purposes of random numbers; one stream each
+ORDER, FRAMES, SPARE, TORCH, NEGATIVES = range(5)  # purposes of random numbers; one stream each
 
 
 class Sampler:
     """Draws batches of `clips_per_step` clips with up to `frames_per_clip` random frames each.
 
     clips: for each clip the indices of its supervised frames. videos, classes: for each clip its
-    source video and its class string.
+    source video and its class string. silent: for each clip the classes of its silent objects, joined
+    with "_", or None where they are not known; only `negatives` looks at them.
     An epoch is a permutation of all clips, cut into steps whose sizes differ by one clip at most: each
     clip is seen once an epoch, and no step is left with a small rest. Steps count from 1.
     """
@@ -28,11 +31,13 @@ class Sampler:
         seed: int,
         clips_per_step: int,
         frames_per_clip: int,
+        silent: Sequence[str | None] | None = None,
     ):
         if not clips or not all(len(frames) for frames in clips):
             raise InputError("no supervised frames to train on", remedy="check the setting's `train` selections")
         self.clips = [np.asarray(frames, dtype=np.int64) for frames in clips]
         self.videos, self.classes = np.asarray(videos), np.asarray(classes)
+        self.silent = [None] * len(clips) if silent is None else list(silent)
         self.seed, self.frames_per_clip = seed, frames_per_clip
         self.steps_per_epoch = -(-len(clips) // clips_per_step)
         self._epoch, self._parts = -1, []
@@ -66,6 +71,45 @@ class Sampler:
             return None
         rng = np.random.default_rng([self.seed, SPARE, step])
         return int(rng.choice(self.clips[rng.choice(choice)]))
+
+    def negatives(self, step: int, share: float) -> dict[int, int]:
+        """Which frames of a step get a sound that nothing in them makes: place in `batch` -> number of the sound.
+
+        share: of the step's frames; what it leaves of a frame is a chance. The sounds are, in turn, silence, room
+        noise, and a random supervised second of another clip (numbers as in `features.background`): of another
+        video and of no class that the frame's clip has, silent objects included where they are known. Where there
+        is no such clip, room noise stands for it.
+        """
+        rng = np.random.default_rng([self.seed, NEGATIVES, step])
+        clips = self.step_clips(step)
+        owner = np.repeat(clips, [min(self.frames_per_clip, len(self.clips[clip])) for clip in clips])
+        places = rng.permutation(len(owner))[: int(share * len(owner) + rng.random())]
+        first = int(rng.integers(3))
+        return {int(place): self._foreign(turn % 3, owner[place], rng) for turn, place in enumerate(places, first)}
+
+    def _foreign(self, turn: int, clip: int, rng: np.random.Generator) -> int:
+        """Number of a sound that nothing in a clip makes: silence (turn 0), room noise (1), another clip's (2)."""
+        if turn == 0:
+            return background.SILENCE
+        choice = np.flatnonzero(self._apart(clip)) if turn == 2 else []
+        if len(choice):
+            return int(rng.choice(self.clips[rng.choice(choice)]))
+        return background.ambient(int(rng.choice(background.TRAINING_ROOMS)), int(rng.integers(background.SECONDS)))
+
+    def _apart(self, clip: int) -> np.ndarray:
+        """Clips of another video whose sound is of nothing that this clip shows, (n,) bool."""
+        silent = (self.silent[clip] or "").split("_")
+        shown = self._sounding[clip] | np.isin(self._class_names, silent)
+        return ~(self._sounding & shown).any(1) & (self.videos != self.videos[clip])
+
+    @cached_property
+    def _class_names(self) -> np.ndarray:
+        return np.unique([name for classes in self.classes for name in classes.split("_")])
+
+    @cached_property
+    def _sounding(self) -> np.ndarray:
+        """Which classes each clip sounds of, (n, classes) bool."""
+        return np.stack([np.isin(self._class_names, classes.split("_")) for classes in self.classes])
 
     def torch_seed(self, step: int) -> int:
         """Seed of torch's generator for a step (0: before the first), so that resuming needs no random state."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import wave
 
 import numpy as np
@@ -10,13 +11,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from soundprompt.data import frame_table, tables
 from soundprompt.data.world.classes import all_classes, of_role
 from soundprompt.data.world.datasets import make_part
 from soundprompt.data.world.parts import PARTS, plan_part
 from soundprompt.data.world.writing import bounding_box, class_colour
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
-from soundprompt.params import World, WorldView
+from soundprompt.params import TablesView, World, WorldView
 
 TINY = {
     "size": 64,
@@ -28,6 +30,9 @@ TINY = {
     "v2": {"train": 2, "val": 1, "test": 1},
     "vggss": 8,
 }
+SCENES = {"alone": {"clips": 2}, "both": {"clips": 3, "sources": 2, "overlap": 1, "shift": 1, "classes": "all"}}
+# Who sounds, who stands silent, when and in which split, in the four parts of TINY before there were scenes.
+STORY = "6d3098667ec55a4777678d432637e5bb0db816f3201db2a4bd210139b5a2248a"
 
 
 def view(shots=(1, 2), **changes):
@@ -46,6 +51,18 @@ def build(folder, monkeypatch, workers=1, parts=(*PARTS, "index")):
 def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         yield build(tmp_path_factory.mktemp("world") / "a", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def with_scenes(world, tmp_path_factory):
+    """The same world with scenes beside its other parts."""
+    copy = tmp_path_factory.mktemp("world") / "data" / "tiny"
+    shutil.copytree(world, copy)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(copy.parents[1])
+        for part in ("scenes", "index"):
+            make_part(part, view(scenes=SCENES), Layout("tiny"))
+    return copy
 
 
 def table(path):
@@ -179,6 +196,85 @@ def test_regeneration_is_byte_identical_whatever_the_workers(world, tmp_path, mo
     assert found == expected
 
 
+def colours(path):
+    """(r, g, b) of all that occur in a mask, sorted."""
+    packed = np.unique(np.array(Image.open(path), np.uint32) @ np.array((1 << 16, 1 << 8, 1), np.uint32))
+    return [(int(each) >> 16, int(each) >> 8 & 255, int(each) & 255) for each in packed]
+
+
+def test_the_story_of_the_world_is_the_same_as_ever(world):
+    silent = json.loads((world / "avsbench" / "silent.json").read_text())
+    lines = []
+    for row in table(world / "avsbench" / "metadata.csv").itertuples():
+        masks = sorted((world / "avsbench" / row.label / row.uid / "labels_rgb").iterdir())
+        lines.append(f"{','.join(row[1:])} {silent[row.uid]} {[colours(mask) for mask in masks]}")
+    entries = json.loads((world / "vggss" / "vggss.json").read_text())
+    lines += [f"{entry['file']} {entry['class']} {silent[entry['file']]}" for entry in entries]
+    lines += [path.read_text() for path in sorted((world / "avs_v3").rglob("*.csv"))]
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == STORY
+
+
+def test_silent_classes_are_the_other_objects(world):
+    silent = json.loads((world / "avsbench" / "silent.json").read_text())
+    rows = table(world / "avsbench" / "metadata.csv")
+    assert len(silent) == len(rows) + 8
+    for row in rows.itertuples():
+        names, sources = silent[row.uid].split("_"), row.a_obj.split("_")
+        assert len(names) == 2 and not set(names) & set(sources)
+        owner = np.array(Image.open(world / "avsbench" / row.label / row.uid / "objects" / "0.png"))
+        assert owner.max() == len(names) + len(sources)
+
+
+def test_scenes_change_nothing_else(world, with_scenes):
+    plain, more = digests(world), digests(with_scenes)
+    for part in PARTS:
+        assert plan_part(part, view().world) == plan_part(part, view(scenes=SCENES).world)
+    joined = {"avsbench/metadata.csv", "avsbench/kinds.json", "avsbench/silent.json"}
+    assert {name for name in plain if plain[name] != more[name]} <= joined
+    new = set(more) - set(plain)
+    assert new and all(name.startswith("avsbench/scenes/") or name == "world-scenes.csv" for name in new)
+    rows, before = (table(root / "avsbench" / "metadata.csv") for root in (with_scenes, world))
+    assert rows[rows["label"] != "scenes"].reset_index(drop=True).equals(before)
+    there = rows[rows["label"] == "scenes"]
+    assert there["split"].value_counts().to_dict() == {"alone": 2, "both": 3}
+    named = set().union(*(table(path)["uid"] for path in (with_scenes / "avs_v3").rglob("*.csv")))
+    assert not named & set(there["uid"])
+
+
+def test_a_scene_lies_on_disk_as_any_clip(with_scenes):
+    rows = table(with_scenes / "avsbench" / "metadata.csv")
+    for row in rows[rows["label"] == "scenes"].itertuples():
+        folder = with_scenes / "avsbench" / "scenes" / row.uid
+        assert row.uid == f"{row.vid}_{row.split}"
+        for name, suffix in (("frames", "jpg"), ("labels_rgb", "png"), ("objects", "png")):
+            assert {path.name for path in (folder / name).iterdir()} == {f"{i}.{suffix}" for i in range(5)}
+        owner = np.array(Image.open(folder / "objects" / "3.png"))
+        sounding = np.array(Image.open(folder / "labels_rgb" / "3.png")).any(axis=-1)
+        assert np.array_equal(sounding, (owner > 0) & (owner <= 1 + (row.split == "both")))
+
+
+def test_scenes_and_silent_classes_reach_the_frame_table(with_scenes, monkeypatch):
+    monkeypatch.chdir(with_scenes.parents[1])
+    silent = json.loads((with_scenes / "avsbench" / "silent.json").read_text())
+    layout = Layout("tiny")
+    for dataset in ("scenes", "vggss"):
+        tables.make_table(TablesView(study="tiny", dataset=dataset, data={}), layout)
+        frames = frame_table.read(layout.table(dataset))
+        assert frames["silent"].tolist() == [silent[clip] for clip in frames["clip"]]
+    scenes = frame_table.select(layout, ["scenes/both"])
+    assert set(scenes["n_sources"]) == {2} and scenes["clip"].nunique() == 3 and scenes["mask"].notna().all()
+    alone = frame_table.select(layout, ["scenes/alone"])
+    assert set(alone["kind"]) == {"seen"}
+    assert alone["video"].unique().tolist() == scenes["video"].unique().tolist()[:2]
+
+
+def test_a_world_without_scenes_has_no_such_part(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"world\.scenes: declares no clips"):
+        make_part("scenes", view(), Layout("tiny"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_seed_is_another_world():
     first, second = (plan_part("v2", view(seed=seed).world) for seed in (0, 1))
     assert not {plan.uid for plan in first} & {plan.uid for plan in second}
@@ -221,7 +317,7 @@ def test_impossible_worlds_are_named_before_anything_is_written(changes, shots, 
 
 def test_unknown_part_and_missing_part(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="'v9' is not one of v1s, v1m, v2, vggss, index"):
+    with pytest.raises(InputError, match="'v9' is not one of v1s, v1m, v2, vggss, scenes, index"):
         make_part("v9", view(), Layout("tiny"))
     with pytest.raises(InputError, match=r"(?s)world-v1s\.csv: missing.*soundprompt world --part v1s"):
         make_part("index", view(), Layout("tiny"))

@@ -1,12 +1,13 @@
 """The generated world on disk: one part at a time, then the index that joins them.
 
-| part  | writes                                                            |
-|-------|-------------------------------------------------------------------|
-| v1s   | avsbench/v1s/{uid}/...                                            |
-| v1m   | avsbench/v1m/{uid}/...                                            |
-| v2    | avsbench/v2/{uid}/...                                             |
-| vggss | vggss/frames, vggss/audio, vggss.json, vggss_test.csv             |
-| index | avsbench/metadata.csv, label2idx.json, kinds.json, avs_v3/*.csv   |
+| part   | writes                                                                        |
+|--------|-------------------------------------------------------------------------------|
+| v1s    | avsbench/v1s/{uid}/...                                                        |
+| v1m    | avsbench/v1m/{uid}/...                                                        |
+| v2     | avsbench/v2/{uid}/...                                                         |
+| vggss  | vggss/frames, vggss/audio, vggss.json, vggss_test.csv                         |
+| scenes | avsbench/scenes/{uid}/..., if the world declares such splits                  |
+| index  | avsbench/metadata.csv, label2idx.json, kinds.json, silent.json, avs_v3/*.csv  |
 
 Each part also writes its rows as world-{part}.csv, last: that file says that the part is whole.
 """
@@ -24,7 +25,7 @@ from typing import Any
 import pandas as pd
 
 from soundprompt.data.world.classes import all_classes, joined_kind
-from soundprompt.data.world.parts import PARTS, Plan, check_world, plan_part
+from soundprompt.data.world.parts import Plan, check_world, parts_of, plan_part
 from soundprompt.data.world.splits import COLUMNS, write_splits
 from soundprompt.data.world.writing import write_avsbench_clip, write_vggss_clip
 from soundprompt.errors import InputError
@@ -35,48 +36,53 @@ from soundprompt.progress import Progress
 
 
 def make_part(part: str, view: WorldView, layout: Layout, workers: int = 1) -> None:
-    """Makes one part: v1s, v1m, v2, vggss or index. The bytes do not depend on `workers` (processes).
+    """Makes one part: v1s, v1m, v2, vggss, scenes or index. The bytes do not depend on `workers` (processes).
 
-    Raises InputError for an unknown part, for a world that cannot be (before anything is
-    written), and when `index` misses a part.
+    Raises InputError for an unknown part, for `scenes` of a world without, for a world that cannot
+    be (before anything is written), and when `index` misses a part.
     """
     check_world(view.world, view.shots)
     if part == "index":
         _make_index(view, layout)
         return
     plans = plan_part(part, view.world)
+    if not plans:
+        raise InputError(f"world.{part}: declares no clips", remedy=f"declare some, or leave out --part {part}")
     rows_path(layout, part).unlink(missing_ok=True)  # it vouches for the clips that are about to go
     if part == "vggss":
-        _make_vggss(plans, view.world, layout, workers)
+        silent = _make_vggss(plans, view.world, layout, workers)
     else:
         with publish_folder(layout.avsbench / part) as folder:
-            for _ in _each(partial(write_avsbench_clip, world=view.world, folder=folder), plans, part, workers):
-                pass
-    _write_rows(plans, rows_path(layout, part))
+            write = partial(write_avsbench_clip, world=view.world, folder=folder)
+            silent = list(_each(write, plans, part, workers))
+    _write_rows(plans, silent, rows_path(layout, part))
 
 
 def rows_path(layout: Layout, part: str) -> Path:
-    """The rows of a part, in the columns of metadata.csv."""
+    """The rows of a part, in the columns of metadata.csv and `silent`: the classes that stand silent."""
     return layout.data / f"world-{part}.csv"
 
 
-def _make_vggss(plans: list[Plan], world: World, layout: Layout, workers: int) -> None:
+def _make_vggss(plans: list[Plan], world: World, layout: Layout, workers: int) -> list[str]:
+    """Writes the part; returns the silent classes of each clip."""
     with publish_folder(layout.vggss) as folder:
         for name in ("frames", "audio"):
             (folder / name).mkdir()
         write = partial(write_vggss_clip, world=world, folder=folder)
+        written = list(_each(write, plans, "vggss", workers))
         entries = [
             {"file": plan.uid, "class": plan.class_name, "bbox": boxes}
-            for plan, boxes in zip(plans, _each(write, plans, "vggss", workers), strict=True)
+            for plan, (_, boxes) in zip(plans, written, strict=True)
         ]
         (folder / "vggss.json").write_text(json.dumps(entries) + "\n")
         (folder / "vggss_test.csv").write_text("".join(f"{plan.uid}\n" for plan in plans))
+    return [silent for silent, _ in written]
 
 
 def _make_index(view: WorldView, layout: Layout) -> None:
     """Joins the parts; metadata.csv comes last, because later stages wait for it."""
-    rows = pd.concat([_read_rows(rows_path(layout, part)) for part in PARTS])
-    metadata = rows[rows["label"] != "vggss"]
+    rows = pd.concat([_read_rows(rows_path(layout, part)) for part in parts_of(view.world)])
+    metadata = rows.loc[rows["label"] != "vggss", COLUMNS]
     classes = all_classes(view.world.levels)
     by_name = {cls.name: cls for cls in classes}
     (layout.avsbench / "metadata.csv").unlink(missing_ok=True)
@@ -84,6 +90,7 @@ def _make_index(view: WorldView, layout: Layout) -> None:
     kinds = {string: joined_kind([by_name[name] for name in string.split("_")]) for string in strings}
     write_json(layout.avsbench / "label2idx.json", {"background": 0} | {c.name: c.index + 1 for c in classes})
     write_json(layout.avsbench / "kinds.json", kinds)
+    write_json(layout.avsbench / "silent.json", dict(zip(rows["uid"], rows["silent"], strict=True)))
     with publish_folder(layout.avs_v3) as folder:
         write_splits(metadata, classes, view.shots, view.world.seed, folder)
     with publish(layout.avsbench / "metadata.csv") as aside:
@@ -108,13 +115,13 @@ def _counted(results: Iterator[Any], progress: Progress) -> Iterator[Any]:
         progress.advance()
 
 
-def _write_rows(plans: list[Plan], path: Path) -> None:
+def _write_rows(plans: list[Plan], silent: list[str], path: Path) -> None:
     values = [
-        (plan.vid, plan.uid, plan.start // 60, plan.start % 60, plan.class_name, plan.split, plan.part)
-        for plan in plans
+        (plan.vid, plan.uid, plan.start // 60, plan.start % 60, plan.class_name, plan.split, plan.part, classes)
+        for plan, classes in zip(plans, silent, strict=True)
     ]
     with publish(path) as aside:
-        pd.DataFrame(values, columns=COLUMNS).to_csv(aside, index=False, lineterminator="\n")
+        pd.DataFrame(values, columns=[*COLUMNS, "silent"]).to_csv(aside, index=False, lineterminator="\n")
 
 
 def _read_rows(path: Path) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Which clips each part of the world holds: a list of plans, each with its own seed.
 
-A clip's seed is (world seed, part, split, group, number): more training clips change no test clip.
+A clip's seed is (world seed, part, split, group, number): more training clips change no test clip. That of
+a scene leaves out its split, so that number i of two splits is the same scene under other conditions.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import numpy as np
 
 from soundprompt.data.world.classes import Class, all_classes, joined_name, of_role, v1s_classes
 from soundprompt.errors import InputError
-from soundprompt.params import Clips, World
+from soundprompt.params import Clips, SceneSplit, World
 
 PARTS = ("v1s", "v1m", "v2", "vggss")
+SCENES = "scenes"  # the part that a world has only if it declares splits of it
 SPLITS = ("train", "val", "test", "unseen")
-SECONDS = {"v1s": 5, "v1m": 5, "v2": 10, "vggss": 10}
+SECONDS = {"v1s": 5, "v1m": 5, "v2": 10, "vggss": 10, SCENES: 5}
 MOST_DISTRACTORS = 6
+MOST_OBJECTS = MOST_DISTRACTORS + 2
 SMALLEST_FRAME = 32
 ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -45,8 +48,13 @@ class Plan:
         return np.random.default_rng([*self.key, 1])
 
 
+def parts_of(world: World) -> tuple[str, ...]:
+    """The parts that the world has."""
+    return (*PARTS, SCENES) if world.scenes else PARTS
+
+
 def plan_part(part: str, world: World) -> list[Plan]:
-    """The clips of v1s, v1m, v2 or vggss in a stable order. Raises InputError for impossible worlds."""
+    """The clips of v1s, v1m, v2, vggss or scenes in a stable order. Raises InputError for impossible worlds."""
     check_world(world)
     classes = all_classes(world.levels)
     seen = of_role(classes, "seen")
@@ -62,7 +70,9 @@ def plan_part(part: str, world: World) -> list[Plan]:
         return _per_class(part, world, world.v2, classes, lambda cls: _silent_pool(cls, seen, classes))
     if part == "vggss":
         return _shifted(world, classes, seen)
-    raise InputError(f"--part: '{part}' is not one of {', '.join(PARTS)}, index")
+    if part == SCENES:
+        return _scenes(world, classes, seen)
+    raise InputError(f"--part: '{part}' is not one of {', '.join(PARTS)}, {SCENES}, index")
 
 
 def check_world(world: World, shots: Sequence[int] = ()) -> None:
@@ -85,9 +95,19 @@ def check_world(world: World, shots: Sequence[int] = ()) -> None:
             f"world.v1m_unseen: {world.v1m_unseen} needs two unseen test classes, world.levels make {len(unseen)}; "
             "allowed is 0, or more levels"
         )
+    for name, split in world.scenes.items():
+        _check_scenes(f"world.scenes.{name}", split, world, len(seen))
     per_class = sum(_counts(world.v2).values())
     for shot in shots:
         _at_most("data.shots", shot, per_class - 1, "the clips per class of world.v2 without one to test on")
+
+
+def _check_scenes(key: str, split: SceneSplit, world: World, seen: int) -> None:
+    if split.overlap is not None and split.sources == 1:
+        raise InputError(f"{key}.overlap: {split.overlap:g} needs two sources or three; null is allowed with one")
+    silent = world.distractors if split.distractors is None else split.distractors
+    _at_most(f"{key}.distractors", silent, MOST_OBJECTS - split.sources, "objects that fit into a frame")
+    _at_most(f"{key}.distractors", silent, seen - split.sources, "seen classes beside the sources")
 
 
 def _at_most(key: str, value: int, most: int, why: str) -> None:
@@ -142,14 +162,29 @@ def _shifted(world: World, classes: Sequence[Class], seen: Sequence[Class]) -> l
     ]
 
 
+def _scenes(world: World, classes: Sequence[Class], seen: Sequence[Class]) -> list[Plan]:
+    """The first sources take turns as in vggss; further ones are drawn, the third after the second."""
+    plans = []
+    for name, split in world.scenes.items():
+        among = seen if split.classes == "seen" else classes
+        turns = np.random.default_rng([world.seed, len(PARTS), 2]).permutation(len(among))
+        for number in range(split.clips):
+            key = (world.seed, len(PARTS), 0, 0, number)
+            first = turns[number % len(among)]
+            others = np.random.default_rng([*key, 2]).permutation(np.delete(np.arange(len(among)), first))
+            sources = tuple(among[i] for i in (first, *others[: split.sources - 1]))
+            pool = seen if all(cls.role == "seen" for cls in sources) else classes
+            # The video is the scene, whatever its conditions; the clip is one of its versions.
+            video, _ = _made_up_video(key)
+            plans.append(Plan(SCENES, name, f"{video}_{name}", video, 0, sources, tuple(pool), key))
+    return plans
+
+
 def _plan(
     part: str, world: World, split: str, group: int, number: int, sources: Sequence[Class], pool: Sequence[Class]
 ) -> Plan:
     key = (world.seed, PARTS.index(part), SPLITS.index(split), group, number)
-    draw = np.random.default_rng([*key, 0])
-    # Real ids may begin with a hyphen; ours do not, so that no tool takes one for an option.
-    letters = [ID_LETTERS[draw.integers(len(ID_LETTERS) - 2 * (i == 0))] for i in range(11)]
-    video, start = "".join(letters), int(draw.integers(0, 300))
+    video, start = _made_up_video(key)
     if part == "v1m":  # as in AVSBench: vid and uid are the same, most with a number, no start time
         video, start = video if number % 8 == 0 else f"{video}_0", 0
         uid = video
@@ -158,3 +193,11 @@ def _plan(
     else:
         uid = f"{video}_{start * 1000}_{(start + SECONDS[part]) * 1000}"
     return Plan(part, split, uid, video, start, tuple(sources), tuple(pool), key)
+
+
+def _made_up_video(key: tuple[int, ...]) -> tuple[str, int]:
+    """An id like YouTube's, and the second at which a clip of it begins."""
+    draw = np.random.default_rng([*key, 0])
+    # Real ids may begin with a hyphen; ours do not, so that no tool takes one for an option.
+    letters = [ID_LETTERS[draw.integers(len(ID_LETTERS) - 2 * (i == 0))] for i in range(11)]
+    return "".join(letters), int(draw.integers(0, 300))

@@ -8,21 +8,28 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from soundprompt.data.world.classes import joined_name
 from soundprompt.data.world.clips import DOMAINS, Clip, make_clip
-from soundprompt.data.world.parts import SECONDS, Plan
+from soundprompt.data.world.parts import SCENES, SECONDS, Plan
+from soundprompt.data.world.scenes import make_scene
 from soundprompt.data.world.sound import RATE
 from soundprompt.params import World
 
 JPEG_QUALITY = 92
 
 
-def write_avsbench_clip(plan: Plan, world: World, folder: Path) -> None:
+def write_avsbench_clip(plan: Plan, world: World, folder: Path) -> str:
     """Makes and writes `{folder}/{uid}`: frames, labels_rgb, objects and audio.wav.
 
     objects/*.png are ours, not AVSBench's: 0 ground, i object i, the sources first.
-    v1s training clips have a mask for frame 0 only, as in AVSBench.
+    v1s training clips have a mask for frame 0 only, as in AVSBench. Returns the classes that stand
+    silent, joined by '_'.
     """
-    clip = make_clip(plan.rng(), plan.sources, plan.pool, world, SECONDS[plan.part], DOMAINS["base"])
+    length = SECONDS[plan.part]
+    if plan.part == SCENES:
+        clip = make_scene(plan.rng(), plan.sources, plan.pool, world, length, world.scenes[plan.split])
+    else:
+        clip = make_clip(plan.rng(), plan.sources, plan.pool, world, length, DOMAINS["base"])
     here = folder / plan.uid
     for name in ("frames", "labels_rgb", "objects"):
         (here / name).mkdir(parents=True)
@@ -34,19 +41,22 @@ def write_avsbench_clip(plan: Plan, world: World, folder: Path) -> None:
         if i < labelled:
             _write_png(colours[clip.sounding(i)], here / "labels_rgb" / f"{i}.png")
     _write_wav(clip, here / "audio.wav")
+    return joined_name(clip.silent)
 
 
-def write_vggss_clip(plan: Plan, world: World, folder: Path) -> list[list[float]]:
+def write_vggss_clip(plan: Plan, world: World, folder: Path) -> tuple[str, list[list[float]]]:
     """Makes and writes `frames/{uid}.jpg`, the middle frame in the shifted domain, and `audio/{uid}.wav`.
 
-    Returns the boxes of the sounding objects: xmin, ymin, xmax, ymax as fractions of the frame.
+    Returns the classes that stand silent, joined by '_', and the boxes of the sounding objects: xmin,
+    ymin, xmax, ymax as fractions of the frame.
     """
     length = SECONDS[plan.part]
     clip = make_clip(plan.rng(), plan.sources, plan.pool, world, length, DOMAINS["shifted"], [length // 2])
     _write_jpeg(clip.frames[0], folder / "frames" / f"{plan.uid}.jpg")
     _write_wav(clip, folder / "audio" / f"{plan.uid}.wav")
     sounding = clip.sounding(0)
-    return [box for i in range(len(plan.sources)) if (box := bounding_box(sounding == i + 1))]
+    boxes = [box for i in range(len(plan.sources)) if (box := bounding_box(sounding == i + 1))]
+    return joined_name(clip.silent), boxes
 
 
 def bounding_box(mask: np.ndarray) -> list[float]:

@@ -1,0 +1,153 @@
+"""What scoring and examining share: a pack of trained runs, its inputs, and the work on it that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import pandas as pd
+
+from soundprompt import provenance
+from soundprompt.data import frame_table
+from soundprompt.errors import InputError
+from soundprompt.features import store
+from soundprompt.features.inputs import visual_inputs
+from soundprompt.files import digest_file, digest_value, read_json, write_json
+from soundprompt.layout import Layout
+from soundprompt.params import Setting, TrainView
+from soundprompt.training import checkpoint
+
+if TYPE_CHECKING:  # loading SAM's package takes seconds: finished packs do without
+    from soundprompt.foundation.encoders import Encoder
+    from soundprompt.models import Segmenter
+
+ViewType = TypeVar("ViewType", bound=TrainView)
+
+
+class Pack(Generic[ViewType]):
+    """Seeds of one model on one setting, measured together; they share frames and features.
+
+    A subclass names its stage, the table of rows that it leaves in each run's folder and the provenance beside
+    that, and does the `work`. A setting with `model_of` takes that setting's checkpoints.
+    """
+
+    stage: ClassVar[str]
+    table: ClassVar[str]
+    record: ClassVar[str]
+
+    def __init__(self, view: ViewType, seeds: Sequence[int], layout: Layout):
+        self.view, self.seeds, self.layout = view, tuple(seeds), layout
+        self.origin = view.setting.model_of or view.setting_name
+
+    def run(self) -> dict[str, Any]:
+        """Does what is left to do; returns for `layout.scored` or `layout.examined` what is there.
+
+        Runs whose settings, inputs and code are as before are kept. Raises InputError when a checkpoint is
+        missing, is not the one that training wrote, or does not fit.
+        """
+        done = {seed: self.finished(seed) for seed in self.seeds}
+        if missing := [seed for seed in self.seeds if done[seed] is None]:
+            done |= self.work(missing)
+        return {"runs": {str(seed): done[seed] for seed in self.seeds}}
+
+    def work(self, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Measures these seeds together; returns what `conclude` gave for each."""
+        raise NotImplementedError
+
+    # ---- what goes in
+    def folder(self, seed: int) -> Path:
+        return self.layout.run(self.view.setting_name, self.view.model_name, seed)
+
+    def checkpoint(self, seed: int) -> Path:
+        return self.layout.run(self.origin, self.view.model_name, seed) / "checkpoint.safetensors"
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The frames of all test selections."""
+        return frame_table.select(self.layout, self.view.setting.test)
+
+    @cached_property
+    def shared_inputs(self) -> dict[str, str]:
+        """Name -> digest of what all seeds read; of the feature cache, what determines it with the tables."""
+        return {
+            **tested_tables(self.view.setting, self.layout),
+            **visual_inputs(self.view.model, self.layout),
+            "audio features": digest_value(store.Store(self.layout.audio_features).recipe),
+        }
+
+    def inputs(self, seed: int) -> dict[str, str]:
+        return {
+            **self.shared_inputs,
+            "checkpoint": trained_digest(self.origin, self.view.model_name, seed, self.layout),
+        }
+
+    def load(self, seed: int, encoder: Encoder) -> Segmenter:
+        """The trained model."""
+        from soundprompt import models
+
+        model = models.build(self.view.model, encoder, seed)
+        checkpoint.load_into(model, self.checkpoint(seed), self.inputs(seed)["checkpoint"])
+        return model
+
+    # ---- what comes out
+    def files(self, seed: int) -> list[str]:
+        """What the folder of a run holds when it is done."""
+        return [self.table]
+
+    def finished(self, seed: int) -> dict[str, Any] | None:
+        """The entry of a run that is done already, with the same key, whole."""
+        key = provenance.key(self.stage, self.view, seed, self.inputs(seed))
+        return kept(self.folder(seed), self.record, key, self.files(seed))
+
+    def conclude(self, seed: int, watch: provenance.Stopwatch) -> dict[str, Any]:
+        """Writes a run's provenance; returns its entry."""
+        record = provenance.record(self.stage, self.view, seed, self.inputs(seed), watch)
+        return conclude(self.folder(seed), self.record, record, self.files(seed))
+
+
+# ----------------------------------------------------------------------------------- inputs
+def tested_tables(setting: Setting, layout: Layout) -> dict[str, str]:
+    """Name -> digest of the frame tables that a setting tests on."""
+    datasets = sorted({selection.partition("/")[0] for selection in setting.test})
+    return {f"table {name}": digest_file(layout.table(name)) for name in datasets}
+
+
+def trained_digest(setting: str, model: str, seed: int, layout: Layout) -> str:
+    """sha256 of a trained checkpoint, checked against what training wrote down for it.
+
+    Packs of training and scoring may differ, so every list of trained runs of that model is searched.
+    Raises InputError when the checkpoint is missing or in none of them.
+    """
+    path = layout.run(setting, model, seed) / "checkpoint.safetensors"
+    lists = sorted(path.parent.parent.glob("trained-*.json"))
+    written = {read_json(name)["runs"].get(str(seed), {}).get("checkpoint") for name in lists} - {None}
+    remedy = f"run: soundprompt train --setting {setting} --model {model} --seeds {seed}"
+    if not written or not path.exists():
+        raise InputError("no trained model", path=path, remedy=remedy)
+    digest = digest_file(path)
+    if digest not in written:
+        what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
+        raise InputError(what, path=path, remedy=f"delete it and {remedy}")
+    return digest
+
+
+# ------------------------------------------------------------------------------- provenance
+def kept(folder: Path, record: str, key: str, files: Sequence[str]) -> dict[str, Any] | None:
+    """The result of a finished job with this key, if its files are all there and the first, its rows, unaltered."""
+    try:
+        origin = read_json(folder / record)
+        if origin["key"] != key or digest_file(folder / files[0]) != origin["result"][Path(files[0]).stem]:
+            return None
+    except (InputError, KeyError, TypeError):
+        return None
+    return origin["result"] if all((folder / name).exists() for name in files) else None
+
+
+def conclude(folder: Path, name: str, record: dict[str, Any], files: Sequence[str]) -> dict[str, Any]:
+    """Writes the provenance, last: it says that the files are whole. Returns key, digest of the rows, and files."""
+    rows = files[0]
+    result = {"key": record["key"], Path(rows).stem: digest_file(folder / rows), "files": list(files)}
+    write_json(folder / name, {**record, "result": result})
+    return result

@@ -1,0 +1,20 @@
+"""The image encoder that a model stands on: SAM, or the pyramid of the fusion baselines."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from soundprompt.layout import Layout
+from soundprompt.params import Model
+
+if TYPE_CHECKING:  # SAM's package takes seconds to load, and models of the pyramid do without
+    from soundprompt.foundation.pyramid import FrozenPyramid
+    from soundprompt.foundation.sam import FrozenSam
+
+Encoder: TypeAlias = Union["FrozenSam", "FrozenPyramid"]
+
+
+def load(model: Model, layout: Layout) -> Encoder:
+    """What `model.reads` names. Raises InputError when its weights are missing or damaged."""
+    return importlib.import_module(f"soundprompt.foundation.{model.reads}").load(layout.foundation(model.reads))

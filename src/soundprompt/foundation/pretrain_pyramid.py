@@ -1,0 +1,208 @@
+"""Pre-trains the mini pyramid on the pictures of the mini SAM: no sound, no clips, no class labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from soundprompt import params, provenance
+from soundprompt.errors import InputError
+from soundprompt.files import digest_file, write_json
+from soundprompt.foundation import pictures, process, pyramid, pyramid_quality, resume
+from soundprompt.foundation.pictures import Picture, View
+from soundprompt.foundation.pretrain_sam import TARGETS, mask_loss, patch_targets
+from soundprompt.foundation.prompting import mask_pool
+from soundprompt.layout import Layout
+from soundprompt.progress import Progress
+
+RESUME_EVERY = 100  # steps
+WARMUP = 60  # steps
+EMBEDDING = 64  # numbers that describe an object's look
+TEMPERATURE = 0.1
+PATCH = 16  # side of what is hidden, pixels: a cell of the map that must describe it
+
+
+def run(view: params.PyramidView, layout: Layout) -> None:
+    """Pre-trains and writes layout.foundation("pyramid") and, with its quality, its layout.foundation_quality.
+
+    Seeded: the same settings give the same bytes on the same machine. Killed and started again, it continues
+    from its last saved state and ends with the same bytes.
+    """
+    watch = provenance.Stopwatch()
+    process.keep_freed_memory()
+    with process.single_thread():
+        target = layout.foundation("pyramid")
+        key = provenance.key("foundation/pyramid", view, view.model.seed, {})
+        trainer = Trainer(view)
+        saved = resume.load(target, key)
+        if saved is not None:
+            trainer.restore(saved)
+        trainer.train(lambda: resume.save(target, key, trainer.state()))
+        trainer.encoder.eval()
+        encoder = pyramid.fold(trainer.encoder)
+        pyramid.save(encoder, view.model, target)
+        frozen = pyramid.FrozenPyramid(encoder, view.model.architecture, view.model.image_size, digest_file(target))
+        measured = pyramid_quality.measure(frozen, trainer.heads, view.scene, view.model.seed)
+        origin = provenance.record("foundation/pyramid", view, view.model.seed, {}, watch, weights=frozen.digest)
+        origin["resumed_at_step"] = 0 if saved is None else saved["step"]
+        write_json(layout.foundation_quality("pyramid"), {"quality": measured, "provenance": origin})
+        resume.clear(target)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step's data: P pictures in two views each (B = 2P), M objects a picture (N = B M rows).
+
+    images: uint8 (B, 3, S, S). foreground, outline: float32 (B, 1, S/4, S/4), shares of a cell that show objects,
+    and how much an object ends there. objects: float32 (N, 1, S/4, S/4), masks of the objects to compare.
+    hidden: bool (B, 1, S/16, S/16), patches that the encoder does not get to see.
+    """
+
+    images: Tensor
+    foreground: Tensor
+    outline: Tensor
+    objects: Tensor
+    hidden: Tensor
+
+
+class Heads(nn.Module):
+    """What only pre-training needs: all scales as one map at stride 4, and what is read from it."""
+
+    def __init__(self, widths: tuple[int, ...]):
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(width, EMBEDDING, 1) for width in widths)
+        self.masks = nn.Conv2d(EMBEDDING, 2, 1)
+        self.look = nn.Sequential(nn.Linear(EMBEDDING, EMBEDDING), nn.GELU(), nn.Linear(EMBEDDING, EMBEDDING))
+        self.rebuild = nn.Conv2d(widths[2], TARGETS, 1)
+
+    def join(self, features: list[Tensor]) -> Tensor:
+        """(B, EMBEDDING, S/4, S/4)."""
+        joined = None
+        for lateral, feature in zip(reversed(self.laterals), reversed(features), strict=True):
+            here = lateral(feature)
+            joined = here if joined is None else here + F.interpolate(joined, here.shape[2:], mode="bilinear")
+        return joined
+
+
+class Trainer:
+    """The mini pyramid with normalisation, its heads and their optimiser."""
+
+    def __init__(self, view: params.PyramidView):
+        self.view, self.settings = view, view.model
+        if self.settings.image_size != view.scene.size:
+            what = f"foundation.pyramid.image_size is {self.settings.image_size}, world.size is {view.scene.size}"
+            raise InputError(what, remedy="the mini pyramid takes the world's pictures as they are: make them equal")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            self.encoder = pyramid.MiniPyramid(norms=True)
+            self.heads = Heads(pyramid.WIDTHS["mini_pyramid"])
+        self.trained = [*self.encoder.parameters(), *self.heads.parameters()]
+        self.optimiser = torch.optim.AdamW(self.trained, weight_decay=self.settings.weight_decay, fused=True)
+        self.step = 0
+
+    def train(self, keep: Callable[[], None], every: int = RESUME_EVERY) -> None:
+        """Runs the steps that are left; `keep()` is called every `every` steps and after the last."""
+        if self.step >= self.settings.steps:
+            return
+        pool = pictures.pool(self.view.pool_seed, self.view.pictures, self.view.scene)
+        self.encoder.train()
+        progress = Progress("pyramid", self.settings.steps)
+        progress.done = self.step
+        recent = np.zeros(3)
+        while self.step < self.settings.steps:
+            data = draw_step(pool, self.settings, self.step)
+            recent += 0.05 * (np.array(self.update(data)) - recent)
+            self.step += 1
+            if self.step % every == 0 or self.step == self.settings.steps:
+                keep()
+            progress.advance("loss {:.2f}, foreground IoU {:.2f}, objects recognised {:.2f}".format(*recent))
+
+    def update(self, data: Step) -> tuple[float, float, float]:
+        """One optimiser step; returns the loss, the foreground's IoU and the share of objects recognised."""
+        done = self.step / self.settings.steps
+        rate = self.settings.learning_rate * min(1.0, (self.step + 1) / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * done))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate + 1e-6
+        loss, overlap, recognised = self.loss(data)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.trained, 1.0)
+        self.optimiser.step()
+        return loss.item(), overlap.item(), recognised.item()
+
+    def loss(self, data: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """The sum of all parts, and how well foreground and looks are found.
+
+        Parts: masks of all objects together and of their outlines; the description of hidden patches that the mini
+        SAM learns too; and that an object's look in one view is nearer to its look in the other view than to
+        those of the step's other objects.
+        """
+        images = pyramid.normalise(data.images)
+        features = self.encoder(images * ~F.interpolate(data.hidden.float(), images.shape[-1]).bool())
+        joined = self.heads.join(features)
+        foreground, outline = self.heads.masks(joined).split(1, dim=1)
+        loss = mask_loss(foreground, data.foreground).mean() + mask_loss(outline, data.outline).mean()
+        loss = loss + F.smooth_l1_loss(self.heads.rebuild(features[2]), patch_targets(images))
+        rows = joined.repeat_interleave(len(data.objects) // len(joined), dim=0)
+        looks = F.normalize(self.heads.look(mask_pool(rows, data.objects)), dim=1)
+        agreement, recognised = compare(looks, self.settings.objects_per_picture)
+        found, truth = foreground.detach() > 0, data.foreground > 0.5
+        overlap = (found & truth).sum() / (found | truth).sum().clamp(min=1)
+        return loss + 0.5 * agreement, overlap, recognised
+
+    def state(self) -> dict:
+        """All that `restore` needs to go on as if nothing had happened; no random state, as draws are stateless."""
+        parts = {name: getattr(self, name).state_dict() for name in ("encoder", "heads", "optimiser")}
+        return {"step": self.step, **parts}
+
+    def restore(self, state: dict) -> None:
+        """Continues from `state`."""
+        self.step = state["step"]
+        for part in ("encoder", "heads", "optimiser"):
+            getattr(self, part).load_state_dict(state[part])
+
+
+def compare(looks: Tensor, each: int) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of finding an object's other view among all objects of the step, and how often it is nearest.
+
+    looks: (N, d), unit length; `each` rows for the first view of a picture, then `each` for its second, and so on.
+    An object that stands twice in a picture's draw has a twin, and then either of the two is half right.
+    """
+    first, second = looks.unflatten(0, (-1, 2, each)).unbind(1)
+    likeness = first.flatten(0, 1) @ second.flatten(0, 1).T / TEMPERATURE
+    own = torch.arange(len(likeness))
+    loss = F.cross_entropy(likeness, own) + F.cross_entropy(likeness.T, own)
+    return loss / 2, (likeness.detach().argmax(dim=1) == own).float().mean()
+
+
+def draw_step(pool: list[Picture], settings: params.Pyramid, step: int) -> Step:
+    """The data of one step: a function of the seed and the step alone."""
+    rng = np.random.default_rng([settings.seed, pictures.STEPS, step])
+    images, objects, together, outlines = [], [], [], []
+    for _ in range(settings.pictures_per_step):
+        picture = pool[rng.integers(len(pool))]
+        count, wanted = len(picture.masks), settings.objects_per_picture
+        chosen = rng.choice(count, wanted, replace=count < wanted)
+        foreground = picture.small.sum(axis=0)
+        outline = (4 * picture.small * (1 - picture.small)).max(axis=0)  # 1 where half of a cell is the object's
+        for _ in range(2):
+            view = View(bool(rng.random() < 0.5), int(rng.integers(4)))
+            images.append(view.of(picture.image))
+            together.append(view.of(foreground))
+            outlines.append(view.of(outline))
+            objects += [view.of(picture.small[number]) for number in chosen]
+    side = settings.image_size // PATCH
+    shares = rng.uniform(0, 0.25, (len(images), 1, 1, 1))  # of hidden patches, in each picture
+    return Step(
+        images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
+        foreground=torch.from_numpy(np.stack(together))[:, None].clamp(0, 1),
+        outline=torch.from_numpy(np.stack(outlines))[:, None],
+        objects=torch.from_numpy(np.stack(objects))[:, None],
+        hidden=torch.from_numpy(rng.random((len(images), 1, side, side)) < shares),
+    )
