@@ -146,6 +146,11 @@ class Layout:
         """The report's main numbers in plain lines."""
         return self.results / "headline.txt"
 
+    @property
+    def claims(self) -> Path:
+        """What the study says of each claim, with the comparisons that decide."""
+        return self.results / "claims.csv"
+
     def result_table(self, experiment: str) -> Path:
         return self.results / "tables" / f"{experiment}.csv"
 

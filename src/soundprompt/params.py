@@ -495,6 +495,58 @@ class Variant(Settings):
         return *whole, *(model for model in FOUNDATIONS if model not in self.foundation)
 
 
+class Curve(Settings):
+    """Scores along settings, selections or methods in order: a panel for each metric, with the intervals as bands.
+
+    Along settings and selections there is a line for each method, along methods one for each setting.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field("curve", description="names the plot's file")
+    title: str | None = Field(None, description="null: made from the label")
+    over: Literal["settings", "selections", "methods"]
+    label: str = Field(description="what changes along the axis, with its unit")
+    along: tuple[str, ...] | None = Field(None, description="null: all that the experiment has, in its order")
+    x: tuple[float, ...] | None = Field(
+        None, description="of each place; null: the numbers that names end in, if all do"
+    )
+    spacing: Literal["auto", "even", "linear", "log"] = Field(
+        "auto", description="auto: log over a factor of 8 or more"
+    )
+    setting: str | None = Field(None, description="over selections: whose; null: the experiment's first")
+    methods: tuple[str, ...] | None = Field(None, description="which have lines; null: all of the experiment")
+    metrics: tuple[str, ...] | None = Field(None, description="null: the experiment's first")
+    published: bool = Field(False, description="over settings: the paper's figures as hollow marks")
+
+    @model_validator(mode="after")
+    def _one_x_each(self) -> Curve:
+        if self.x is not None and (self.along is None or len(self.along) != len(self.x)):
+            raise ValueError("x needs `along`, and one number for each of its names")
+        if self.x is not None and list(self.x) != sorted(set(self.x)):
+            raise ValueError("x must rise")
+        return self
+
+
+class Panel(Settings):
+    """One metric of a dot plot: where it is read."""
+
+    metric: str
+    label: str | None = Field(None, description="null: the metric's")
+    setting: str | None = Field(None, description="null: the experiment's first")
+    selection: str | None = Field(None, description="null: the setting's first that has the metric")
+    kind: str = "all"
+    probe: str | None = Field(None, description="the sound at test time; null: the method's own")
+    against: str | None = Field(None, description="metric whose mean for the reference is a dashed line")
+
+
+class Dots(Settings):
+    """Methods as rows, metrics side by side as panels: dots with their intervals."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field("dots", description="names the plot's file")
+    title: str | None = Field(None, description="null: the experiment's")
+    methods: tuple[str, ...] | None = Field(None, description="null: the experiment's, with their own sound")
+    panels: tuple[Panel, ...] = Field(min_length=1, max_length=4)
+
+
 class Cost(Settings):
     """How the cost of a frame is measured (docs/models.md)."""
 
@@ -527,6 +579,8 @@ class Experiment(Settings):
     reference: str | None = Field(None, description="method that the others are compared with, paired")
     published: str | None = Field(None, description="the paper's table whose figures stand beside ours")
     plots: tuple[Literal["bars", "shots", "classes", "cost"], ...] = ()
+    curves: tuple[Curve, ...] = ()
+    dots: tuple[Dots, ...] = ()
 
     @property
     def examines(self) -> bool:
@@ -686,6 +740,7 @@ class Params(Settings):
                     raise ValueError(f"{where}.settings: '{setting}' trains nothing, so that nothing validated it")
             if experiment.reference and experiment.reference not in experiment.methods:
                 raise ValueError(f"{where}.reference: '{experiment.reference}' is not among its methods")
+            _check_plots(where, experiment, self.settings)
         return self
 
     # ---- the study and its variants
@@ -1106,6 +1161,29 @@ def _check_names(where: str, names: Any, known: Any) -> None:
     for name in names:
         if name not in known:
             raise ValueError(f"{where}: '{name}' is not one of {', '.join(known)}")
+
+
+def _check_plots(where: str, experiment: Experiment, settings: dict[str, Setting]) -> None:
+    """Curves and dots show what their experiment has. Raises ValueError."""
+    for curve in experiment.curves:
+        at = f"{where}.curves.{curve.name}"
+        whose = curve.setting or experiment.settings[0]
+        _check_names(f"{at}.setting", [whose], experiment.settings)
+        selections = settings[plain(whose)].test
+        along = {"settings": experiment.settings, "selections": selections, "methods": experiment.methods}
+        _check_names(f"{at}.along", curve.along or (), along[curve.over])
+        _check_names(f"{at}.methods", curve.methods or (), experiment.methods)
+        _check_names(f"{at}.metrics", curve.metrics or (), experiment.metrics)
+    for dots in experiment.dots:
+        at = f"{where}.dots.{dots.name}"
+        known = {*experiment.methods, *map(model_of, experiment.methods)}
+        _check_names(f"{at}.methods", dots.methods or (), known)
+        for panel in dots.panels:
+            _check_names(f"{at}.metric", [panel.metric], experiment.metrics)
+            _check_names(f"{at}.setting", filter(None, [panel.setting]), experiment.settings)
+    for plots in (experiment.curves, experiment.dots):
+        if len({plot.name for plot in plots}) < len(plots):
+            raise ValueError(f"{where}: two curves or two dot plots have the same name")
 
 
 # --------------------------------------------------------------------------------- loading

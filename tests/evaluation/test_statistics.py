@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from soundprompt.evaluation.statistics import Contributions, bootstrap_interval, paired_bootstrap, t_interval
+from soundprompt.evaluation.statistics import (
+    Contributions,
+    bootstrap_interval,
+    paired_bootstrap,
+    t_interval,
+    worlds_bootstrap,
+)
 
 
 def contributions(values, weights=None, seeds=None):
@@ -96,3 +102,54 @@ def test_paired_bootstrap_equals_an_explicit_one_in_spread():
 def test_different_videos_are_refused():
     with pytest.raises(ValueError, match="different videos"):
         paired_bootstrap(contributions([[1.0, 2.0]]), contributions([[1.0]]), 10)
+
+
+def test_three_worlds_of_certain_leads_reach_from_the_lowest_to_the_highest():
+    """Without spread inside worlds only worlds are drawn: each is drawn three times in 1 of 27 samples, over 2.5 %."""
+    clips = np.random.default_rng(6).random(30)
+    worlds = [(contributions([clips + lead] * 2), contributions([clips] * 2)) for lead in (0.1, 0.2, 0.6)]
+    found = worlds_bootstrap(worlds, 4000)
+    assert (found.value, found.low, found.high) == pytest.approx((0.3, 0.1, 0.6))
+    assert (found.n_worlds, found.n_seeds, found.n_videos) == (3, 2, 90)
+
+
+def test_worlds_bootstrap_equals_an_explicit_one_in_spread():
+    rng = np.random.default_rng(7)
+    pairs = [
+        (rng.random((3, n)) + lead, rng.random((3, n))) for n, lead in ((40, 0.0), (25, 0.1), (60, 0.3), (30, 0.1))
+    ]
+    found = worlds_bootstrap([(contributions(one), contributions(other)) for one, other in pairs], 4000)
+    draws = []
+    for _ in range(4000):
+        means = []
+        for world in rng.integers(4, size=4):
+            one, other = pairs[world]
+            videos, seeds = rng.integers(one.shape[1], size=one.shape[1]), rng.integers(3, size=3)
+            means.append((one - other)[seeds][:, videos].mean())
+        draws.append(np.mean(means))
+    assert (found.low, found.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.012)
+    assert found.value == pytest.approx(np.mean([(one - other).mean() for one, other in pairs]))
+
+
+def test_one_world_is_an_ordinary_comparison():
+    rng = np.random.default_rng(8)
+    pair = contributions(rng.random((3, 80)) + 0.1), contributions(rng.random((3, 80)))
+    one, plain = worlds_bootstrap([pair], 4000), paired_bootstrap(*pair, 4000)
+    assert one.value == plain.value
+    assert (one.low, one.high) == pytest.approx((plain.low, plain.high), abs=0.01)
+
+
+def test_worlds_must_have_scored_the_same_videos():
+    with pytest.raises(ValueError, match="different videos"):
+        worlds_bootstrap([(contributions([[1.0, 2.0]]), contributions([[1.0]]))], 10)
+    with pytest.raises(ValueError, match="no worlds"):
+        worlds_bootstrap([], 10)
+
+
+def test_draws_that_comparisons_share_cannot_be_spoiled():
+    of = contributions(np.random.default_rng(9).random((2, 30)))
+    paired_bootstrap(of, of, 50)
+    from soundprompt.evaluation import statistics
+
+    with pytest.raises(ValueError, match="read-only"):
+        statistics._draw_videos(30, 50)[0, 0] = 7

@@ -95,6 +95,32 @@ def test_rows_of_two_methods_are_refused():
         summary.contributions(scores, "miou")
 
 
+def test_coded_rows_add_up_as_plain_ones_do():
+    """Against pandas' own grouping, with clips of one video, uneven frames and seeds in any order."""
+    rng = np.random.default_rng(3)
+    clips = {f"{video}_{i}": rng.random(rng.integers(2, 6)).tolist() for video in "cab" for i in range(3)}
+    scores = pd.concat([rows({k: list(rng.permutation(v)) for k, v in clips.items()}, "miou", s) for s in (4, 1)])
+    by_clip = scores.groupby(["seed", "video", "clip"])["value"].mean()
+    expected = by_clip.groupby(["seed", "video"]).sum().unstack()
+    for given in (scores, summary.coded(scores), summary.coded(scores).iloc[::-1]):
+        found = summary.contributions(given, "miou")
+        assert (found.seeds, found.videos) == ((1, 4), ("a", "b", "c"))
+        np.testing.assert_allclose(found.totals, expected)
+        assert found.weights.tolist() == [[3, 3, 3]] * 2
+
+
+@pytest.mark.parametrize(("metric", "value"), [("alarm", 5 / 6), ("area", 5 / 6), ("knowledge", 0.75)])
+def test_alarms_are_shares_of_frames_and_knowledge_a_mean_over_pictures(metric, value):
+    scores = rows({"a": [1.0, 0.0], "b": [1.0, 1.0, 1.0, 1.0]}, metric)
+    assert summary.contributions(scores, metric).values().tolist() == pytest.approx([value])
+
+
+def test_clips_that_a_seed_lacks_are_refused():
+    scores = pd.concat([rows({"a": [1.0], "b": [0.5]}, "miou", 0), rows({"a": [1.0]}, "miou", 1)])
+    with pytest.raises(ValueError, match="not every seed"):
+        summary.contributions(summary.coded(scores), "miou")
+
+
 def test_the_overview_has_means_over_seeds_beside_the_floors(tmp_path):
     for seed, value in ((0, 0.25), (1, 0.75)):
         rows({"a": [value, value]}, "miou", seed).to_parquet(tmp_path / f"{seed}.parquet")

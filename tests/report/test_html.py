@@ -64,6 +64,22 @@ def test_it_says_what_it_should(page):
     assert "/tmp/" not in page and str(artifacts.ROOT) not in page
 
 
+def test_the_page_opens_with_the_claims_and_an_index_of_grouped_sections(page, study):
+    claims = page.index('<table class="claims">')
+    assert claims < page.index('<section id="table_v3">')
+    rows = re.findall(r'<tr><td class="\w+">.*?</tr>', page[claims : page.index("</table>", claims)], re.S)
+    assert len(rows) > 10
+    assert all(re.search(r'href="#claim-\w+"', row) for row in rows)
+    assert any('href="#table_v3">section' in row for row in rows)
+    index = page[page.index("<nav") : page.index("</nav>")]
+    assert re.search(r"<span>Main tables</span><ul><li><a href=\"#table_v3\">", index)
+    assert study[1].claims.exists()
+
+
+def test_zero_shots_stand_beside_few_on_the_same_clips(page):
+    assert page.count("mIoU before</th>") == 3
+
+
 def test_a_partial_study_says_what_is_missing(study):
     params, layout = study
     gone = layout.run("v3_3shot", "gavs", 0) / "scores.parquet"

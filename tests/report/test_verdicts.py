@@ -1,7 +1,7 @@
 import pytest
 
 import artifacts
-from soundprompt.report import verdicts
+from soundprompt.report import claims, verdicts
 from soundprompt.report.verdicts import FAILS, HOLDS, UNDECIDED, UNTESTED, Comparison
 
 
@@ -30,11 +30,11 @@ def retold(study):
 
 
 def test_a_clear_lead_holds(retold):
-    assert outcome(verdicts.prompting_on_unseen, *retold(gavs=0.8, sam_fusion=0.4)) == HOLDS
+    assert outcome(claims.prompting_on_unseen, *retold(gavs=0.8, sam_fusion=0.4)) == HOLDS
 
 
 def test_a_clear_loss_does_not_hold(retold):
-    assert outcome(verdicts.prompting_on_unseen, *retold(gavs=0.4, sam_fusion=0.8)) == FAILS
+    assert outcome(claims.prompting_on_unseen, *retold(gavs=0.4, sam_fusion=0.8)) == FAILS
 
 
 def test_a_tie_is_undecided(study):
@@ -44,12 +44,12 @@ def test_a_tie_is_undecided(study):
         path = layout.run("v3_0shot", "sam_fusion", seed) / "scores.parquet"
         path.unlink()
         artifacts._parquet(rows[rows["method"] == "gavs"].assign(method="sam_fusion"), path)
-    assert outcome(verdicts.prompting_on_unseen, params, layout) == UNDECIDED
+    assert outcome(claims.prompting_on_unseen, params, layout) == UNDECIDED
 
 
 def test_sound_must_matter_against_both_controls(retold):
-    clear = outcome(verdicts.sound_matters, *retold(**{"gavs": 0.8, "gavs-no_audio": 0.2}))
-    deaf = outcome(verdicts.sound_matters, *retold(**{"gavs": 0.8, "gavs-no_audio": 0.8}))
+    clear = outcome(claims.sound_matters, *retold(**{"gavs": 0.8, "gavs-no_audio": 0.2}))
+    deaf = outcome(claims.sound_matters, *retold(**{"gavs": 0.8, "gavs-no_audio": 0.8}))
     assert clear in (HOLDS, UNDECIDED)  # two seeds make wide intervals, which may touch
     assert deaf in (UNDECIDED, FAILS)
 
@@ -64,7 +64,7 @@ def test_touching_intervals_are_not_a_clear_lead():
 
 def test_shots_are_judged_on_the_same_clips(retold):
     params, layout = retold("v3_5shot", gavs=0.95)
-    verdict = verdicts.shots_help(verdicts.Scores(params, layout))
+    verdict = claims.shots_help(verdicts.Scores(params, layout))
     assert verdict.outcome == HOLDS
     deciding = [c for c in verdict.comparisons if c.decides]
     assert len(deciding) == 1 and "5 shots" in deciding[0].label
@@ -72,18 +72,18 @@ def test_shots_are_judged_on_the_same_clips(retold):
 
 def test_a_claim_cannot_hold_while_a_deciding_comparison_is_missing(retold):
     params, layout = retold(gavs=0.9, sam_fusion=0.4)
-    assert outcome(verdicts.prompting_on_unseen, params, layout) == HOLDS
+    assert outcome(claims.prompting_on_unseen, params, layout) == HOLDS
     for seed in params.seeds:
         (layout.run("v3_0shot", "gavs", seed) / "scores.parquet").unlink()
-    assert outcome(verdicts.prompting_on_unseen, params, layout) == UNTESTED
+    assert outcome(claims.prompting_on_unseen, params, layout) == UNTESTED
     partial = [Comparison("a", 0.3, 0.2, 0.4), Comparison("b", float("nan"), float("nan"), float("nan"))]
-    assert verdicts._decide("", "", "", partial).outcome == UNDECIDED
+    assert verdicts.decide("", "", "", partial).outcome == UNDECIDED
 
 
 def test_what_was_not_run_is_not_tested(study):
     params, layout = study
     scores = verdicts.Scores(params, layout)
-    assert verdicts.cross_dataset(scores).outcome == UNTESTED
-    assert verdicts.parts_of_sap(scores).outcome == UNTESTED
-    outcomes = {v.claim: v.outcome for v in verdicts.run(params, layout)}
+    assert claims.cross_dataset(scores).outcome == UNTESTED
+    assert all(make(scores).outcome == UNTESTED for name, make, _ in claims.CLAIMS if name.startswith("sap"))
+    outcomes = {v.claim: v.outcome for v in claims.run(params, layout)}
     assert outcomes["Half of the training data is enough to beat the others."] == UNTESTED

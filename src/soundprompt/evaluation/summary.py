@@ -1,6 +1,6 @@
 """From score rows to a dataset's values, by each metric's own grouping.
 
-- miou, miou_04: mean over clips of the mean over their frames.
+- miou, miou_04: mean over clips of the mean over their frames; knowledge, knowledge_untouched: mean over pictures.
 - f_score: mean over calls (clips, or groups of four, as scored).
 - hit_rate, wrong_rate, iou_in_hits: over all judged frames alike, so rates are shares of frames.
 - area, alarm: over all labelled frames alike.
@@ -37,41 +37,70 @@ BY_AREA = {"auc": "ciou", "auc_fixed": "ciou_fixed"}
 METRICS = (*BY_CLIP, *BY_FRAME, *BY_SUCCESS, *BY_AREA)
 
 
+TEXTS = ("selection", "method", "clip", "video", "class_name", "kind", "metric")
+
+
+def coded(scores: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with texts as categories: what is compared and grouped many times is then numbers."""
+    return scores.astype({name: "category" for name in TEXTS if name in scores.columns})
+
+
+def rows_of(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows that a metric is made from."""
+    return scores[scores["metric"] == BY_AREA.get(metric, metric)]
+
+
 def contributions(scores: pd.DataFrame, metric: str) -> Contributions:
     """What each video adds to the value of one metric, for each seed.
 
-    scores: the rows of ONE selection and ONE method (see `scores.COLUMNS`), other metrics allowed.
-    For iou_in_hits, seeds without a hit are left out.
+    scores: the rows of ONE selection and ONE method (see `scores.COLUMNS`), other metrics allowed; `coded`
+    or not. For iou_in_hits, seeds without a hit are left out.
     Raises ValueError when there is no row, or when a seed lacks clips that another has.
     """
-    rows = scores[scores["metric"] == BY_AREA.get(metric, metric)]
+    rows = rows_of(scores, metric)
     if rows.empty:
         raise ValueError(f"no rows of metric {metric!r}")
-    if rows[["selection", "method"]].drop_duplicates().shape[0] > 1:
+    if any(len(_codes(rows[name])[1]) > 1 for name in ("selection", "method")):
         raise ValueError("rows of several selections or methods")
-    per_clip = _per_clip(rows, metric)
-    if metric != "iou_in_hits" and per_clip.groupby("seed")["clip"].agg(frozenset).nunique() > 1:
+    (seed, seeds), (video, videos), (clip, clips) = (_codes(rows[name]) for name in ("seed", "video", "clip"))
+    place, counts, sums = _by_clip(seed, len(seeds), video * len(clips) + clip, _measured(rows, metric))
+    if metric != "iou_in_hits" and not ((counts > 0) == (counts > 0)[0]).all():
         raise ValueError(f"not every seed has scored every clip on {metric!r}")
-    totals, weights = (
-        per_clip.pivot_table(values=part, index="seed", columns="video", aggfunc="sum") for part in ("total", "weight")
-    )
-    seeds = tuple(int(seed) for seed in totals.index)
-    filled = (part.fillna(0.0).to_numpy(float) for part in (totals, weights))
-    return Contributions(*filled, seeds, tuple(map(str, totals.columns)))
+    by_frame = metric in BY_FRAME
+    weights = counts if by_frame else (counts > 0).astype(float)
+    totals = sums if by_frame else np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+    of_video = place // len(clips)
+    summed = [np.stack([np.bincount(of_video, row, len(videos)) for row in part]) for part in (totals, weights)]
+    return Contributions(*summed, tuple(map(int, seeds)), tuple(map(str, videos)))
 
 
-def _per_clip(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """One row for each seed and clip with its `total` and `weight`."""
+def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """For each row the place of its value among the values that occur, sorted; and those values."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        used, codes = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
+        return codes, column.cat.categories.to_numpy()[used]
+    codes, values = pd.factorize(column, sort=True)
+    return codes, np.asarray(values)
+
+
+def _by_clip(seed: np.ndarray, n_seeds: int, clip: np.ndarray, value: np.ndarray):
+    """The clips that occur, and for each seed and clip the number of rows and their sum, (seeds, clips) each."""
+    clips, where = np.unique(clip, return_inverse=True)
+    cell, size = seed * len(clips) + where, n_seeds * len(clips)
+    counts, sums = np.bincount(cell, minlength=size).astype(float), np.bincount(cell, value, size)
+    return clips, counts.reshape(n_seeds, -1), sums.reshape(n_seeds, -1)
+
+
+def _measured(rows: pd.DataFrame, metric: str) -> np.ndarray:
+    """What is averaged: the rows' values, or what a metric makes of them."""
+    values = rows["value"].to_numpy(float)
     if metric in BY_SUCCESS:
-        rows = rows.assign(value=(rows["value"] >= 0.5).astype(float))
-    elif metric in BY_AREA:
-        rows = rows.assign(value=formulas.curve_areas(formulas.success_curves(rows["value"].to_numpy(float))))
-    elif metric not in BY_CLIP + BY_FRAME:
+        return (values >= 0.5).astype(float)
+    if metric in BY_AREA:
+        return formulas.curve_areas(formulas.success_curves(values))
+    if metric not in BY_CLIP + BY_FRAME:
         raise ValueError(f"unknown metric {metric!r}")
-    grouped = rows.groupby(["seed", "video", "clip"], sort=True)["value"]
-    if metric in BY_FRAME:
-        return grouped.agg(total="sum", weight="count").reset_index()
-    return grouped.agg(total="mean").assign(weight=1.0).reset_index()
+    return values
 
 
 def dataset_values(scores: pd.DataFrame, metrics: Sequence[str], by: Sequence[str] = ()) -> pd.DataFrame:
@@ -84,11 +113,12 @@ def dataset_values(scores: pd.DataFrame, metrics: Sequence[str], by: Sequence[st
     found = []
     for names, rows in scores.groupby(keys, sort=True):
         for metric in metrics:
-            if not (rows["metric"] == BY_AREA.get(metric, metric)).any():
+            of_metric = rows_of(rows, metric)
+            if of_metric.empty:
                 continue
             of = contributions(rows, metric)
             head = dict(zip(keys, names, strict=True)) | {"metric": metric}
-            n_clips = rows.loc[rows["metric"] == BY_AREA.get(metric, metric), "clip"].nunique()
+            n_clips = of_metric["clip"].nunique()
             found += [
                 head | {"seed": seed, "value": value, "n_clips": n_clips}
                 for seed, value in zip(of.seeds, of.values(), strict=True)
@@ -122,10 +152,19 @@ def difference(first: pd.DataFrame, second: pd.DataFrame, metric: str, draws: in
     first, second: the rows of one selection and one method each. Raises ValueError when they were
     scored on different videos.
     """
-    one, other = (contributions(rows, metric) for rows in (first, second))
-    if metric == "iou_in_hits":  # a video without a hit has no row; it counts with weight 0
-        one, other = _on_all_videos(one, other)
-    return paired_bootstrap(one, other, draws)
+    return lead(contributions(first, metric), contributions(second, metric), metric, draws)
+
+
+def lead(first: Contributions, second: Contributions, metric: str, draws: int) -> Difference:
+    """As `difference`, from what the videos add. Raises ValueError when they were scored on different videos."""
+    return paired_bootstrap(*on_same_videos(first, second, metric), draws)
+
+
+def on_same_videos(first: Contributions, second: Contributions, metric: str) -> tuple[Contributions, Contributions]:
+    """The pair as it is; for iou_in_hits a video without a hit has no row, and counts with weight 0."""
+    if metric == "iou_in_hits" and first.videos != second.videos:
+        first, second = _on_all_videos(first, second)
+    return first, second
 
 
 def _on_all_videos(*several: Contributions) -> list[Contributions]:

@@ -63,6 +63,11 @@ def canvas(height: float, columns: int = 1, rows: int = 1, **options) -> Iterato
         yield figure, list(axes.flat)
 
 
+def legend_height(labels: int, columns: int = 2) -> float:
+    """Inches that a legend below a plot needs, so that many labels do not squeeze it."""
+    return 0.19 * -(-labels // columns)
+
+
 def save(figure: Figure, path: Path, title: str, description: str) -> None:
     """Publishes the figure as svg with a title and a description for those who cannot see it."""
     with files.publish(path) as aside:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from soundprompt.params import TableView
+from soundprompt.params import TableView, variant_of
 from soundprompt.report import evidence, names, published
 
 Column = tuple[str, str, str, str]  # setting, selection, kind, metric
@@ -46,15 +46,33 @@ class Sheet:
 
 
 def overview(view: TableView, table: pd.DataFrame) -> Sheet:
-    """Every method on every setting, by the experiment's first two metrics, the paper's figures below ours."""
+    """Every method on every setting, by the experiment's first two metrics, the paper's figures below ours.
+
+    Beside a few-shot setting stands the model that it started from, on the same clips.
+    """
     shown = view.experiment.metrics[:2]
-    columns = [(s, evidence.primary(spec), "all", m) for s, spec in view.settings.items() for m in shown]
-    groups = [(names.setting(setting), len(shown)) for setting in view.settings]
-    heads = [(names.metric(m).label, names.metric(m).meaning) for _ in view.settings for m in shown]
-    sheet = Sheet(view.experiment.title, groups, heads)
+    sheet, columns = Sheet(view.experiment.title, [], []), []
+    for setting, spec in view.settings.items():
+        here = [(setting, evidence.primary(spec), "all", metric) for metric in shown]
+        heads = [(names.metric(metric).label, names.metric(metric).meaning) for metric in shown]
+        before = _before(view, setting)
+        if before:
+            label = f"{names.metric(shown[0]).label} before"
+            here.append((before, evidence.primary(spec), "all", shown[0]))
+            heads.append((label, f"“{names.setting(before)}” on the clips of this test: its own test has others."))
+        columns += here
+        sheet.groups.append((names.setting(setting), len(here)))
+        sheet.heads.extend(heads)
     sheet.rows.extend(_rows(view, table, columns))
     sheet.rows.extend(_paper_only(view, columns))
     return sheet
+
+
+def _before(view: TableView, setting: str) -> str | None:
+    """The setting that a few-shot setting started from, if it was tested on the same clips."""
+    spec, variant = view.settings[setting], variant_of(setting)
+    start = f"{spec.start_from}@{variant}" if variant else spec.start_from
+    return start if start in view.settings and evidence.primary(spec) in view.settings[start].test else None
 
 
 def by_setting(view: TableView, table: pd.DataFrame) -> list[Sheet]:
@@ -111,7 +129,10 @@ def _best(view: TableView, indexed: pd.DataFrame, column: Column) -> str | None:
     means = {m: e["mean"] for m, e in entries.items() if e is not None and np.isfinite(e["mean"])}
     if len(means) < 2:
         return None
-    choose = max if names.metric(column[3]).higher_is_better else min
+    higher = names.metric(column[3]).higher_is_better
+    if higher is None:
+        return None
+    choose = max if higher else min
     return choose(means, key=means.get)
 
 

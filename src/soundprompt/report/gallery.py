@@ -17,7 +17,7 @@ from soundprompt.params import Params, Setting
 from soundprompt.report import evidence, names
 
 JUDGE = "gavs"  # its score chooses the best and worst cases
-SHOWN = ("gavs", "gavs@mismatched", "gavs-no_audio", "sam_fusion", "audio_sam")
+SHOWN = ("gavs", "gavs@mismatched", "gavs-no_audio", "sam_fusion", "avsbench_tpavi", "avsegformer", "audio_sam")
 CHOSEN = {"best": 2, "worst": 2, "unselected": 2}
 HEIGHT, GAP = 128, 4  # of a frame in a strip, pixels; frames are shrunk to it, never enlarged
 MAX_SECONDS = 10
@@ -65,10 +65,12 @@ class Room:
 
 
 def run(params: Params, layout: Layout) -> list[Room]:
-    """Cases of every setting that trains from scratch or borrows a model, where predictions are there."""
+    """Cases of the main tables' settings that train from scratch or borrow a model, where predictions are there."""
+    tables = [e for name, e in params.experiments.items() if name.startswith("table_")]
+    shown = {setting for e in tables or params.experiments.values() for setting in e.settings}
     rooms = []
     for setting, spec in params.settings.items():
-        if spec.start_from or not any(setting in e.settings for e in params.experiments.values()):
+        if spec.start_from or setting not in shown:
             continue
         try:
             rooms.append(_room(params, layout, setting, spec))

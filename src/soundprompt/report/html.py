@@ -16,6 +16,7 @@ from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Params
 from soundprompt.report import (
+    claims,
     data,
     drawing,
     evidence,
@@ -26,8 +27,8 @@ from soundprompt.report import (
     origins,
     published,
     tables,
-    verdicts,
 )
+from soundprompt.report.verdicts import Verdict
 
 Result = TypeVar("Result")
 LIMIT = 15 * 2**20  # bytes; a report that is larger is no longer something to send to a phone
@@ -35,10 +36,11 @@ LIMIT = 15 * 2**20  # bytes; a report that is larger is no longer something to s
 
 @dataclass(frozen=True)
 class Chapter:
-    """One experiment in the report."""
+    """One experiment in the report; group: the heading under which it stands."""
 
     name: str
     title: str
+    group: str
     overview: fragments.Sheet | None = None
     sheets: list[fragments.Sheet] = field(default_factory=list)
     plots: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -49,17 +51,27 @@ class Chapter:
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Writes results/report.html, headline.txt and data_ledger.csv; what a part lacks is said in its place."""
+    """Writes report.html, claims.csv, headline.txt and data_ledger.csv; what a part lacks is said in its place."""
     data.write(params, layout)
-    page = render(params, layout)
+    found, trouble = _verdicts(params, layout)
+    claims.write(found, layout)
+    page = render(params, layout, (found, trouble))
     if len(page.encode()) > LIMIT:
         print(f"the report is {len(page.encode()) / 2**20:.0f} MiB, more than intended", file=sys.stderr)
     files.write_text(layout.report, page)
-    files.write_text(layout.headline, headline(params, layout) + "\n")
+    files.write_text(layout.headline, headline(params, layout, found) + "\n")
 
 
-def render(params: Params, layout: Layout) -> str:
-    """The page as text. Never raises InputError: missing artifacts become notes."""
+def _verdicts(params: Params, layout: Layout) -> tuple[list[Verdict], list[str]]:
+    """The verdicts, or why there are none."""
+    try:
+        return claims.run(params, layout), []
+    except InputError as error:
+        return [], [str(error)]
+
+
+def render(params: Params, layout: Layout, judged: tuple[list[Verdict], list[str]] | None = None) -> str:
+    """The page as text. Never raises InputError: missing artifacts become notes. judged: of `_verdicts`, if made."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -72,22 +84,24 @@ def render(params: Params, layout: Layout) -> str:
     )
     environment.filters.update(signed=fragments.signed, number=fragments.number, short=lambda text: text[:12])
     style = Markup(environment.loader.get_source(environment, "style.css")[0])
-    context = _context(params, layout)
+    context = _context(params, layout, *(judged or _verdicts(params, layout)))
     return environment.get_template("report.html.j2").render(**context, style=style, inline=_inline)
 
 
-def headline(params: Params, layout: Layout) -> str:
+def headline(params: Params, layout: Layout, found: list[Verdict] | None = None) -> str:
     """A few plain lines for the terminal: where the report is, verdicts and the main numbers."""
     lines = [f"report: {layout.report}"]
     if not layout.report.exists():
         return f"no report yet: {layout.report} is missing\n  run `make report`"
-    for name in params.experiments:
+    main = [name for name in params.experiments if name.startswith("table_")]
+    for name in main or params.experiments:
         try:
             table = tables.read(layout.result_table(name))
         except InputError:
             continue
         lines += _headline_of(params, name, table)
-    lines += [f"{verdict.outcome:>15}: {verdict.claim}" for verdict in verdicts.run(params, layout)]
+    found = claims.run(params, layout) if found is None else found
+    lines += [f"{verdict.outcome:>22}: {verdict.claim}" for verdict in found]
     return "\n".join(lines)
 
 
@@ -100,7 +114,7 @@ def _headline_of(params: Params, name: str, table: pd.DataFrame) -> list[str]:
     if len(shown) > 1 and "gavs" in shown:
         lines.append(f"{experiment.title} ({names.metric(metric).label})")
         for setting in experiment.settings:
-            selection = evidence.primary(params.settings[setting])
+            selection = evidence.primary(params.settings[p.plain(setting)])
             here = table[(table["setting"] == setting) & (table["selection"] == selection) & (table["kind"] == "all")]
             means = here[here["metric"] == metric].set_index("method")
             parts = [f"{names.method(m)} {_with_spread(means.loc[m])}" for m in shown if m in means.index]
@@ -113,9 +127,9 @@ def _with_spread(entry: pd.Series) -> str:
 
 
 # ---------------------------------------------------------------------------------- context
-def _context(params: Params, layout: Layout) -> dict[str, Any]:
-    """Everything the template shows."""
-    trouble: list[str] = []
+def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list[str]) -> dict[str, Any]:
+    """Everything the template shows; what could not be read is added to `trouble`."""
+    trouble = list(trouble)
 
     def attempt(make: Callable[[], Result], otherwise: Result) -> Result:
         try:
@@ -125,7 +139,6 @@ def _context(params: Params, layout: Layout) -> dict[str, Any]:
             return otherwise
 
     records = attempt(lambda: origins.records(params, layout), {})
-    found = attempt(lambda: verdicts.run(params, layout), [])
     leaked = attempt(lambda: leaks.read(layout), pd.DataFrame(columns=list(leaks.COLUMNS)))
     chapters = [_chapter(params, layout, name, leaked) for name in params.experiments]
     missing = list(dict.fromkeys(sentence for chapter in chapters for sentence in chapter.missing))
@@ -136,6 +149,7 @@ def _context(params: Params, layout: Layout) -> dict[str, Any]:
         "verdicts": found,
         "tiles": _tiles(params, layout),
         "chapters": chapters,
+        "groups": _grouped(chapters),
         "missing": missing,
         "trouble": trouble,
         "rooms": attempt(lambda: gallery.run(params, layout), []),
@@ -160,15 +174,24 @@ def _chapter(params: Params, layout: Layout, name: str, leaked: pd.DataFrame) ->
     try:
         table = tables.read(layout.result_table(name))
     except InputError as error:
-        return Chapter(name, view.experiment.title, paper=paper, missing=[str(error), *missing])
+        return Chapter(name, view.experiment.title, names.group(name), paper=paper, missing=[str(error), *missing])
     sheets = fragments.by_setting(view, table)
     overview, plots = fragments.overview(view, table), _plots(view, layout)
     touched = leaked[leaked["verdict"].isin(("reported", "stops")) & leaked["setting"].isin(view.settings)]
     notes = (leaks.sentences(touched), tables.remarks(table))
-    return Chapter(name, view.experiment.title, overview, sheets, plots, paper, missing, *notes)
+    return Chapter(name, view.experiment.title, names.group(name), overview, sheets, plots, paper, missing, *notes)
+
+
+def _grouped(chapters: list[Chapter]) -> list[tuple[str, list[Chapter]]]:
+    """(heading, its chapters), groups in the order of `names.GROUPS`, chapters in that of the settings."""
+    headings = [*dict.fromkeys((*names.GROUPS.values(), names.OTHER_GROUP))]
+    found = {heading: [c for c in chapters if c.group == heading] for heading in headings}
+    return [(heading, members) for heading, members in found.items() if members]
 
 
 PLOTS = {
+    "curve": "Curves",
+    "dots": "Side by side",
     "shots": "Few shots",
     "cost": "Score against cost",
     "bars": "Scores with 95 % intervals",
@@ -180,7 +203,8 @@ PLOTS = {
 
 def _plots(view: p.TableView, layout: Layout) -> list[tuple[str, list[str]]]:
     """(heading, inline svgs) for each family of plots, in the order of the experiment's settings."""
-    place = {setting: i for i, setting in enumerate(view.settings)}
+    declared = [*view.settings, *(curve.name for curve in view.experiment.curves)]
+    place = {name: i for i, name in enumerate([*declared, *(dots.name for dots in view.experiment.dots)])}
     found = []
     for family, heading in PLOTS.items():
         paths = layout.result_plots(view.name).glob(f"{family}-*.svg")

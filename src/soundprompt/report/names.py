@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 METHODS = {
@@ -13,7 +14,13 @@ METHODS = {
     "gavs-no_noise": "without the noise token",
     "gavs-no_triplet": "without the triplet loss",
     "gavs-audio_only": "audio token only",
+    "gavs-cue_only": "visual cue only, no sound",
+    "gavs-released_code": "GAVS as the released code has it",
     "gavs-negatives": "GAVS trained with negatives",
+    "gavs-frozen": "decoder frozen, no ColA",
+    "gavs-no_cola": "without ColA",
+    "gavs-cross_attention": "cross-attention tuned, no ColA",
+    "gavs-decoder_full": "whole decoder tuned, no ColA",
     "audio_sam": "Audio-SAM",
     "sam_fusion": "SAM-Fusion",
     "sam_fusion-scratch": "SAM-Fusion, new decoder",
@@ -33,6 +40,19 @@ PROBES = {
     "off_screen": "a sound from off the screen",
 }
 FLOORS = ("all_positive", "all_objects", "centre_disc")
+# Variants of GAVS that differ by a number or a word in their name.
+_PATTERNS = (
+    (r"cola_dim(\d+)", "ColA {} wide"),
+    (r"cola_relu", "ColA with ReLU"),
+    (r"cola_gelu", "ColA with GELU"),
+    (r"cola_(attention|parallel)", "ColA in {}"),
+    (r"cola_zero_init", "ColA starting at zero"),
+    (r"cola_no_zero_init|cola_random_init", "ColA starting at random"),
+    (r"noise_(.+)", "noise: {}"),
+    (r"margin_(.+)", "triplet margin {}"),
+    (r"weight_(.+)", "triplet weight {}"),
+    (r"no_visual|no_adapters|no_visual_adapters", "without visual adapters"),
+)
 
 SETTINGS = {
     "v1s": "V1S, one source",
@@ -43,7 +63,24 @@ SETTINGS = {
     "v3_3shot": "V3, 3 shots",
     "v3_5shot": "V3, 5 shots",
     "vggss": "VGG-SS, other domain",
+    "sources_count": "Scenes by number of sources",
+    "sources_overlap": "Scenes by overlap of two sources",
+    "sources_likeness": "Scenes by likeness of silent objects",
+    "domains": "Scenes in shifted domains",
 }
+VARIANTS = {"points": "SAM of points and boxes", "bgr": "BGR pictures"}
+# Experiment names by how they begin -> heading of their group in the report.
+GROUPS = {
+    "table": "Main tables",
+    "curve": "Main tables",
+    "ablation": "Ablations",
+    "study": "Studies",
+    "released": "Studies",
+    "worlds": "Worlds, foundations, searches",
+    "foundations": "Worlds, foundations, searches",
+    "search": "Worlds, foundations, searches",
+}
+OTHER_GROUP = "Studies"
 KINDS = {
     "all": "all classes",
     "seen": "seen classes",
@@ -132,9 +169,13 @@ _COLOURS = {
     "sam_fusion-scratch": "#dfa06f",
     "avsbench_tpavi": "#5a8f3c",
     "avsegformer": "#c2578a",
+    "gavs-negatives": "#5aa5e8",
+    "sam_fusion-negatives": "#c9541a",
 }
 _FLOOR = "#949aa5"
+_PLAIN = "#7c8796"
 _OTHER = ("#4f6f8f", "#b8902a", "#7a78c9", "#b5654a", "#3f8f8a", "#a3647f")
+LINES = ("#2f7de1", "#e0762b", "#2a9d8f", "#c2578a", "#b8902a", "#9b6bd3")  # for lines that are not methods
 
 
 def method(name: str) -> str:
@@ -145,23 +186,58 @@ def method(name: str) -> str:
     if probe:
         return f"{method(model)}, {PROBES.get(probe, f'{probe} sound')}"
     base, _, variant = model.partition("-")
-    words = METHODS.get(base, base.replace("_", " "))
-    return words + (f", {variant.replace('_', ' ')}" if variant else "")
+    words = METHODS.get(model) or _pattern(base, variant)
+    if not words:
+        words = METHODS.get(base, base.replace("_", " "))
+        words += f", {_spoken(variant)}" if variant else ""
+    return words
+
+
+def _pattern(base: str, variant: str) -> str:
+    """A variant that differs in one number or word; what is of GAVS does not say so, as tables of its parts do."""
+    for pattern, words in _PATTERNS:
+        found = re.fullmatch(pattern, variant)
+        if found:
+            words = words.format(*(_spoken(group) for group in found.groups()))
+            return words if base == "gavs" else f"{METHODS.get(base, _spoken(base))}, {words}"
+    return ""
+
+
+def _spoken(name: str) -> str:
+    """'gaussian_replace' -> 'gaussian replace', '0p3' -> '0.3'."""
+    return re.sub(r"(?<=\d)p(?=\d)", ".", name).replace("_", " ")
 
 
 def setting(name: str) -> str:
-    """'v3_1shot' -> 'V3, 1 shot'."""
-    return SETTINGS.get(name, name.replace("_", " "))
+    """'v3_1shot@world1' -> 'V3, 1 shot · world 1'; 'v2_10' -> 'V2, 10 % of its clips'."""
+    plain, _, variant = name.partition("@")
+    share = re.fullmatch(r"(.+)_(\d\d)", plain)
+    words = SETTINGS.get(plain) or (f"{share[1].upper()}, {share[2]} % of its clips" if share else _spoken(plain))
+    return f"{words} · {variant_of(variant)}" if variant else words
+
+
+def variant_of(name: str) -> str:
+    """Of the study: 'world1' -> 'world 1', 'size_64' -> 'input size 64'."""
+    number = re.fullmatch(r"([a-z_]*?)_?(\d+)", name)
+    if name in VARIANTS or not number:
+        return VARIANTS.get(name, _spoken(name))
+    return f"{'input size' if number[1] == 'size' else _spoken(number[1])} {number[2]}"
 
 
 def selection(name: str) -> str:
-    """'v3/1_shot_test' -> 'V3, 1 shot test'."""
+    """'v3/1_shot_test' -> 'V3, 1 shot test'; 'scenes/sources_2' -> 'Scenes, sources 2'."""
     if name == "foundation/held_out":
         return "pictures that pre-training held back"
     dataset, slash, split = name.partition("/")
     if not slash:
         return name
-    return f"{dataset.upper().replace('VGGSS', 'VGG-SS')}, {split.replace('_', ' ')}"
+    dataset = dataset.capitalize() if dataset == "scenes" else dataset.upper().replace("VGGSS", "VGG-SS")
+    return f"{dataset}, {split.replace('_', ' ')}"
+
+
+def group(experiment: str) -> str:
+    """Heading under which an experiment stands in the report."""
+    return GROUPS.get(experiment.partition("_")[0], OTHER_GROUP)
 
 
 def kind(name: str) -> str:
@@ -179,10 +255,18 @@ def is_floor(name: str) -> bool:
     return name in FLOORS
 
 
+def plain_colour(name: str) -> str:
+    """As `colour`, but one grey for all that has none of its own: where rows are told apart by their labels."""
+    known = name in _COLOURS or is_floor(name) or name.partition("@")[0] in _COLOURS
+    return colour(name) if known else _PLAIN
+
+
 def colour(name: str) -> str:
     """A method's colour, the same in every plot."""
     if is_floor(name):
         return _FLOOR
     if name in _COLOURS:
         return _COLOURS[name]
+    if "@" in name and name.partition("@")[0] in _COLOURS:
+        return _COLOURS[name.partition("@")[0]]
     return _OTHER[sum(map(ord, name)) % len(_OTHER)]

@@ -1,4 +1,4 @@
-"""An experiment's plots, from its table and scores: bars, few-shot curve, classes, sources, cost, training."""
+"""An experiment's plots, from its table and scores; curves and dot plots are drawn in modules of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from soundprompt import files
 from soundprompt.layout import Layout
 from soundprompt.params import TableView, model_of
-from soundprompt.report import cost_plots, drawing, evidence, names, tables
+from soundprompt.report import cost_plots, curves, dots, drawing, evidence, names, tables
 
 
 def run(view: TableView, layout: Layout) -> None:
@@ -25,6 +25,8 @@ def run(view: TableView, layout: Layout) -> None:
             _classes_and_sources(view, layout, folder)
         if "cost" in view.experiment.plots:
             cost_plots.draw(view, table, folder)
+        curves.draw(view, table, folder)
+        dots.draw(view, table, folder)
         _training(view, layout, folder)
 
 
@@ -102,7 +104,7 @@ def _shots(view: TableView, table: pd.DataFrame, folder: Path) -> None:
         if rows.empty:
             continue
         title = f"{names.metric(metric).label} against shots: {names.kind(kind)}"
-        with drawing.canvas(3.3) as (figure, (axis,)):
+        with drawing.canvas(2.6 + drawing.legend_height(len(view.experiment.methods) + 1)) as (figure, (axis,)):
             said = [_shot_line(axis, view, rows, by_shots, method) for method in view.experiment.methods]
             axis.set_xticks(sorted(by_shots))
             axis.set_xlim(-0.2, max(by_shots) + 0.2)
@@ -124,7 +126,7 @@ def _shot_line(axis, view: TableView, rows: pd.DataFrame, by_shots: dict[int, st
     if not points:
         return ""
     place, mean, low, high = (np.array(column, float) for column in zip(*points, strict=True))
-    dashes = {"all_objects": (4, 2), "centre_disc": (1, 1.5), "all_positive": (6, 1.5, 1, 1.5)}.get(method)
+    dashes = curves.DASHES.get(method)
     style = {"color": colour, "linewidth": 1.2 if floor else 1.8, "label": names.method(method)}
     style |= {"dashes": dashes} if dashes else {}
     axis.plot(place, mean, marker=None if floor else "o", markersize=4.5, **style)
@@ -231,7 +233,7 @@ def _training(view: TableView, layout: Layout, folder: Path) -> None:
         if not curves:
             continue
         title = f"{names.setting(setting)}: validation mIoU while training"
-        with drawing.canvas(2.9) as (figure, (axis,)):
+        with drawing.canvas(2.5 + drawing.legend_height(len(curves))) as (figure, (axis,)):
             for model, found in curves.items():
                 _curve_lines(axis, model, found)
             axis.set_xlabel("training step")

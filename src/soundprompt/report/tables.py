@@ -68,7 +68,7 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
         return pd.DataFrame(search.rows(view, layout), columns=list(COLUMNS))
     found = []
     for setting, spec in view.settings.items():
-        methods = {m: evidence.scores(layout, setting, m, view.seeds) for m in view.experiment.methods}
+        methods = {m: summary.coded(evidence.scores(layout, setting, m, view.seeds)) for m in view.experiment.methods}
         tested = (selection for rows in methods.values() for selection in rows["selection"].unique())
         for selection in dict.fromkeys([*spec.test, *tested]):  # the setting's own, then such as foundation/held_out
             here = {m: rows[rows["selection"] == selection] for m, rows in methods.items()}
@@ -108,6 +108,7 @@ def remarks(table: pd.DataFrame) -> list[str]:
 
 def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dict[str, pd.DataFrame]) -> list[dict]:
     rows = []
+    n_frames = {m: _n_frames(scores) for m, scores in methods.items()}
     for metric in view.experiment.metrics:
         parts = {method: _contributions(scores, metric) for method, scores in methods.items()}
         for method, of in parts.items():
@@ -116,21 +117,25 @@ def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dic
             head = {"setting": setting, "selection": selection, "kind": kind, "method": method, "metric": metric}
             paper = published.find(view.experiment.published, setting, selection, method, metric)
             figure = {"published": paper.value, "published_source": paper.source} if paper and kind == "all" else {}
-            own = _summary(of, methods[method], metric, view.evaluation.bootstrap)
-            rows.append({**head, **own, **figure, **_against(view, methods, parts, method, metric)})
+            own = _summary(of, view.evaluation.bootstrap)
+            n_clips = summary.rows_of(methods[method], metric)["clip"].nunique()
+            counts = {"n_clips": n_clips, "n_frames": n_frames[method]}
+            rows.append({**head, **own, **counts, **figure, **_against(view, parts, method, metric)})
     order = {method: place for place, method in enumerate(methods)}
     return sorted(rows, key=lambda row: order[row["method"]])
 
 
 def _contributions(scores: pd.DataFrame, metric: str) -> Contributions | None:
     """None where the method has no such score."""
-    if not (scores["metric"] == summary.BY_AREA.get(metric, metric)).any():
-        return None
-    return summary.contributions(scores, metric)
+    return summary.contributions(scores, metric) if len(summary.rows_of(scores, metric)) else None
 
 
-def _summary(of: Contributions, scores: pd.DataFrame, metric: str, draws: int) -> dict:
-    """The columns OURS."""
+def _n_frames(scores: pd.DataFrame) -> int:
+    return len(scores.loc[scores["frame"] >= 0, ["clip", "frame"]].drop_duplicates())
+
+
+def _summary(of: Contributions, draws: int) -> dict:
+    """The value with its spread and interval."""
     several = len(of.seeds) > 1
     value = statistics.t_interval(of.values()) if several else statistics.bootstrap_interval(of, draws)
     return {
@@ -140,21 +145,16 @@ def _summary(of: Contributions, scores: pd.DataFrame, metric: str, draws: int) -
         "high": value.high,
         "interval_over": "seeds" if several else "videos",
         "n_seeds": value.n,
-        "n_clips": scores.loc[scores["metric"] == summary.BY_AREA.get(metric, metric), "clip"].nunique(),
-        "n_frames": len(scores.loc[scores["frame"] >= 0, ["clip", "frame"]].drop_duplicates()),
     }
 
 
-def _against(view: TableView, methods: dict, parts: dict, method: str, metric: str) -> dict:
+def _against(view: TableView, parts: dict[str, Contributions | None], method: str, metric: str) -> dict:
     """The reference's lead over a method; empty for the reference itself or where they share no clips."""
     reference, draws = view.experiment.reference, view.evaluation.bootstrap
     if reference in (None, method) or parts.get(reference) is None:
         return {}
     try:
-        if parts[reference].videos == parts[method].videos:
-            lead = statistics.paired_bootstrap(parts[reference], parts[method], draws)
-        else:
-            lead = summary.difference(methods[reference], methods[method], metric, draws)
+        lead = summary.lead(parts[reference], parts[method], metric, draws)
     except ValueError:  # some clips are scored for one of them only
         return {}
     return {

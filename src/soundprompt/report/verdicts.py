@@ -1,33 +1,34 @@
-"""What the study says about the paper's claims: holds, does not hold, undecided, or not tested.
+"""How claims are judged: comparisons with intervals, and the verdict that they add up to.
 
 A claim is decided by intervals, never by means alone: it holds when every comparison it rests on
 lies wholly on its side, does not hold when one lies wholly on the other side, and is undecided
-else. The comparisons are shown with the verdict.
+else. The comparisons are shown with the verdict. The claims themselves stand in `claims`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import nan
 
 import pandas as pd
 
-from soundprompt.evaluation import summary
+from soundprompt.evaluation import statistics, summary
+from soundprompt.evaluation.statistics import Contributions, Difference
 from soundprompt.layout import Layout
-from soundprompt.params import Params
-from soundprompt.report import evidence, names, origins
+from soundprompt.params import Params, plain, variant_of
+from soundprompt.report import evidence
 
-HOLDS, FAILS, UNDECIDED, UNTESTED = "holds", "does not hold", "undecided", "not tested here"
+HOLDS, FAILS, UNDECIDED, UNTESTED = "holds", "does not hold", "undecided at this size", "not tested here"
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A lead of one method over another: first minus second, in [-1, 1], with its 95 % interval.
 
-    first, second: the two values where the claim asks whether intervals touch. separate: whether
-    they do not; None when the lead's own interval decides. decides: part of the verdict, or
-    shown for its interest only.
+    first, second: the two values where the claim asks whether intervals touch; the verdict then
+    asks that they do not. bar: what the lead must exceed; below: what it must stay under instead.
+    decides: part of the verdict, or shown for its interest only. n_*: what the interval is made from.
     """
 
     label: str
@@ -37,6 +38,11 @@ class Comparison:
     first: tuple[float, float, float] | None = None
     second: tuple[float, float, float] | None = None
     decides: bool = True
+    bar: float = 0.0
+    below: bool = False
+    n_videos: int = 0
+    n_seeds: int = 0
+    n_worlds: int = 1
 
     @property
     def known(self) -> bool:
@@ -45,17 +51,25 @@ class Comparison:
 
     @property
     def sign(self) -> int:
-        """1: wholly above zero, -1: wholly below, 0: the interval holds zero, or values' intervals touch."""
-        sign = 1 if self.low > 0 else -1 if self.high < 0 else 0
+        """1: wholly on the claim's side, -1: wholly on the other, 0: the interval holds the bar, or values touch."""
+        sign = 1 if self.low > self.bar else -1 if self.high < self.bar else 0
         if self.first and self.second and sign:
             touching = self.first[1] <= self.second[2] if sign > 0 else self.second[1] <= self.first[2]
             return 0 if touching else sign
-        return sign
+        return -sign if self.below else sign
+
+    @property
+    def room(self) -> float:
+        """How far the interval's worse end is on the claim's side of the bar; negative where it is not."""
+        return self.bar - self.high if self.below else self.low - self.bar
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with its outcome, the rule that decided, the comparisons, and what was missing."""
+    """A claim with its outcome, the rule that decided, the comparisons, and what was missing.
+
+    name: in files; section: the experiment whose section of the report shows more, '' for none.
+    """
 
     claim: str
     paper: str
@@ -63,209 +77,134 @@ class Verdict:
     outcome: str
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    name: str = ""
+    section: str = ""
+
+    @property
+    def key(self) -> Comparison | None:
+        """The comparison that the verdict hangs on: of those that decide, the one with the least room."""
+        return min((c for c in self.comparisons if c.decides), key=lambda c: c.room, default=None)
 
 
 class Scores:
-    """Scores of a study, read once each."""
+    """Scores of a study, read once each, and comparisons of them."""
 
     def __init__(self, params: Params, layout: Layout):
         self.params, self.layout = params, layout
         self._read: dict[tuple[str, str], pd.DataFrame] = {}
 
-    def rows(self, setting: str, method: str, selection: str, kind: str | None = None) -> pd.DataFrame:
-        """A method's scores on a selection; empty when there are none."""
+    def rows(self, setting: str, method: str, selection: str | None, kind: str | None = None) -> pd.DataFrame:
+        """A method's scores on a selection (None: on all); empty when there are none."""
         key = (setting, method)
         if key not in self._read:
-            self._read[key] = evidence.scores(self.layout, setting, method, self.params.seeds)
+            self._read[key] = summary.coded(evidence.scores(self.layout, setting, method, self.seeds(setting, method)))
         rows = self._read[key]
-        rows = rows[rows["selection"] == selection]
+        rows = rows[rows["selection"] == selection] if selection else rows
         return rows[rows["kind"] == kind] if kind else rows
 
+    def seeds(self, setting: str, method: str) -> tuple[int, ...]:
+        """The seeds that experiments ask for; the study's where none does."""
+        asked = {
+            seed
+            for experiment in self.params.experiments.values()
+            if setting in experiment.settings and method in experiment.methods
+            for seed in experiment.seeds or self.params.seeds
+        }
+        return tuple(sorted(asked)) or self.params.seeds
+
+    def present(self, *settings: str) -> list[tuple[str, str]]:
+        """(setting, selection it is about) for those that the study has; of variants those that are asked for."""
+        asked = self.asked()
+        return [
+            (name, evidence.primary(self.params.settings[plain(name)]))
+            for name in settings
+            if plain(name) in self.params.settings and (name in asked or not variant_of(name))
+        ]
+
+    def asked(self, method: str | None = None) -> list[str]:
+        """The settings of all experiments, or of those with a method, each once."""
+        experiments = self.params.experiments.values()
+        return list(dict.fromkeys(s for e in experiments if method is None or method in e.methods for s in e.settings))
+
     def compare(
-        self, label: str, first: pd.DataFrame, second: pd.DataFrame, metric: str, *, apart: bool = False, decides=True
+        self,
+        label: str,
+        first: pd.DataFrame,
+        second: pd.DataFrame,
+        metric: str,
+        *,
+        other: str | None = None,
+        apart: bool = False,
+        decides: bool = True,
+        bar: float = 0.0,
     ) -> Comparison:
         """Paired comparison on the clips that both were scored on; its lead is NaN where that is impossible.
 
-        apart: the verdict also asks that the two values' own intervals do not touch.
+        other: the metric of the second, if not the same. apart: the verdict also asks that the two values' own
+        intervals do not touch.
         """
-        shared = set(first["clip"]) & set(second["clip"])
-        first, second = (rows[rows["clip"].isin(shared)] for rows in (first, second))
         draws = self.params.evaluation.bootstrap
         try:
-            lead = summary.difference(first, second, metric, draws)
-            ends = [summary.interval(rows, metric, draws) for rows in (first, second)] if apart else []
+            one, two = _contributions(first, second, metric, other or metric)
+            lead = statistics.paired_bootstrap(one, two, draws)
+            ends = [_ends(of, draws) for of in (one, two)] if apart else (None, None)
         except ValueError:
             return Comparison(label, nan, nan, nan, decides=decides)
-        one, other = [(i.mean, i.low, i.high) for i in ends] or (None, None)
-        return Comparison(label, lead.value, lead.low, lead.high, one, other, decides)
+        return _comparison(label, lead, decides, bar, *ends)
+
+    def pooled(self, label: str, pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]], metric: str) -> list[Comparison]:
+        """The mean lead over worlds, by the bootstrap over worlds, and for interest by Student's t over them."""
+        draws = self.params.evaluation.bootstrap
+        try:
+            worlds = [_contributions(first, second, metric, metric) for first, second in pairs]
+            lead = statistics.worlds_bootstrap(worlds, draws)
+        except ValueError:
+            return [Comparison(label, nan, nan, nan)]
+        by_t = statistics.t_interval([one.values().mean() - two.values().mean() for one, two in worlds])
+        aside = f"{label}, t-interval over the {by_t.n} worlds alone"
+        pooled = _comparison(label, lead, True, 0.0)
+        return [pooled, Comparison(aside, by_t.mean, by_t.low, by_t.high, decides=False, n_worlds=by_t.n)]
+
+    def level(self, label: str, rows: pd.DataFrame, metric: str, bar: float) -> Comparison:
+        """One method's value, which should stay below a bar; the interval is over seeds, or over videos for one."""
+        try:
+            of = summary.contributions(rows, metric)
+        except ValueError:
+            return Comparison(label, nan, nan, nan)
+        mean, low, high = _ends(of, self.params.evaluation.bootstrap)
+        counts = {"n_videos": len(of.videos), "n_seeds": len(of.seeds)}
+        return Comparison(label, mean, low, high, bar=bar, below=True, **counts)
 
 
-def run(params: Params, layout: Layout) -> list[Verdict]:
-    """A verdict for every claim, in the order of the report."""
-    scores = Scores(params, layout)
-    claims: list[Callable[[Scores], Verdict]] = [
-        sound_matters,
-        prompting_on_unseen,
-        prompting_on_seen,
-        shots_help,
-        one_shot_suffices,
-        parts_of_sap,
-        cross_dataset,
-    ]
-    return [claim(scores) for claim in claims] + _not_tested(params)
-
-
-# ----------------------------------------------------------------------------------- claims
-def sound_matters(scores: Scores) -> Verdict:
-    """GAVS above the model without sound and above mismatched sound, intervals apart."""
-    found = []
-    for setting, selection in _present(scores.params, ("v1s", "v3_0shot")):
-        for other in ("gavs-no_audio", "gavs@mismatched"):
-            for metric in ("miou", "f_score"):
-                where = f"{names.setting(setting)}, {names.metric(metric).label}"
-                label = f"{where}: lead over “{names.method(other)}”"
-                rows = (scores.rows(setting, method, selection) for method in ("gavs", other))
-                found.append(scores.compare(label, *rows, metric, apart=True))
-    return _decide(
-        "Sound decides what is segmented.",
-        "The premise of prompting with sound; the paper prints no model without sound.",
-        "Every lead is above zero and the 95 % intervals of the two methods do not touch.",
-        found,
+def _contributions(
+    first: pd.DataFrame, second: pd.DataFrame, metric: str, other: str
+) -> tuple[Contributions, Contributions]:
+    """Of the clips that both have. Raises ValueError when there are none."""
+    pair = [summary.rows_of(rows, name) for rows, name in ((first, metric), (second, other))]
+    if metric != "iou_in_hits":  # there a method without hits on a clip has no row of it
+        shared = set(pair[0]["clip"]) & set(pair[1]["clip"])
+    else:
+        shared = set(first["clip"]) & set(second["clip"])
+    one, two = (
+        summary.contributions(rows[rows["clip"].isin(shared)], name)
+        for rows, name in zip(pair, (metric, other), strict=True)
     )
+    return summary.on_same_videos(one, two, metric)
 
 
-def prompting_on_unseen(scores: Scores) -> Verdict:
-    """GAVS against SAM-Fusion on unseen classes without examples."""
-    return _against_fusion(
-        scores,
-        ("v3_0shot",),
-        "Prompting carries over to unseen classes better than fusion.",
-        "AVS-V3, 0 shots: GAVS 54.71 mIoU, SAM-Fusion 46.25.",
-    )
+def _ends(of: Contributions, draws: int) -> tuple[float, float, float]:
+    several = len(of.seeds) > 1
+    found = statistics.t_interval(of.values()) if several else statistics.bootstrap_interval(of, draws)
+    return found.mean, found.low, found.high
 
 
-def prompting_on_seen(scores: Scores) -> Verdict:
-    """GAVS against SAM-Fusion on the benchmarks."""
-    return _against_fusion(
-        scores,
-        ("v1s", "v1m", "v2"),
-        "GAVS is better than SAM-Fusion on the AVS-Benchmarks.",
-        "mIoU of GAVS and SAM-Fusion: V1S 80.06 and 71.92, V1M 63.70 and 50.61, V2 67.70 and 60.19.",
-    )
-
-
-def shots_help(scores: Scores) -> Verdict:
-    """GAVS after k shots against itself before, on the same clips."""
-    found = []
-    for shots in (1, 3, 5):
-        for setting, selection in _present(scores.params, (f"v3_{shots}shot",)):
-            for kind in (None, "new combination", "new level"):
-                before = scores.rows("v3_0shot", "gavs", selection, kind)
-                after = scores.rows(setting, "gavs", selection, kind)
-                label = f"gain by {shots} shot{'s' if shots > 1 else ''}, {names.kind(kind or 'all')}, mIoU"
-                found.append(scores.compare(label, after, before, "miou", decides=shots == 5 and kind is None))
-    verdict = _decide(
-        "A few examples of an unseen class help.",
-        "AVS-V3: GAVS rises from 54.71 mIoU (0 shots) to 62.89, 66.28 and 67.75 (1, 3, 5 shots).",
-        "On the clips of the 5-shot test, GAVS after five shots is above GAVS before them.",
-        found,
-    )
-    return replace(verdict, notes=[*verdict.notes, *_kept_starts(scores)])
-
-
-def _kept_starts(scores: Scores) -> list[str]:
-    kept = origins.kept_starts(origins.records(scores.params, scores.layout))
-    said = [f"{names.setting(setting)} {count}" for (setting, model), count in kept.items() if model == "gavs"]
-    if not said:
-        return []
-    return [f"Runs that kept their start, as no step was better on validation: {', '.join(said)}. Their gain is zero."]
-
-
-def one_shot_suffices(scores: Scores) -> Verdict:
-    """GAVS with one shot against SAM-Fusion with five, on the clips that both tests share."""
-    found = []
-    few, many = (list(_present(scores.params, (name,))) for name in ("v3_1shot", "v3_5shot"))
-    for (first, chosen), (second, selection) in zip(few, many, strict=False):
-        rows = scores.rows(first, "gavs", chosen), scores.rows(second, "sam_fusion", selection)
-        found.append(scores.compare("GAVS with 1 shot over SAM-Fusion with 5, mIoU", *rows, "miou"))
-    return _decide(
-        "One example is worth more to GAVS than five to SAM-Fusion.",
-        "AVS-V3: GAVS with 1 shot 62.89 mIoU, SAM-Fusion with 5 shots 60.82.",
-        "The paired lead on the clips that both tests share is above zero.",
-        found,
-    )
-
-
-def parts_of_sap(scores: Scores) -> Verdict:
-    """GAVS against itself without each part of its prompt."""
-    found = []
-    variants = ("gavs-no_cue", "gavs-no_noise", "gavs-no_triplet", "gavs-audio_only")
-    for setting, selection in _present(scores.params, ("v3_0shot",)):
-        for other in variants:
-            rows = (scores.rows(setting, method, selection) for method in ("gavs", other))
-            found.append(scores.compare(f"lead over GAVS {names.method(other)}, mIoU", *rows, "miou"))
-    return _decide(
-        "Each part of the semantic-aware prompt (cue, noise, triplet loss) helps.",
-        "The method section argues for each part; the ablation's figures could not be obtained.",
-        "On unseen classes, GAVS is above every variant that lacks a part.",
-        found,
-    )
-
-
-def cross_dataset(scores: Scores) -> Verdict:
-    """GAVS against SAM-Fusion and the centre disc on a shifted domain."""
-    found = []
-    for setting, selection in _present(scores.params, ("vggss",)):
-        for other in ("sam_fusion", "centre_disc"):
-            for metric in ("ciou", "auc"):
-                rows = (scores.rows(setting, method, selection) for method in ("gavs", other))
-                label = f"{names.metric(metric).label}: lead over “{names.method(other)}”"
-                found.append(scores.compare(label, *rows, metric))
-    return _decide(
-        "GAVS carries over to another dataset better than fusion.",
-        "VGG-SS: GAVS 41.07 cIoU and 0.411 AUC, SAM-Fusion 30.17 and 0.302.",
-        "Trained on V2, tested on the other domain: the leads over SAM-Fusion and over the centre disc are above zero.",
-        found,
-    )
-
-
-def _against_fusion(scores: Scores, settings: tuple[str, ...], claim: str, paper: str) -> Verdict:
-    found = []
-    for setting, selection in _present(scores.params, settings):
-        kinds = (None, "new combination", "new level") if setting.startswith("v3") else (None,)
-        for kind in kinds:
-            where = names.setting(setting) + (f", {names.kind(kind)}" if kind else "")
-            rows = tuple(scores.rows(setting, method, selection, kind) for method in ("gavs", "sam_fusion"))
-            found.append(scores.compare(f"{where}, mIoU", *rows, "miou", decides=kind is None))
-            if kind is None:
-                for metric in ("hit_rate", "iou_in_hits"):
-                    label = f"{where}, {names.metric(metric).label}"
-                    found.append(scores.compare(label, *rows, metric, decides=False))
-    rule = "The paired lead of GAVS over SAM-Fusion in mIoU is above zero in every setting."
-    return _decide(claim, paper, rule, found)
-
-
-def _not_tested(params: Params) -> list[Verdict]:
-    found = []
-    if not any(name.startswith("v2_") for name in params.settings):
-        paper = "V2: GAVS with half of the data 65.1 mIoU (read off a figure), AVSegFormer with all 64.34."
-        claim = "Half of the training data is enough to beat the others."
-        found.append(Verdict(claim, paper, "", UNTESTED, notes=["No setting of this study trains on a part of V2."]))
-    rivals = [name for name in ("avsbench_tpavi", "avsegformer") if name not in params.models]
-    if rivals:
-        paper = "AVS-V3, 0 shots: GAVS 54.71, AVSegFormer 54.26, AVSBench 53.00 mIoU."
-        claim = "GAVS is better than AVSBench and AVSegFormer on unseen classes."
-        found.append(Verdict(claim, paper, "", UNTESTED, notes=["These two models are not part of this study."]))
-    return found
+def _comparison(label: str, lead: Difference, decides: bool, bar: float, first=None, second=None) -> Comparison:
+    counts = {"n_videos": lead.n_videos, "n_seeds": lead.n_seeds, "n_worlds": lead.n_worlds}
+    return Comparison(label, lead.value, lead.low, lead.high, first, second, decides, bar, **counts)
 
 
 # ---------------------------------------------------------------------------------- deciding
-def _present(params: Params, settings: tuple[str, ...]) -> list[tuple[str, str]]:
-    """(setting, selection it is about) for those that the study has."""
-    return [(name, evidence.primary(params.settings[name])) for name in settings if name in params.settings]
-
-
-def _decide(claim: str, paper: str, rule: str, found: list[Comparison]) -> Verdict:
+def decide(claim: str, paper: str, rule: str, found: list[Comparison]) -> Verdict:
     """A claim with a deciding comparison missing may fail but cannot hold."""
     comparisons = [c for c in found if c.known]
     deciding = [c for c in comparisons if c.decides]

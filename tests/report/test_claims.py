@@ -1,0 +1,152 @@
+import pandas as pd
+import pytest
+
+import artifacts
+from soundprompt import params as p
+from soundprompt.report import claims, verdicts
+from soundprompt.report.verdicts import FAILS, HOLDS, UNDECIDED, UNTESTED, Comparison, Scores, Verdict
+
+
+def comparison(low, high, **more):
+    return Comparison("a lead", (low + high) / 2, low, high, **more)
+
+
+@pytest.fixture
+def elsewhere(study):
+    """The study with an experiment on variants of its 0-shot setting, where both methods are drawn around levels."""
+    params, layout = study
+
+    def make(name: str, levels: dict[str, tuple[float, float]]):
+        """levels: setting -> those of gavs and of sam_fusion."""
+        frames = artifacts.frame_table.select(layout, params.settings["v3_0shot"].test)
+        for setting, pair in levels.items():
+            for model, level in zip(("gavs", "sam_fusion"), pair, strict=True):
+                for seed in params.seeds:
+                    path = layout.run(setting, model, seed) / "scores.parquet"
+                    path.unlink(missing_ok=True)
+                    artifacts._parquet(artifacts._scores(frames, model, seed, level), path)
+        asked = p.Experiment(title=name, settings=tuple(levels), methods=("gavs", "sam_fusion"))
+        changed = params.model_copy(update={"experiments": {**params.experiments, name: asked}})
+        return Scores(changed, layout)
+
+    return make
+
+
+def test_bars_and_levels():
+    assert comparison(-0.01, 0.03).sign == 0
+    assert comparison(-0.01, 0.03, bar=-0.02).sign == 1  # no worse
+    assert comparison(-0.09, -0.03, bar=-0.02).sign == -1
+    assert comparison(0.0, 0.04, bar=0.05, below=True).sign == 1
+    assert comparison(0.3, 0.4, bar=0.05, below=True).sign == -1
+    assert comparison(0.03, 0.4, bar=0.05, below=True).sign == 0
+
+
+def test_a_verdict_hangs_on_the_comparison_closest_to_failing():
+    strong, weak = comparison(0.2, 0.3), comparison(0.01, 0.5)
+    aside = comparison(-0.5, -0.4, decides=False)
+    assert Verdict("", "", "", HOLDS, [strong, weak, aside]).key is weak
+    quiet = comparison(0.0, 0.04, bar=0.05, below=True)
+    assert Verdict("", "", "", HOLDS, [strong, quiet]).key is quiet
+    assert Verdict("", "", "", UNTESTED, [aside]).key is None
+
+
+def test_the_file_has_a_row_for_each_comparison_and_one_for_each_claim_without(study):
+    params, layout = study
+    found = claims.run(params, layout)
+    claims.write(found, layout)
+    table = pd.read_csv(layout.claims, keep_default_na=False)
+    assert tuple(table.columns) == claims.COLUMNS
+    assert list(dict.fromkeys(table["name"])) == [name for name, _, _ in claims.CLAIMS]
+    assert len(table) == sum(max(1, len(verdict.comparisons)) for verdict in found)
+    assert set(table["verdict"]) <= {HOLDS, FAILS, UNDECIDED, UNTESTED}
+    row = table[(table["name"] == "unseen_over_fusion") & (table["decides"] == "yes")].iloc[0]
+    expected = found[0].comparisons[0]
+    assert float(row["lead"]) == pytest.approx(expected.lead, abs=1e-6)
+    assert (row["says"], row["section"], row["n_videos"], row["n_seeds"]) == (
+        {1: "for", -1: "against", 0: "open"}[expected.sign], "table_v3", "4", "2",
+    )  # fmt: skip
+    empty = table[table["name"] == "half_the_data"]
+    assert (empty["verdict"].item(), empty["lead"].item()) == (UNTESTED, "")
+
+
+def test_a_lead_in_every_world_holds_and_one_world_against_it_leaves_it_open(elsewhere):
+    places = ("v3_0shot", "v3_0shot@world1", "v3_0shot@world2")
+    found = claims.across_worlds(elsewhere("worlds", dict(zip(places, [(0.8, 0.4)] * 3, strict=True))))
+    assert found.outcome == HOLDS
+    alone = [c for c in found.comparisons if "world " in c.label and not c.decides]
+    assert [c.label.rpartition(" · ")[2] for c in alone] == ["world 0", "world 1", "world 2"]
+    assert found.key.n_worlds == 3 and found.key.lead == pytest.approx(sum(c.lead for c in alone) / 3)
+    mixed = dict(zip(places, [(0.8, 0.4), (0.8, 0.4), (0.4, 0.8)], strict=True))
+    assert claims.across_worlds(elsewhere("worlds", mixed)).outcome == UNDECIDED
+
+
+def test_one_world_says_nothing_of_worlds(study):
+    assert claims.across_worlds(Scores(*study)).outcome == UNTESTED
+
+
+def test_the_arm_of_sam_decides_if_leads_turn_round(elsewhere):
+    turned = claims.whatever_foundation(
+        elsewhere("foundations", {"v3_0shot": (0.8, 0.4), "v3_0shot@points": (0.4, 0.8)})
+    )
+    assert turned.outcome == FAILS
+    assert any(note.endswith("SAM of concept: favours GAVS.") for note in turned.notes)
+    assert any(note.endswith("SAM of points and boxes: favours SAM-Fusion.") for note in turned.notes)
+    same = elsewhere("foundations", {"v3_0shot": (0.4, 0.8), "v3_0shot@points": (0.4, 0.8)})
+    assert claims.whatever_foundation(same).outcome == HOLDS  # which method comes first is another claim
+
+
+def measured(params, layout, values, setting="v3_0shot"):
+    """Adds rows {method: {metric: value}} to the runs' scores."""
+    for method, metrics in values.items():
+        model = method.partition("@")[0]
+        for seed in params.seeds:
+            path = layout.run(setting, model, seed) / "scores.parquet"
+            rows = pd.read_parquet(path if path.exists() else layout.run(setting, "gavs", seed) / "scores.parquet")
+            like = rows[(rows["metric"] == "miou") & (rows["method"] == rows["method"].iloc[0])]
+            parts = [rows] if path.exists() else []
+            parts += [like.assign(method=method, metric=metric, value=value) for metric, value in metrics.items()]
+            parts = [rows[(rows["selection"] == "v3/unseen") | ~rows["metric"].str.startswith("kn")] for rows in parts]
+            path.unlink(missing_ok=True)
+            artifacts._parquet(pd.concat(parts), path)
+
+
+@pytest.mark.parametrize(("kept", "outcome"), [(0.8, HOLDS), (0.7, FAILS)])
+def test_knowledge_is_judged_against_full_tuning_and_against_nothing_tuned(study, kept, outcome):
+    params, layout = study
+    ours = {"knowledge": kept, "knowledge_untouched": 0.81}
+    measured(params, layout, {"gavs-decoder_full": {"knowledge": 0.5, "knowledge_untouched": 0.81, "miou": 0.3}})
+    measured(params, layout, {"gavs": ours})
+    found = claims.cola_keeps_knowledge(Scores(params, layout))
+    assert found.outcome == outcome
+    lost = next(c for c in found.comparisons if "against the untouched" in c.label)
+    assert lost.lead == pytest.approx(kept - 0.81)
+
+
+@pytest.mark.parametrize(("alarm", "outcome"), [(0.0, HOLDS), (0.9, FAILS)])
+def test_alarms_for_sounds_of_nothing(study, alarm, outcome):
+    params, layout = study
+    probes = {f"gavs@{probe}": {"alarm": alarm} for probe in claims.EMPTY}
+    measured(params, layout, probes)
+    asked = p.Experiment(title="t", settings=("v3_0shot",), methods=tuple(probes))
+    params = params.model_copy(update={"experiments": {**params.experiments, "study_negative_audio": asked}})
+    found = claims.quiet_without_source(Scores(params, layout))
+    assert found.outcome == outcome
+    assert len(found.comparisons) == 3 and found.comparisons[0].lead == pytest.approx(alarm)
+
+
+def test_seeds_are_those_that_experiments_ask_for(study):
+    params, layout = study
+    more = params.experiments["table_v3"].model_copy(update={"seeds": (0, 1, 2, 3)})
+    params = params.model_copy(update={"experiments": {**params.experiments, "more": more}})
+    scores = Scores(params, layout)
+    assert scores.seeds("v3_0shot", "gavs") == (0, 1, 2, 3)
+    assert scores.seeds("v3_0shot", "gavs-no_cue") == params.seeds
+
+
+def test_every_claim_can_be_found_in_the_page_and_every_section_exists():
+    params = artifacts.study()
+    names = [name for name, _, _ in claims.CLAIMS]
+    assert len(set(names)) == len(names)
+    known = {*params.experiments, "ablation_cola", "study_negative_audio", "curve_data_efficiency"}
+    assert {section for *_, sections in claims.CLAIMS for section in sections} <= known
+    assert verdicts.decide("", "", "", []).outcome == UNTESTED

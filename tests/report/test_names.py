@@ -1,0 +1,45 @@
+import pytest
+
+import artifacts
+from soundprompt.report import names
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gavs@off_screen", "GAVS, a sound from off the screen"),
+        ("gavs-negatives@silence", "GAVS trained with negatives, a silent recording"),
+        ("gavs-cola_dim64", "ColA 64 wide"),
+        ("gavs-cola_relu", "ColA with ReLU"),
+        ("gavs-margin_0p3", "triplet margin 0.3"),
+        ("gavs-noise_gaussian_replace", "noise: gaussian replace"),
+        ("avsbench_tpavi-own_second", "AVSBench (TPAVI), own second only"),
+        ("sam_fusion-rate_low", "SAM-Fusion, rate low"),
+        ("tomorrows_model-wide@loud", "tomorrows model, wide, loud sound"),
+    ],
+)
+def test_methods_that_nobody_listed_are_readable(name, words):
+    assert names.method(name) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("v3_1shot@world2", "V3, 1 shot · world 2"),
+        ("v1s@size_64", "V1S, one source · input size 64"),
+        ("v1s@points", "V1S, one source · SAM of points and boxes"),
+        ("v2_30", "V2, 30 % of its clips"),
+        ("my_videos", "my videos"),
+    ],
+)
+def test_settings_and_their_variants(name, words):
+    assert names.setting(name) == words
+
+
+def test_every_experiment_has_a_group_and_every_method_a_colour():
+    params = artifacts.study()
+    assert names.group("table_v3") == "Main tables" and names.group("ablation_cola") == "Ablations"
+    for name, experiment in params.experiments.items():
+        assert names.group(name)
+        assert all(names.colour(method).startswith("#") for method in experiment.methods)
+    assert names.colour("gavs-negatives@silence") == names.colour("gavs-negatives")
