@@ -42,4 +42,7 @@ def test_every_experiment_has_a_group_and_every_method_a_colour():
     for name, experiment in params.experiments.items():
         assert names.group(name)
         assert all(names.colour(method).startswith("#") for method in experiment.methods)
+    parts = ["gavs", "gavs-no_cue", "gavs-no_noise", "gavs-no_triplet", "gavs-audio_only", "sam_fusion"]
+    assert len(set(names.distinct(parts).values())) == len(parts)
+    assert names.distinct(parts)["gavs"] == names.colour("gavs")
     assert names.colour("gavs-negatives@silence") == names.colour("gavs-negatives")

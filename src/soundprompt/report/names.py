@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 METHODS = {
@@ -17,10 +19,10 @@ METHODS = {
     "gavs-cue_only": "visual cue only, no sound",
     "gavs-released_code": "GAVS as the released code has it",
     "gavs-negatives": "GAVS trained with negatives",
-    "gavs-frozen": "decoder frozen, no ColA",
+    "gavs-frozen": "decoder frozen",
     "gavs-no_cola": "without ColA",
-    "gavs-cross_attention": "cross-attention tuned, no ColA",
-    "gavs-decoder_full": "whole decoder tuned, no ColA",
+    "gavs-cross_attention": "cross-attention tuned",
+    "gavs-decoder_full": "whole decoder tuned",
     "audio_sam": "Audio-SAM",
     "sam_fusion": "SAM-Fusion",
     "sam_fusion-scratch": "SAM-Fusion, new decoder",
@@ -259,6 +261,12 @@ def plain_colour(name: str) -> str:
     """As `colour`, but one grey for all that has none of its own: where rows are told apart by their labels."""
     known = name in _COLOURS or is_floor(name) or name.partition("@")[0] in _COLOURS
     return colour(name) if known else _PLAIN
+
+
+def distinct(methods: Iterable[str]) -> dict[str, str]:
+    """A colour for each line of one plot: a method's own, and for those without one after another."""
+    others = itertools.cycle(_OTHER)
+    return {name: next(others) if plain_colour(name) == _PLAIN else colour(name) for name in methods}
 
 
 def colour(name: str) -> str:
