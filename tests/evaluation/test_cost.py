@@ -89,7 +89,7 @@ def test_every_weight_of_a_frame_counts_once(viewers):
     """Where the encoder is cut makes no difference but for the adapters behind the cut."""
     frozen, tuned = viewers["audio_sam"], viewers["gavs"]
     total = {name: cost.sizes(viewer)["total_parameters"]["value"] for name, viewer in viewers.items()}
-    encoders = count_parameters(frozen.sam.sam.image_encoder) + count_parameters(frozen.audio.module)
+    encoders = count_parameters(frozen.encoder.sam.image_encoder) + count_parameters(frozen.audio.module)
     assert total["audio_sam"] == encoders + count_parameters(frozen.model)
     adapters = sum(count_parameters(block.adapter) for block in tuned.model.encoder.blocks.values())
     head = count_parameters(tuned.model.sap) + count_parameters(tuned.model.decoder)

@@ -8,6 +8,7 @@ from soundprompt import models
 from soundprompt import params as p
 from soundprompt.data import frame_table
 from soundprompt.evaluation import predict
+from soundprompt.features import background
 from soundprompt.features.frames import Frames
 from soundprompt.foundation import pyramid
 
@@ -49,7 +50,7 @@ def test_every_clip_is_shown_whole_with_each_sound(asked):
         for _, members in rows.groupby("clip"):
             pairs = questions.pairs[numbers[members.index]]
             batch = frames.batch(pairs[:, 0])
-            batch.audio = predict.sound_of(frames, pairs[:, 1])
+            batch.audio = frames.sounds(pairs[:, 1])
             with torch.no_grad():
                 expected = model(batch).logits
             assert torch.allclose(found[numbers[members.index]], expected, atol=1e-4), (selection, probe)
@@ -70,6 +71,6 @@ def test_answers_do_not_depend_on_order_or_splitting(asked, monkeypatch):
 
 def test_conditions(asked):
     _, frames, _ = asked
-    silence = predict.SILENCE
+    silence = background.SILENCE
     group = predict.conditions(frames, [0, 1, 0, 1, 3, 3], np.array([0, 1, silence, silence, 3, 0])).tolist()
     assert group[0] == group[1] and group[2] == group[3] and len(set(group)) == 4

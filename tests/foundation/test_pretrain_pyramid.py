@@ -94,3 +94,12 @@ def test_it_learns():
     trainer.update = lambda data: losses.append(update(data)) or losses[-1]
     trainer.train(lambda: None)
     assert np.mean([each[0] for each in losses[-8:]]) < 0.75 * np.mean([each[0] for each in losses[:8]])
+
+
+def test_another_input_size_sees_the_same_pictures_resized(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pyramid_quality, "PICTURES", 8)
+    monkeypatch.setattr(pyramid_quality, "PROBE_PICTURES", 60)
+    pretrain_pyramid.run(view(image_size=32, steps=2), LAYOUT)
+    frozen = pyramid.load(LAYOUT.foundation("pyramid"))
+    assert frozen.image_size == 32 and read_json(LAYOUT.foundation_quality("pyramid"))["quality"]["iou"]

@@ -11,6 +11,8 @@ from random_models import batch_of, model_of, random_sam
 
 from soundprompt import params as p
 from soundprompt.errors import InputError
+from soundprompt.foundation import pyramid as pyramids
+from soundprompt.foundation.pyramid import FrozenPyramid
 from soundprompt.models import build
 
 FUSION = {"architecture": "sam_fusion", "decoder": "full"}
@@ -156,10 +158,11 @@ def test_tune_from_beyond_the_encoder(sam):
 
 
 def test_all_models_of_the_mini_study_build(sam):
-
+    pyramid = FrozenPyramid(pyramids.build("mini_pyramid"), "mini_pyramid", 128, "none")
     raw = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())["models"]
-    for model in p.resolve_models(raw).values():
-        assert build(p.Model.model_validate(model), sam, 0).trained_parameters()
+    for settings in p.resolve_models(raw).values():
+        model = p.Model.model_validate(settings)
+        assert build(model, sam if model.reads == "sam" else pyramid, 0).trained_parameters()
 
 
 # ------------------------------------------------------------------- the released sizes

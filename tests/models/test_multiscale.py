@@ -153,6 +153,17 @@ def test_sound_matters(frozen, name):
         assert torch.equal(mute(batch).logits, logits)
 
 
+@pytest.mark.parametrize("name", ["avsbench_tpavi", "avsegformer"])
+def test_half_precision_is_near(frozen, name):
+    """As `schedule.precision: bfloat16` runs it."""
+    model, batch = woken(build(settings(name), frozen, 0)), batch_of(group=[0, 0, 1, 1])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        rough = model(batch).logits.float()
+    with torch.no_grad():
+        exact = model(batch).logits
+    assert torch.nn.functional.cosine_similarity(rough.flatten(), exact.flatten(), dim=0) > 0.98
+
+
 def test_tpavi_begins_as_its_norm_alone():
     torch.manual_seed(0)
     part, x = Tpavi(8), torch.randn(3, 8, 5, 5)
@@ -174,7 +185,9 @@ def test_tpavi_is_dot_product_attention_over_all_positions_of_a_clip():
         query, value, key = flat(part.query(here)), flat(part.value(here)), part.key(flat(sound))
         answer = (query @ key.T / len(key)) @ value
         answer = answer.view(len(here), 3, 4, -1).permute(0, 3, 1, 2)
-        long = part.norm((here + part.scale * part.out(answer)).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        answer = part.out(answer)
+        size = torch.stack([frame.square().mean().sqrt() for frame in answer])[:, None, None, None]
+        long = part.norm((here + part.scale * answer / size).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         assert torch.allclose(found[rows], long, atol=1e-5)
 
 

@@ -353,3 +353,39 @@ def test_the_verb(project, run_folder, tmp_path):
     answer = soundprompt(film, "--out", "o.mp4")
     assert answer.returncode == 1 and "Traceback" not in answer.stderr
     assert "make report STUDY=smoke" in answer.stderr
+
+
+def test_a_model_that_looks_across_time_gets_its_moments_as_one_clip(project, tmp_path, monkeypatch):
+    """A run of the pyramid: no SAM is opened; five moments go together, and the order of rows is the order of time."""
+    from soundprompt import params
+    from soundprompt.foundation import pyramid
+    from soundprompt.prediction import run as prediction_run
+    from soundprompt.training import checkpoint
+
+    torch.manual_seed(0)
+    pyramid.save(pyramid.build("mini_pyramid"), params.Pyramid(image_size=64), project.foundation("pyramid"))
+    settings = params.Model(
+        architecture="avsbench_tpavi",
+        cola={"enabled": False},
+        triplet={"weight": 0},
+        tpavi={"width": 8, "dilations": (1,)},
+    )
+    setting = {"train": ["v1s/train"], "validate_on": ["v1s/val"], "test": ["v1s/test"]}
+    view = params.TrainView(
+        study=project.study, setting_name="v1s", setting=setting, model_name="t", model=settings, data={}
+    )
+    model = models.build(settings, pyramid.load(project.foundation("pyramid")), 0)
+    for fusion in model.fusions:
+        torch.nn.init.ones_(fusion.scale)
+    folder = tmp_path / "run"
+    checkpoint.save(model.trained_parameters(), folder / "checkpoint.safetensors", {})
+    listener = prediction_run.Listener(runs.TrainedRun(folder, view, 0))
+    assert listener.together == prediction_run.WINDOW
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (48, 80, 3), dtype=np.uint8) for _ in range(3)]
+    sounds = [rng.normal(size=15600).astype(np.float32) * 0.1 for _ in range(3)]
+    whole, alone = listener.logits(pictures, sounds), listener.logits(pictures[:1], sounds[:1])
+    assert whole.shape == (3, 1, 16, 16) and not torch.allclose(whole[:1], alone, atol=1e-4)
+    turned = listener.logits(pictures[::-1], sounds[::-1])
+    assert torch.allclose(turned.flip(0), whole, atol=1e-4)
+    assert listener.probabilities(whole[0], (48, 80)).shape == (48, 80)

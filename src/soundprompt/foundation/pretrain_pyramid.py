@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundprompt import params, provenance
-from soundprompt.errors import InputError
 from soundprompt.files import digest_file, write_json
 from soundprompt.foundation import pictures, process, pyramid, pyramid_quality, resume
 from soundprompt.foundation.pictures import Picture, View
@@ -95,9 +94,6 @@ class Trainer:
 
     def __init__(self, view: params.PyramidView):
         self.view, self.settings = view, view.model
-        if self.settings.image_size != view.scene.size:
-            what = f"foundation.pyramid.image_size is {self.settings.image_size}, world.size is {view.scene.size}"
-            raise InputError(what, remedy="the mini pyramid takes the world's pictures as they are: make them equal")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             self.encoder = pyramid.MiniPyramid(norms=True)
@@ -110,7 +106,7 @@ class Trainer:
         """Runs the steps that are left; `keep()` is called every `every` steps and after the last."""
         if self.step >= self.settings.steps:
             return
-        pool = pictures.pool(self.view.pool_seed, self.view.pictures, self.view.scene)
+        pool = pictures.pool(self.view.pool_seed, self.view.pictures, self.view.scene, self.settings.image_size)
         self.encoder.train()
         progress = Progress("pyramid", self.settings.steps)
         progress.done = self.step

@@ -120,7 +120,7 @@ class DeformableAttention(nn.Module):
             points = centres[:, None, None] + offsets[:, :, :, scale] / cells
             points = (2 * points - 1).permute(0, 2, 1, 3, 4).flatten(0, 1)
             values_here = values[:, :, start : start + height * width].unflatten(2, (height, width))
-            found = F.grid_sample(values_here, points, mode="bilinear", align_corners=False)
+            found = F.grid_sample(values_here.float(), points.float(), mode="bilinear", align_corners=False)
             share = weights[:, :, :, scale].transpose(1, 2).flatten(0, 1)[:, None]
             read = read + (found * share).sum(-1)
             start += height * width
