@@ -14,7 +14,9 @@ from soundprompt.report import names
         ("gavs-margin_0p3", "triplet margin 0.3"),
         ("gavs-noise_gaussian_replace", "noise: gaussian replace"),
         ("avsbench_tpavi-own_second", "AVSBench (TPAVI), own second only"),
-        ("sam_fusion-rate_low", "SAM-Fusion, rate low"),
+        ("sam_fusion-rate_low", "SAM-Fusion, lower learning rate"),
+        ("gavs-rate_high", "GAVS, higher learning rate"),
+        ("gavs-weight_002", "triplet weight 0.02"),
         ("tomorrows_model-wide@loud", "tomorrows model, wide, loud sound"),
     ],
 )

@@ -50,9 +50,14 @@ _PATTERNS = (
     (r"cola_(attention|parallel)", "ColA in {}"),
     (r"cola_zero_init", "ColA starting at zero"),
     (r"cola_no_zero_init|cola_random_init", "ColA starting at random"),
+    (r"noise_additive", "noise: learned, added to the sound"),
+    (r"noise_gaussian", "noise: Gaussian, added to the sound"),
+    (r"noise_replace", "noise: Gaussian in place of the sound"),
     (r"noise_(.+)", "noise: {}"),
     (r"margin_(.+)", "triplet margin {}"),
     (r"weight_(.+)", "triplet weight {}"),
+    (r"rate_low", "lower learning rate"),
+    (r"rate_high", "higher learning rate"),
     (r"no_visual|no_adapters|no_visual_adapters", "without visual adapters"),
 )
 
@@ -201,13 +206,17 @@ def _pattern(base: str, variant: str) -> str:
         found = re.fullmatch(pattern, variant)
         if found:
             words = words.format(*(_spoken(group) for group in found.groups()))
-            return words if base == "gavs" else f"{METHODS.get(base, _spoken(base))}, {words}"
+            return (
+                words
+                if base == "gavs" and not variant.startswith("rate_")
+                else f"{METHODS.get(base, _spoken(base))}, {words}"
+            )
     return ""
 
 
 def _spoken(name: str) -> str:
-    """'gaussian_replace' -> 'gaussian replace', '0p3' -> '0.3'."""
-    return re.sub(r"(?<=\d)p(?=\d)", ".", name).replace("_", " ")
+    """'gaussian_replace' -> 'gaussian replace', '0p3' and '03' -> '0.3'."""
+    return re.sub(r"\b0p?(?=\d)", "0.", name).replace("_", " ")
 
 
 def setting(name: str) -> str:
