@@ -113,7 +113,8 @@ def test_probes_follow_the_experiments(raw):
 
 def test_what_is_examined_follows_the_metrics(raw):
     for experiment in raw["experiments"].values():
-        experiment.pop("metrics", None)
+        for name in ("metrics", "curves", "dots"):
+            experiment.pop(name, None)
     assert params.validate(raw).examinations() == []
     raw["experiments"]["ablation_sap"]["metrics"] = ["miou", "retrieval"]
     raw["experiments"]["ablation_fusion"]["metrics"] = ["knowledge"]

@@ -761,7 +761,7 @@ class Params(Settings):
             raise InputError(f"'{name}' is not one of the variants {', '.join(self.variants)}")
         overlay = self.variants[name]
         asked = {
-            key: experiment.model_copy(update={"settings": here})
+            key: experiment.model_copy(update={"settings": here, "curves": (), "dots": ()})  # the study's own plots
             for key, experiment in self.experiments.items()
             if (here := tuple(plain(s) for s in experiment.settings if variant_of(s) == name))
         }
@@ -1256,10 +1256,32 @@ def left_in(raw: dict[str, Any]) -> dict[str, Any]:
         named = value.get("settings") if isinstance(value, dict) else None
         if left_out and isinstance(named, list | tuple) and left_out & set(map(plain, named)):
             named = [setting for setting in named if plain(setting) not in left_out]
-            value = {**value, "settings": named} if named else None
+            value = {**value, "settings": named, **_plots_left_in(value, left_out)} if named else None
         if value is not None:
             kept[name] = value
     return {**raw, "settings": {n: v for n, v in settings.items() if v is not None}, "experiments": kept}
+
+
+def _plots_left_in(experiment: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
+    """An experiment's curves and dot plots without the settings that are left out, and without those left empty."""
+
+    def stays(name: Any) -> bool:
+        return plain(str(name)) not in left_out
+
+    curves = []
+    for curve in experiment.get("curves") or ():
+        along, x = curve.get("along"), curve.get("x")
+        if along and curve.get("over") == "settings":
+            kept = [i for i, name in enumerate(along) if stays(name)]
+            part = {"along": [along[i] for i in kept], **({"x": [x[i] for i in kept]} if x else {})}
+            curves += [{**curve, **part}] if kept else []
+        elif stays(curve.get("setting")):
+            curves.append(curve)
+    dots = []
+    for plot in experiment.get("dots") or ():
+        panels = [panel for panel in plot.get("panels") or () if stays(panel.get("setting"))]
+        dots += [{**plot, "panels": panels}] if panels else []
+    return {"curves": curves, "dots": dots}
 
 
 def resolve_models(models: dict[str, Any]) -> dict[str, Any]:

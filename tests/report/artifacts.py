@@ -246,9 +246,10 @@ def small_study(*experiments: str, models=("gavs-no_audio", "gavs@mismatched", "
     names = experiments or ("table_benchmarks", "table_v3", "table_vggss")
     params = study(evaluation={"bootstrap": 50})
     metrics = {"table_vggss": ("ciou", "auc")}
+    plain = {"methods": ("centre_disc", *models), "seeds": None, "curves": (), "dots": ()}
     kept = {
         name: params.experiments[name].model_copy(
-            update={"methods": ("centre_disc", *models), "metrics": metrics.get(name, ("miou", "f_score", "hit_rate"))}
+            update={**plain, "metrics": metrics.get(name, ("miou", "f_score", "hit_rate"))}
         )
         for name in names
     }

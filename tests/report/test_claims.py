@@ -89,7 +89,7 @@ def test_the_arm_of_sam_decides_if_leads_turn_round(elsewhere):
         elsewhere("foundations", {"v3_0shot": (0.8, 0.4), "v3_0shot@points": (0.4, 0.8)})
     )
     assert turned.outcome == FAILS
-    assert any(note.endswith("SAM of concept: favours GAVS.") for note in turned.notes)
+    assert any(note.endswith("SAM of concept prompts: favours GAVS.") for note in turned.notes)
     assert any(note.endswith("SAM of points and boxes: favours SAM-Fusion.") for note in turned.notes)
     same = elsewhere("foundations", {"v3_0shot": (0.4, 0.8), "v3_0shot@points": (0.4, 0.8)})
     assert claims.whatever_foundation(same).outcome == HOLDS  # which method comes first is another claim

@@ -14,7 +14,9 @@ from soundprompt.report import names
         ("gavs-margin_0p3", "triplet margin 0.3"),
         ("gavs-noise_gaussian_replace", "noise: gaussian replace"),
         ("avsbench_tpavi-own_second", "AVSBench (TPAVI), own second only"),
-        ("sam_fusion-rate_low", "SAM-Fusion, rate low"),
+        ("sam_fusion-rate_low", "SAM-Fusion, lower learning rate"),
+        ("gavs-rate_high", "GAVS, higher learning rate"),
+        ("gavs-weight_002", "triplet weight 0.02"),
         ("tomorrows_model-wide@loud", "tomorrows model, wide, loud sound"),
     ],
 )
@@ -42,4 +44,7 @@ def test_every_experiment_has_a_group_and_every_method_a_colour():
     for name, experiment in params.experiments.items():
         assert names.group(name)
         assert all(names.colour(method).startswith("#") for method in experiment.methods)
+    parts = ["gavs", "gavs-no_cue", "gavs-no_noise", "gavs-no_triplet", "gavs-audio_only", "sam_fusion"]
+    assert len(set(names.distinct(parts).values())) == len(parts)
+    assert names.distinct(parts)["gavs"] == names.colour("gavs")
     assert names.colour("gavs-negatives@silence") == names.colour("gavs-negatives")

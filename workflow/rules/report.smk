@@ -64,6 +64,7 @@ rule report:
     output:
         page=LAYOUT.report,
         headline=LAYOUT.headline,
+        claims=LAYOUT.claims,
         ledger=LAYOUT.data_ledger,
     log:
         "logs/{}/report.log".format(STUDY.study),

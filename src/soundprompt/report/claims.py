@@ -39,7 +39,7 @@ def _placed(params: Params, name: str, sections: tuple[str, ...], verdict: Verdi
 def write(verdicts: Iterable[Verdict], layout: Layout) -> None:
     """Writes layout.claims: a row for each comparison, with its claim's columns; one for a claim that has none.
 
-    says: 'for', 'against' or 'open', what the comparison alone says of the claim.
+    says: 'for', 'against' or 'open': on which side of its bar the comparison's interval lies.
     """
     stream = io.StringIO()
     table = csv.DictWriter(stream, COLUMNS, lineterminator="\n", restval="")
@@ -158,7 +158,7 @@ def part_of_sap(what: str, variant: str) -> Callable[[Scores], Verdict]:
         for setting, selection in scores.present("v3_0shot", "v1s", "v1m", "v2"):
             rows = [scores.rows(setting, method, selection) for method in ("gavs", variant)]
             decides = setting == "v3_0shot"
-            label = f"{names.setting(setting)}, mIoU: lead over GAVS {names.method(variant)}"
+            label = f"{names.setting(setting)}, mIoU: lead over “{names.method(variant)}”"
             found.append(scores.compare(label, *rows, "miou", decides=decides))
             for metric in ("retrieval", "margin_kept"):
                 label = f"{names.setting(setting)}, {names.metric(metric).label}: the same"
@@ -295,11 +295,11 @@ def whatever_foundation(scores: Scores) -> Verdict:
     arms = [n for n, v in scores.params.variants.items() if "prompts" in v.foundation.get("sam", {})]
     pairs: list[tuple[Comparison, Comparison]] = []
     asides = []
-    own = scores.params.foundation.sam.prompts
+    own = {"concept": "SAM of concept prompts"}.get(scores.params.foundation.sam.prompts, "SAM of points and boxes")
     for setting, selection in scores.present(*(f"{base}@{arm}" for arm in arms for base in HEADLINE)):
         base = setting.partition("@")[0]
         leads = []
-        for place, arm in ((base, f"SAM of {own}"), (setting, names.variant_of(variant_of(setting)))):
+        for place, arm in ((base, own), (setting, names.variant_of(variant_of(setting)))):
             rows = (scores.rows(place, method, selection) for method in ("gavs", "sam_fusion"))
             leads.append(scores.compare(f"{names.setting(base)}, mIoU, {arm}", *rows, "miou"))
             tuned = (scores.rows(place, method, selection) for method in ("gavs-cross_attention", "sam_fusion"))

@@ -93,8 +93,9 @@ def _lines(view: TableView, curve: Curve) -> list[Line]:
             for i, setting in enumerate(settings)
         ]
     setting = _setting(view, curve)
-    lines = []
-    for method in curve.methods or view.experiment.methods:
+    methods = curve.methods or view.experiment.methods
+    lines, colours = [], names.distinct(methods)
+    for method in methods:
         if curve.over == "settings":
             at = [
                 {"setting": name, "selection": evidence.primary(view.settings[name]), "method": method}
@@ -103,7 +104,7 @@ def _lines(view: TableView, curve: Curve) -> list[Line]:
         else:
             at = [{"setting": setting, "selection": name, "method": method} for name in axis.names]
         dashes = DASHES.get(method) if names.is_floor(method) else None
-        lines.append(Line(names.method(method), names.colour(method), at, dashes))
+        lines.append(Line(names.method(method), colours[method], at, dashes))
     return lines
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 METHODS = {
@@ -17,10 +19,10 @@ METHODS = {
     "gavs-cue_only": "visual cue only, no sound",
     "gavs-released_code": "GAVS as the released code has it",
     "gavs-negatives": "GAVS trained with negatives",
-    "gavs-frozen": "decoder frozen, no ColA",
+    "gavs-frozen": "decoder frozen",
     "gavs-no_cola": "without ColA",
-    "gavs-cross_attention": "cross-attention tuned, no ColA",
-    "gavs-decoder_full": "whole decoder tuned, no ColA",
+    "gavs-cross_attention": "cross-attention tuned",
+    "gavs-decoder_full": "whole decoder tuned",
     "audio_sam": "Audio-SAM",
     "sam_fusion": "SAM-Fusion",
     "sam_fusion-scratch": "SAM-Fusion, new decoder",
@@ -48,9 +50,14 @@ _PATTERNS = (
     (r"cola_(attention|parallel)", "ColA in {}"),
     (r"cola_zero_init", "ColA starting at zero"),
     (r"cola_no_zero_init|cola_random_init", "ColA starting at random"),
+    (r"noise_additive", "noise: learned, added to the sound"),
+    (r"noise_gaussian", "noise: Gaussian, added to the sound"),
+    (r"noise_replace", "noise: Gaussian in place of the sound"),
     (r"noise_(.+)", "noise: {}"),
     (r"margin_(.+)", "triplet margin {}"),
     (r"weight_(.+)", "triplet weight {}"),
+    (r"rate_low", "lower learning rate"),
+    (r"rate_high", "higher learning rate"),
     (r"no_visual|no_adapters|no_visual_adapters", "without visual adapters"),
 )
 
@@ -199,13 +206,17 @@ def _pattern(base: str, variant: str) -> str:
         found = re.fullmatch(pattern, variant)
         if found:
             words = words.format(*(_spoken(group) for group in found.groups()))
-            return words if base == "gavs" else f"{METHODS.get(base, _spoken(base))}, {words}"
+            return (
+                words
+                if base == "gavs" and not variant.startswith("rate_")
+                else f"{METHODS.get(base, _spoken(base))}, {words}"
+            )
     return ""
 
 
 def _spoken(name: str) -> str:
-    """'gaussian_replace' -> 'gaussian replace', '0p3' -> '0.3'."""
-    return re.sub(r"(?<=\d)p(?=\d)", ".", name).replace("_", " ")
+    """'gaussian_replace' -> 'gaussian replace', '0p3' and '03' -> '0.3'."""
+    return re.sub(r"\b0p?(?=\d)", "0.", name).replace("_", " ")
 
 
 def setting(name: str) -> str:
@@ -259,6 +270,12 @@ def plain_colour(name: str) -> str:
     """As `colour`, but one grey for all that has none of its own: where rows are told apart by their labels."""
     known = name in _COLOURS or is_floor(name) or name.partition("@")[0] in _COLOURS
     return colour(name) if known else _PLAIN
+
+
+def distinct(methods: Iterable[str]) -> dict[str, str]:
+    """A colour for each line of one plot: a method's own, and for those without one after another."""
+    others = itertools.cycle(_OTHER)
+    return {name: next(others) if plain_colour(name) == _PLAIN else colour(name) for name in methods}
 
 
 def colour(name: str) -> str:
