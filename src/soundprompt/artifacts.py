@@ -139,7 +139,7 @@ class Stages:
         return {
             "desc": f"runs that {' and '.join(users)} share",
             "cmd": self.call(name),
-            "deps": [*code("train", "score", "examine"), *self.bases(owned), *self.origins(name)],
+            "deps": [*code("train", "score", "examine", "cost"), *self.bases(owned), *self.origins(name)],
             "params": self.keys(self.keys_of(owned, users)),
             "outs": [out(self.folder(pair)) for pair in owned],
         }

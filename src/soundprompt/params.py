@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -373,11 +373,27 @@ class Schedule(Settings):
     )
 
 
+class Architecture(NamedTuple):
+    """Where a model is written (a class in a module of `soundprompt.models`) and which image encoder it reads."""
+
+    module: str
+    name: str
+    reads: Literal["sam", "pyramid"] = "sam"
+
+
+ARCHITECTURES = {
+    "gavs": Architecture("gavs", "Gavs"),
+    "sam_fusion": Architecture("sam_fusion", "SamFusion"),
+    "avsbench_tpavi": Architecture("avsbench_tpavi", "AvsbenchTpavi", "pyramid"),
+    "avsegformer": Architecture("avsegformer", "AvsegFormer", "pyramid"),
+}
+
+
 class Model(Settings):
     """One trainable architecture with everything in it that may train."""
 
     base: str | None = Field(None, description="the model that this one is made from, by the overrides given here")
-    architecture: Literal["gavs", "sam_fusion", "avsbench_tpavi", "avsegformer"] = "gavs"
+    architecture: str = "gavs"
     decoder: Literal["frozen", "cross_attention", "full"] = Field(
         "frozen", description="which weights of SAM's own mask decoder train, besides ColA"
     )
@@ -391,6 +407,13 @@ class Model(Settings):
     tpavi: Tpavi = Tpavi()
     avsegformer: Avsegformer = Avsegformer()
     schedule: Schedule = Schedule()
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ARCHITECTURES:
+            raise ValueError(f"'{value}' is not one of {', '.join(ARCHITECTURES)}")
+        return value
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Model:
@@ -419,7 +442,7 @@ class Model(Settings):
     @property
     def reads(self) -> Literal["sam", "pyramid"]:
         """The foundation model behind it: 'sam' is read from the cache, 'pyramid' runs on pixels and may be tuned."""
-        return "pyramid" if self.architecture in ("avsbench_tpavi", "avsegformer") else "sam"
+        return ARCHITECTURES[self.architecture].reads
 
     @property
     def temporal(self) -> bool:

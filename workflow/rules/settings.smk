@@ -46,9 +46,14 @@ def settings(view, **options):
     return view.model_dump_json(**options).replace("'", r"\u0027")
 
 
-def code(stage):
+def code(stage, architecture=None):
     """The stage's source files: inputs of its rules, so that changed code makes results stale."""
-    return [str(path) for path in provenance.code_files(stage)]
+    return [str(path) for path in provenance.code_files(stage, architecture)]
+
+
+def code_of_model(stage):
+    """The same for a job on a model: the files of other models are no concern of it."""
+    return lambda wildcards: code(stage, STUDY.models[wildcards.model].architecture)
 
 
 def asked_by(wildcards):

@@ -14,7 +14,7 @@ def training_inputs(wildcards):
 rule train:
     input:
         unpack(training_inputs),
-        code=code("train"),
+        code=code_of_model("train"),
     output:
         ANY.trained("{setting}", "{model}", "{pack}"),
     log:
