@@ -169,14 +169,19 @@ def features(
 
 @app.command()
 def train(
-    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
+    setting: SettingName = "",
+    model: ModelName = "",
+    seeds: Seeds = "0",
+    processes: Annotated[int, typer.Option(min=1, help="That share the work on a run, with a GPU each.")] = 1,
+    study: Study = "mini",
+    view: View = None,
 ) -> None:
     """Train a model on a setting, one run per seed; finished runs are kept, killed ones resumed."""
     chosen = _view(p.TrainView, view, study, lambda params: p.train_view(params, *_known(params, setting, model)))
 
     from soundprompt.training.run import train_pack
 
-    train_pack(chosen, pack_seeds(seeds), chosen.layout)
+    train_pack(chosen, pack_seeds(seeds), chosen.layout, processes)
 
 
 @app.command()

@@ -22,6 +22,7 @@ rule train:
     threads: needs("train")
     resources:
         **asked("train"),
+        processes=max(1, STUDY.resources.train.gpus),  # a GPU each
     params:
         settings=lambda wildcards: settings(
             params.train_view(asked_by(wildcards), wildcards.setting, wildcards.model)
@@ -29,4 +30,4 @@ rule train:
     message:
         "train {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
     shell:
-        "{SOUNDPROMPT} train --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} train --seeds {wildcards.pack} --processes {resources.processes} --settings '{params.settings}' > {log} 2>&1"

@@ -59,6 +59,13 @@ class Batch:
     negative: Tensor | None = None
     group: Tensor | None = None
 
+    def part(self, rows: slice) -> Batch:
+        """Some neighbouring frames of it."""
+        tensors = ("visual", "audio", "valid", "targets", "target_valid", "negative", "group")
+        listed = ("sizes", "masks", "clips", "videos", "classes")
+        taken = {name: getattr(self, name) for name in (*tensors, *listed)}
+        return replace(self, **{name: None if value is None else value[rows] for name, value in taken.items()})
+
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on a device; masks are loaded for that, unless they are there already."""
         device, here = torch.device(device), self.visual.device

@@ -25,6 +25,7 @@ from soundprompt.progress import Progress
 from soundprompt.training import checkpoint, journal, losses, negatives, validation
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import Plan, precision
+from soundprompt.training.team import Team
 
 if TYPE_CHECKING:
     from soundprompt.features.frames import Batch, Frames
@@ -54,7 +55,8 @@ class Trainer:
     """One model in training: what a step does, and the state that a step changes.
 
     train: the frames that `sampler` draws from. validation: selection -> frames, all with masks. The
-    model lies on `device`; batches are moved there. label: names the run in messages.
+    model lies on `device`; batches are moved there. label: names the run in messages. team: the processes that
+    train it together; each has a trainer of its own, and all of these stay equal.
     """
 
     def __init__(
@@ -68,10 +70,11 @@ class Trainer:
         validation: Mapping[str, Frames],
         device: str = "cpu",
         label: str = "training",
+        team: Team = Team(),
     ):
         self.model, self.settings, self.plan, self.restore = model, settings, plan, encoder.restore
         self.sampler, self.train, self.validation = sampler, train, validation
-        self.device, self.label = torch.device(device), label
+        self.device, self.label, self.team = torch.device(device), label, team
         self.precision = precision(settings.schedule, self.device.type)
         self.parameters = model.trained_parameters()
         groups = model.parameter_groups(settings.schedule)
@@ -92,16 +95,27 @@ class Trainer:
         return batch, None if spare is None else self._load(self.train, [spare])
 
     def loss(self, batch: Batch, spare: Batch | None = None) -> dict[str, Tensor]:
-        """Loss of a batch and its parts: loss, mask, triplet, active (see `journal`)."""
+        """Loss of a batch and its parts: loss, mask, triplet, active (see `journal`).
+
+        In a team only this process's part of the batch goes through the model: loss and mask are its shares of those
+        of the whole batch, and their sums over the processes are what one process would find.
+        """
         self.model.train()
+        here = self.team.part(batch.group if self.model.temporal else range(len(batch.sizes)))
+        length, count = len(batch.sizes), here.stop - here.start
+        # a process without a frame of its own looks at the first, which then counts for nothing
+        mine = batch if count == length else batch.part(here if count else slice(0, 1))
         with self._autocast():
-            prediction = self.model(batch)
-        mask = self._mask_loss(prediction.logits, batch)
+            prediction = self.model(mine)
+        share = count / length
+        mask = self._mask_loss(prediction.logits, mine) * share
         total = mask
         if prediction.auxiliary is not None:
-            total = mask + self.model.auxiliary_weight * self._mask_loss(prediction.auxiliary, batch)
+            total = mask + self.model.auxiliary_weight * self._mask_loss(prediction.auxiliary, mine) * share
         if not self.settings.triplet.weight:
             return {"loss": total, "mask": mask.detach()}
+        prediction.cue = self.team.whole(prediction.cue[:count], here, length)
+        prediction.sound = self.team.whole(prediction.sound[:count], here, length)
         triplet, active = self._triplet(prediction, batch, spare)
         total = total + self.settings.triplet.weight * triplet
         return {"loss": total, "mask": mask.detach(), "triplet": triplet.detach(), "active": active}
@@ -110,6 +124,7 @@ class Trainer:
         """Backward pass and optimiser step; returns the gradient's norm. Not finite: nothing is updated."""
         self.optimizer.zero_grad()
         loss.backward()
+        self.team.add_gradients(self.parameters.values())
         clip = self.settings.schedule.clip_norm
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), clip)
         factor = self.plan.factor(step)
@@ -125,7 +140,7 @@ class Trainer:
         torch.manual_seed(self.sampler.torch_seed(step))
         batch, spare = self.sample(step)
         parts = self.loss(batch, spare)
-        row = {"step": step, **{name: value.item() for name, value in parts.items()}}
+        row = {"step": step, **self._of_team({name: value.item() for name, value in parts.items()})}
         self._check(row["loss"], "loss", step, batch)
         row["gradient"] = self.update(step, parts["loss"]).item()
         self._check(row["gradient"], "gradient", step, batch)
@@ -137,7 +152,7 @@ class Trainer:
         """Scores the model as it is and keeps it if it is the best; returns the scores by selection and their mean."""
         self.model.eval()
         scores = {
-            name: validation.mean_iou(self._predict, self._batches(frames), self.restore)
+            name: validation.mean_iou(self._predict, self._batches(frames), self.restore, self.team)
             for name, frames in self.validation.items()
         }
         mean = sum(scores.values()) / len(scores)
@@ -173,6 +188,14 @@ class Trainer:
         self.step, self.best = state["step"], Best(**state["best"])
 
     # ---- inside
+    def _of_team(self, row: dict[str, float]) -> dict[str, float]:
+        """A step's numbers of the whole batch. The triplet loss is that already, in every process."""
+        if self.team.size == 1:
+            return row
+        of_triplet = self.settings.triplet.weight * row.get("triplet", 0.0)
+        mask, masks = self.team.total([row["mask"], row["loss"] - of_triplet])
+        return {**row, "mask": mask, "loss": masks + of_triplet}
+
     def _mask_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         if self.settings.schedule.loss_size == "decoder":
             return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid)
@@ -194,6 +217,8 @@ class Trainer:
             anchors -= int(batch.negative.sum())
         others = losses.allowed_negatives(videos, classes)[:anchors].to(cue.device)
         triplet = self.settings.triplet
+        if self.team.size > 1:  # the processes draw the same negatives, whatever their models drew before
+            torch.manual_seed(self.sampler.torch_seed(self.step + 1))
         return losses.triplet_loss(cue, sound, others, triplet.margin, triplet.anchor)
 
     def _predict(self, batch: Batch) -> Tensor:
@@ -207,7 +232,7 @@ class Trainer:
             batches = whole_clips(frames.group, everything, size)
         else:
             batches = [list(everything[start : start + size]) for start in everything[::size]]
-        for indices in batches:
+        for indices in batches[self.team.rank :: self.team.size]:
             yield self._load(frames, indices)
 
     def _load(self, frames: Frames, indices: Sequence[int]) -> Batch:
@@ -237,11 +262,14 @@ def fit(trainer: Trainer, folder: Path, key: str, stop: Callable[[], bool] = lam
     state, offset, spent = _begun(folder, key, label)
     if state is not None:
         trainer.load_state(state)
-    log = journal.Journal(folder / METRICS, list(trainer.validation), offset)
+    team, leads = trainer.team, trainer.team.leads
+    log = journal.Journal(folder / METRICS, list(trainer.validation), offset) if leads else None
     began = time.perf_counter() - spent
     progress = Progress(label, trainer.plan.steps - trainer.step)
 
     def save() -> None:
+        if not leads:
+            return
         seconds = time.perf_counter() - began
         state = {**trainer.state(), "metrics": log.offset(), "seconds": seconds}
         checkpoint.save_resume(folder / RESUME, key, state)
@@ -249,24 +277,29 @@ def fit(trainer: Trainer, folder: Path, key: str, stop: Callable[[], bool] = lam
     try:
         if state is None and trainer.plan.continued:
             torch.manual_seed(trainer.sampler.torch_seed(0))
-            log.write({"step": 0, **trainer.validate()})
+            row = {"step": 0, **trainer.validate()}
+            if leads:
+                log.write(row)
         while not trainer.finished:
             row = trainer.advance()
             validates = trainer.plan.validates(trainer.step)
             if validates:
                 row |= trainer.validate()
-            log.write(row)
-            stopping = stop() and not trainer.finished
+            if leads:
+                log.write(row)
+            stopping = team.anyone(stop()) and not trainer.finished
             if validates or stopping:
                 save()
-            progress.advance(_note(row, trainer.best))
+            if leads:
+                progress.advance(_note(row, trainer.best))
             if stopping:
                 raise Stopped(f"{label}: stopped after step {trainer.step}; started again, it goes on from there")
-        if progress.done < progress.total:
+        if leads and progress.done < progress.total:
             progress.total = progress.done
             progress.advance(f"no new best for {trainer.best.misses} validations", steps=0)
     finally:
-        log.close()
+        if log is not None:
+            log.close()
     return time.perf_counter() - began
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from soundprompt import models, provenance
 from soundprompt.data import frame_table
@@ -29,13 +28,17 @@ from soundprompt.params import Data, TrainView
 from soundprompt.training import checkpoint, loop, subset
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import plan
+from soundprompt.training.team import Team, gather
 
 CHECKPOINT, PARAMS, PROVENANCE = "checkpoint.safetensors", "params.json", "provenance.json"
 STOPPED = 75  # exit status of a pack that was asked to stop (EX_TEMPFAIL): start it again
 
 
-def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout) -> None:
+def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout, processes: int = 1) -> None:
     """Trains one run per seed and writes `layout.trained` once all are there.
+
+    processes: on one machine, that share the work on each run, with a GPU each where there are GPUs. Losses are those
+    of one process but for the rounding of sums (and for the draws of Gaussian noise).
 
     A run writes checkpoint.safetensors (trained parameters of the best step), metrics.csv, params.json
     and provenance.json into its folder. A run whose settings, inputs and code are as before and whose
@@ -43,14 +46,21 @@ def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout) -> None:
     that it would have reached undisturbed (on the CPU). On SIGTERM the step in progress is
     finished and saved, and the process exits with status 75.
     """
-    data = PackData(view, layout)
-    with _stop_on_sigterm() as stop:
+    with _stop_on_sigterm() as stop, gather(processes, _runs, view, seeds, layout) as team:
         try:
-            runs = {str(seed): Run(view, seed, layout, data).train(stop) for seed in seeds}
+            runs = _runs(team, view, seeds, layout, stop)
         except loop.Stopped as stopped:
             print(stopped, file=sys.stderr, flush=True)
             sys.exit(STOPPED)
     write_json(layout.trained(view.setting_name, view.model_name, pack_name(tuple(seeds))), {"runs": runs})
+
+
+def _runs(
+    team: Team, view: TrainView, seeds: Sequence[int], layout: Layout, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+    """The part of one process in training a pack; returns the runs' entries."""
+    data = PackData(view, layout)
+    return {str(seed): Run(view, seed, layout, data, team).train(stop) for seed in seeds}
 
 
 @dataclass
@@ -119,8 +129,8 @@ class PackData:
 class Run:
     """One seed of a pack."""
 
-    def __init__(self, view: TrainView, seed: int, layout: Layout, data: PackData):
-        self.view, self.seed, self.layout, self.data = view, seed, layout, data
+    def __init__(self, view: TrainView, seed: int, layout: Layout, data: PackData, team: Team = Team()):
+        self.view, self.seed, self.layout, self.data, self.team = view, seed, layout, data, team
         self.folder = layout.run(view.setting_name, view.model_name, seed)
         self.label = f"{view.setting_name}/{view.model_name} seed {seed}"
         self.inputs = dict(data.digests)
@@ -133,6 +143,8 @@ class Run:
         done = self._finished()
         if done is None:
             done = self._train(stop)
+        if not self.team.leads:
+            return done
         write_json(self.folder / PARAMS, {**self.view.model_dump(mode="json"), "seed": self.seed})
         (self.folder / loop.RESUME).unlink(missing_ok=True)
         return done
@@ -150,8 +162,10 @@ class Run:
 
     def _train(self, stop: Callable[[], bool]) -> dict[str, Any]:
         watch = provenance.Stopwatch()
-        trainer = self.trainer("cuda" if torch.cuda.is_available() else "cpu")
+        trainer = self.trainer(self.team.device)
         seconds = loop.fit(trainer, self.folder, self.key, stop)
+        if not self.team.leads:
+            return {}
         settings = essence(self.view)
         facts = settings.model_dump(mode="json") | {"seed": self.seed}
         facts[self.view.model.reads] = self.data.encoder.digest
@@ -171,6 +185,7 @@ class Run:
             "start_kept": trainer.plan.continued and trainer.best.step == 0,
         }
         cost = {"training_s": round(seconds, 3), "device": str(trainer.device), "precision": trainer.precision}
+        cost["processes"] = self.team.size
         record = provenance.record("train", settings, self.seed, self.inputs, watch, result=result, **cost)
         write_json(self.folder / PROVENANCE, record)
         return result
@@ -184,7 +199,7 @@ class Run:
         sampler = data.sampler(self.seed)
         schedule = plan(view.model.schedule, sampler.steps_per_epoch, view.setting.start_from is not None)
         parts = (schedule, data.encoder, sampler, data.train, data.validation)
-        return loop.Trainer(model.to(device), view.model, *parts, device, self.label)
+        return loop.Trainer(model.to(device), view.model, *parts, device, self.label, self.team)
 
     @property
     def _start(self):

@@ -9,22 +9,30 @@ import torch
 from torch import Tensor
 
 from soundprompt.training.losses import Restore
+from soundprompt.training.team import Team
 
 if TYPE_CHECKING:
     from soundprompt.features.frames import Batch
 
 
 @torch.no_grad()
-def mean_iou(predict: Callable[[Batch], Tensor], batches: Iterable[Batch], restore: Restore) -> float:
+def mean_iou(
+    predict: Callable[[Batch], Tensor],
+    batches: Iterable[Batch],
+    restore: Restore,
+    team: Team = Team(),
+) -> float:
     """Mean of `frame_iou` over all frames of the batches, which must have masks.
 
-    predict: gives a batch's logits (B, 1, 4h, 4w). restore: `FrozenSam.restore`.
+    predict: gives a batch's logits (B, 1, 4h, 4w). restore: `FrozenSam.restore`. team: processes that have a
+    part of the batches each.
     """
     total, count = 0.0, 0
     for batch in batches:
         pictures = restore(predict(batch).float(), [tuple(mask.shape) for mask in batch.masks])
         total += sum(float(frame_iou(picture, mask)) for picture, mask in zip(pictures, batch.masks, strict=True))
         count += len(pictures)
+    total, count = team.total([total, count])
     return total / count
 
 
