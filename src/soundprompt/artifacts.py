@@ -172,7 +172,7 @@ class Stages:
             "cmd": self.call("all"),
             "deps": [*code("report"), *self.base(self.params), *made],
             "params": self.keys(keys),
-            "outs": [out(str(self.layout.report)), out(str(self.layout.data_ledger))],
+            "outs": [out(str(path)) for path in (self.layout.report, self.layout.claims, self.layout.data_ledger)],
         }
 
     def plots(self) -> list[dict[str, Any]]:

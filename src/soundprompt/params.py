@@ -94,8 +94,8 @@ class World(Scene):
     @field_validator("scenes", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
-        """An overlay, which adds to a mapping, leaves out all of it by null."""
-        return {} if value is None else value
+        """An overlay, which adds to a mapping, leaves out a split, or all of them, by null."""
+        return {name: split for name, split in value.items() if split is not None} if isinstance(value, dict) else {}
 
 
 class Reading(Settings):
@@ -1251,7 +1251,7 @@ def validate(raw: dict[str, Any]) -> Params:
     """Resolves model bases and validates. Raises InputError that lists every problem.
 
     A setting or an experiment that an overlay gives as null is left out: a study of one dataset says so. With a
-    setting go the experiments that have no other.
+    setting go those that start from it or borrow its model, and the experiments that have no other.
     """
     params = _validated(left_in({**raw, "models": resolve_models(raw.get("models") or {})}))
     params.studies()  # variants are settings too
@@ -1274,6 +1274,7 @@ def left_in(raw: dict[str, Any]) -> dict[str, Any]:
     if not (isinstance(settings, dict) and isinstance(experiments, dict)):
         return raw
     left_out = {name for name, value in settings.items() if value is None}
+    left_out |= {name for name, value in settings.items() if value and left_out & _origins(value)}
     kept = {}
     for name, value in experiments.items():
         named = value.get("settings") if isinstance(value, dict) else None
@@ -1282,7 +1283,7 @@ def left_in(raw: dict[str, Any]) -> dict[str, Any]:
             value = {**value, "settings": named, **_plots_left_in(value, left_out)} if named else None
         if value is not None:
             kept[name] = value
-    return {**raw, "settings": {n: v for n, v in settings.items() if v is not None}, "experiments": kept}
+    return {**raw, "settings": {n: v for n, v in settings.items() if n not in left_out}, "experiments": kept}
 
 
 def _plots_left_in(experiment: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
@@ -1305,6 +1306,10 @@ def _plots_left_in(experiment: dict[str, Any], left_out: set[str]) -> dict[str, 
         panels = [panel for panel in plot.get("panels") or () if stays(panel.get("setting"))]
         dots += [{**plot, "panels": panels}] if panels else []
     return {"curves": curves, "dots": dots}
+
+
+def _origins(setting: Any) -> set[Any]:
+    return {setting.get("start_from"), setting.get("model_of")} if isinstance(setting, dict) else set()
 
 
 def resolve_models(models: dict[str, Any]) -> dict[str, Any]:

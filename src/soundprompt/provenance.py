@@ -33,14 +33,8 @@ AUDIO = ("foundation/audio.py", "foundation/pretrain_audio.py")
 PYRAMID = tuple(f"foundation/{name}.py" for name in ("pyramid", "pretrain_pyramid", "pyramid_quality"))
 FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
 ENCODERS = tuple(f"foundation/{name}.py" for name in ("encoders", "pyramid", "sam", "weights"))
-RUNS = (
-    "models/build.py",
-    "features/background.py",
-    "features/frames.py",
-    "features/inputs.py",
-    "features/store.py",
-    *ENCODERS,
-)
+READING = tuple(f"features/{name}.py" for name in ("background", "frames", "inputs", "store"))
+RUNS = ("models/build.py", *READING, *ENCODERS)
 SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "pack", "predict", "scores", "run"))
 LOOKS = ("alignment", "examine", "knowledge", "pack", "predict", "scores")
 EXAMINING = tuple(f"evaluation/{name}.py" for name in LOOKS)
@@ -63,14 +57,7 @@ CODE = {
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
     "examine": (*EXAMINING, "training/checkpoint.py", *HELD_OUT, *PICTURES, *RUNS),
-    "cost": (
-        "models",
-        "evaluation/cost.py",
-        "evaluation/flops.py",
-        "foundation/audio.py",
-        "foundation/process.py",
-        *RUNS,
-    ),
+    "cost": ("models", "evaluation/cost.py", "evaluation/flops.py", *AUDIO, "foundation/process.py", *RUNS),
     "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
 }
 PACKAGES = ("torch", "torchvision", "segment-anything", "timm", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
