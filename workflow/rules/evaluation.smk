@@ -4,7 +4,7 @@ def scoring_inputs(wildcards):
     study = asked_by(wildcards)
     origin = study.settings[wildcards.setting].model_of or wildcards.setting
     return {
-        "runs": trained(study, origin, wildcards.model),
+        "runs": trained(study, origin, wildcards.model, pack_seeds(wildcards.pack)),
         "tables": tables_of(wildcards),
         "features": features(study),
         "foundation": foundation(study),
