@@ -69,6 +69,7 @@ SETTINGS = {
     "v3_1shot": "V3, 1 shot",
     "v3_3shot": "V3, 3 shots",
     "v3_5shot": "V3, 5 shots",
+    "v3_seen": "V3, its seen classes in V1S",
     "vggss": "VGG-SS, other domain",
     "sources_count": "Scenes by number of sources",
     "sources_overlap": "Scenes by overlap of two sources",
