@@ -19,6 +19,7 @@ OVERLAY = {
         "v1m_unseen": 2,
         "v2": {"train": 3, "val": 1, "test": 2},
         "vggss": 4,
+        "scenes": None,
     },
     "data": {"shots": [1]},
     "foundation": {
@@ -44,6 +45,12 @@ EXPERIMENTS = {
         "settings": ["v3_0shot"],
         "methods": ["gavs", "gavs-no_noise"],
         "reference": "gavs",
+    },
+    "foundations": {
+        "title": "The same model on another SAM",
+        "settings": ["v3_0shot", "v3_0shot@points"],
+        "methods": ["gavs"],
+        "metrics": ["miou", "retrieval", "knowledge"],
     },
 }
 TABLES = [f"results/tables/{name}.csv" for name in EXPERIMENTS]

@@ -100,9 +100,9 @@ def test_runs_are_shared_and_complete(raw):
 
 def test_probes_follow_the_experiments(raw):
     study = params.validate(raw)
-    assert study.probes("v1s", "gavs") == ("own", "mismatched")
-    assert study.probes("v1s", "audio_sam") == ("own",)
-    raw["experiments"]["negative_audio"] = {
+    assert study.probes("v1m", "gavs") == ("own", "mismatched")
+    assert study.probes("v1m", "audio_sam") == ("own",)
+    raw["experiments"]["study_negative_audio"] = {
         "title": "Negative sounds",
         "settings": ["v1s"],
         "methods": ["audio_sam@off_screen", "audio_sam@silence", "audio_sam@ambient"],

@@ -139,7 +139,7 @@ class Stages:
         return {
             "desc": f"runs that {' and '.join(users)} share",
             "cmd": self.call(name),
-            "deps": [*code("train", "score", "examine"), *self.bases(owned), *self.origins(name)],
+            "deps": [*code("train", "score", "examine", "cost"), *self.bases(owned), *self.origins(name)],
             "params": self.keys(self.keys_of(owned, users)),
             "outs": [out(self.folder(pair)) for pair in owned],
         }
@@ -172,7 +172,7 @@ class Stages:
             "cmd": self.call("all"),
             "deps": [*code("report"), *self.base(self.params), *made],
             "params": self.keys(keys),
-            "outs": [out(str(self.layout.report)), out(str(self.layout.data_ledger))],
+            "outs": [out(str(path)) for path in (self.layout.report, self.layout.claims, self.layout.data_ledger)],
         }
 
     def plots(self) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -94,8 +94,8 @@ class World(Scene):
     @field_validator("scenes", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
-        """An overlay, which adds to a mapping, leaves out all of it by null."""
-        return {} if value is None else value
+        """An overlay, which adds to a mapping, leaves out a split, or all of them, by null."""
+        return {name: split for name, split in value.items() if split is not None} if isinstance(value, dict) else {}
 
 
 class Reading(Settings):
@@ -373,11 +373,27 @@ class Schedule(Settings):
     )
 
 
+class Architecture(NamedTuple):
+    """Where a model is written (a class in a module of `soundprompt.models`) and which image encoder it reads."""
+
+    module: str
+    name: str
+    reads: Literal["sam", "pyramid"] = "sam"
+
+
+ARCHITECTURES = {
+    "gavs": Architecture("gavs", "Gavs"),
+    "sam_fusion": Architecture("sam_fusion", "SamFusion"),
+    "avsbench_tpavi": Architecture("avsbench_tpavi", "AvsbenchTpavi", "pyramid"),
+    "avsegformer": Architecture("avsegformer", "AvsegFormer", "pyramid"),
+}
+
+
 class Model(Settings):
     """One trainable architecture with everything in it that may train."""
 
     base: str | None = Field(None, description="the model that this one is made from, by the overrides given here")
-    architecture: Literal["gavs", "sam_fusion", "avsbench_tpavi", "avsegformer"] = "gavs"
+    architecture: str = "gavs"
     decoder: Literal["frozen", "cross_attention", "full"] = Field(
         "frozen", description="which weights of SAM's own mask decoder train, besides ColA"
     )
@@ -391,6 +407,13 @@ class Model(Settings):
     tpavi: Tpavi = Tpavi()
     avsegformer: Avsegformer = Avsegformer()
     schedule: Schedule = Schedule()
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ARCHITECTURES:
+            raise ValueError(f"'{value}' is not one of {', '.join(ARCHITECTURES)}")
+        return value
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Model:
@@ -419,7 +442,7 @@ class Model(Settings):
     @property
     def reads(self) -> Literal["sam", "pyramid"]:
         """The foundation model behind it: 'sam' is read from the cache, 'pyramid' runs on pixels and may be tuned."""
-        return "pyramid" if self.architecture in ("avsbench_tpavi", "avsegformer") else "sam"
+        return ARCHITECTURES[self.architecture].reads
 
     @property
     def temporal(self) -> bool:
@@ -1228,7 +1251,7 @@ def validate(raw: dict[str, Any]) -> Params:
     """Resolves model bases and validates. Raises InputError that lists every problem.
 
     A setting or an experiment that an overlay gives as null is left out: a study of one dataset says so. With a
-    setting go the experiments that have no other.
+    setting go those that start from it or borrow its model, and the experiments that have no other.
     """
     params = _validated(left_in({**raw, "models": resolve_models(raw.get("models") or {})}))
     params.studies()  # variants are settings too
@@ -1251,6 +1274,7 @@ def left_in(raw: dict[str, Any]) -> dict[str, Any]:
     if not (isinstance(settings, dict) and isinstance(experiments, dict)):
         return raw
     left_out = {name for name, value in settings.items() if value is None}
+    left_out |= {name for name, value in settings.items() if value and left_out & _origins(value)}
     kept = {}
     for name, value in experiments.items():
         named = value.get("settings") if isinstance(value, dict) else None
@@ -1259,7 +1283,7 @@ def left_in(raw: dict[str, Any]) -> dict[str, Any]:
             value = {**value, "settings": named, **_plots_left_in(value, left_out)} if named else None
         if value is not None:
             kept[name] = value
-    return {**raw, "settings": {n: v for n, v in settings.items() if v is not None}, "experiments": kept}
+    return {**raw, "settings": {n: v for n, v in settings.items() if n not in left_out}, "experiments": kept}
 
 
 def _plots_left_in(experiment: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
@@ -1282,6 +1306,10 @@ def _plots_left_in(experiment: dict[str, Any], left_out: set[str]) -> dict[str, 
         panels = [panel for panel in plot.get("panels") or () if stays(panel.get("setting"))]
         dots += [{**plot, "panels": panels}] if panels else []
     return {"curves": curves, "dots": dots}
+
+
+def _origins(setting: Any) -> set[Any]:
+    return {setting.get("start_from"), setting.get("model_of")} if isinstance(setting, dict) else set()
 
 
 def resolve_models(models: dict[str, Any]) -> dict[str, Any]:

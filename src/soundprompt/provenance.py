@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import os
 import platform
@@ -16,6 +17,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from soundprompt.files import digest_bytes, digest_value
+from soundprompt.params import ARCHITECTURES
+
+ROOT = Path(__file__).parent
 
 # What each stage executes: a change in these files, and only in these, makes its results stale.
 DATASETS = ("avs_v3", "avsbench", "avsbench_object", "vggss")
@@ -29,7 +33,8 @@ AUDIO = ("foundation/audio.py", "foundation/pretrain_audio.py")
 PYRAMID = tuple(f"foundation/{name}.py" for name in ("pyramid", "pretrain_pyramid", "pyramid_quality"))
 FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
 ENCODERS = tuple(f"foundation/{name}.py" for name in ("encoders", "pyramid", "sam", "weights"))
-RUNS = ("models", "features/background.py", "features/frames.py", "features/inputs.py", "features/store.py", *ENCODERS)
+READING = tuple(f"features/{name}.py" for name in ("background", "frames", "inputs", "store"))
+RUNS = ("models/build.py", *READING, *ENCODERS)
 SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "pack", "predict", "scores", "run"))
 LOOKS = ("alignment", "examine", "knowledge", "pack", "predict", "scores")
 EXAMINING = tuple(f"evaluation/{name}.py" for name in LOOKS)
@@ -52,28 +57,56 @@ CODE = {
     "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
     "examine": (*EXAMINING, "training/checkpoint.py", *HELD_OUT, *PICTURES, *RUNS),
-    "cost": ("evaluation/cost.py", "evaluation/flops.py", "foundation/audio.py", "foundation/process.py", *RUNS),
+    "cost": ("models", "evaluation/cost.py", "evaluation/flops.py", *AUDIO, "foundation/process.py", *RUNS),
     "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
 }
 PACKAGES = ("torch", "torchvision", "segment-anything", "timm", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 
 
-def code_files(stage: str) -> list[Path]:
-    """The source files that a stage executes, sorted; Snakemake takes them as inputs of its rules."""
-    root = Path(__file__).parent
+# What these do with a model depends on the model's own files.
+OF_A_MODEL = ("train", "score", "examine")
+
+
+def code_files(stage: str, architecture: str | None = None) -> list[Path]:
+    """The source files that a stage executes, sorted; Snakemake takes them as inputs of its rules.
+
+    architecture: of the model that a stage of OF_A_MODEL works on: other models' files are no concern of it.
+    """
     files: set[Path] = set()
     for part in CODE[stage]:
-        place = root / part
+        place = ROOT / part
         inside = place.rglob("*") if place.is_dir() else [place]
         files.update(path for path in inside if path.is_file() and path.suffix != ".pyc")
-    return sorted(files)
+    return sorted(files | (model_files(ARCHITECTURES[architecture].module) if architecture else set()))
 
 
 @functools.cache
-def code_digest(stage: str) -> str:
+def model_files(module: str) -> frozenset[Path]:
+    """The file of a model and those in `models` that it imports, by what stands in them."""
+    found: set[Path] = set()
+    waiting = [ROOT / "models" / f"{module}.py"]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        names = [node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        inner = [name.removeprefix("soundprompt.models.") for name in names if name and ".models." in name]
+        waiting += [ROOT / "models" / f"{name}.py" for name in inner]
+    return frozenset(found)
+
+
+@functools.cache
+def code_digest(stage: str, architecture: str | None = None) -> str:
     """sha256 over the stage's source files."""
-    root = Path(__file__).parent
-    return digest_value([[str(f.relative_to(root)), digest_bytes(f.read_bytes())] for f in code_files(stage)])
+    files = code_files(stage, architecture)
+    return digest_value([[str(file.relative_to(ROOT)), digest_bytes(file.read_bytes())] for file in files])
+
+
+def code_of(stage: str, view: BaseModel) -> str:
+    """The same for a stage at work on what a view describes."""
+    model = getattr(view, "model", None) if stage in OF_A_MODEL else None
+    return code_digest(stage, model.architecture if model is not None else None)
 
 
 def key(stage: str, view: BaseModel, seed: int | None, inputs: dict[str, str]) -> str:
@@ -84,7 +117,7 @@ def key(stage: str, view: BaseModel, seed: int | None, inputs: dict[str, str]) -
     """
     settings = view.model_dump(mode="json")
     return digest_value(
-        {"stage": stage, "settings": settings, "seed": seed, "inputs": inputs, "code": code_digest(stage)}
+        {"stage": stage, "settings": settings, "seed": seed, "inputs": inputs, "code": code_of(stage, view)}
     )
 
 
@@ -115,7 +148,7 @@ def record(
         "settings": view.model_dump(mode="json"),
         "seed": seed,
         "inputs": inputs,
-        "code": code_digest(stage),
+        "code": code_of(stage, view),
         "commit": commit(),
         "packages": {name: version(name) for name in PACKAGES},
         "machine": machine(),

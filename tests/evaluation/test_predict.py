@@ -98,8 +98,14 @@ def test_where_silent_objects_are_unknown_off_screen_is_as_mismatched_and_says_s
 
 def test_silence_is_one_sound_and_rooms_are_many(tiny):
     rows = frame_table.select(tiny, ["v3/unseen", "v3/1_shot_test"])
-    found = predict.questions(rows, ["silence", "ambient"])
-    assert len(found.pairs) == 36, "overlapping selections hear the same rooms"
+    found = predict.questions(rows, ["own", "silence", "ambient"])
+    assert set(found.asked) == {
+        ("v3/unseen", "own"),
+        ("v3/unseen", "silence"),
+        ("v3/unseen", "ambient"),
+        ("v3/1_shot_test", "own"),
+    }, "other sounds are asked about in the first selection alone"
+    assert len(found.pairs) == 54
     sounds = found.pairs[found.asked["v3/unseen", "silence"], 1]
     assert (sounds == background.SILENCE).all()
     rooms = found.pairs[found.asked["v3/unseen", "ambient"], 1].reshape(6, 3)

@@ -10,7 +10,7 @@ from soundprompt import params
 
 pytestmark = pytest.mark.pipeline
 PAPER = params.load(PROJECT / "studies" / "paper.yaml", PROJECT / "params.yaml")
-FETCHED = ("sam_vit_b", "vggish", "avsbench", "avs_v3", "vggss", "vggss_clips")
+FETCHED = ("sam_vit_b", "vggish", "pvt_v2_b5", "avsbench", "avs_v3", "vggss", "vggss_clips")
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +33,22 @@ def graph(bare):
 
 
 def test_the_graph_is_whole(graph):
+    studies = PAPER.studies().values()  # with the pictures as BGR and at two smaller sizes
+    scored = {s for e in PAPER.experiments.values() if not e.of_validation for s in e.settings}
+    assert len(studies) == 4
     assert planned_jobs(graph) == {
-        "fetch": 6,  # two weights, AVSBench, AVS-V3, annotations and clips of VGG-SS
+        "fetch": 7,  # three weights, AVSBench, AVS-V3, annotations and clips of VGG-SS
         "frame_table": 5,
         "leaks": 1,
-        "pretrain": 2,
-        "feature_plan": 1,
-        "visual_features": PAPER.features.shards,
-        "audio_features": 1,
-        "train": len(PAPER.runs()),
-        "score": len(PAPER.evaluations()),
-        "floors": len({setting for experiment in PAPER.experiments.values() for setting in experiment.settings}),
+        "pretrain": 5,  # SAM at three sizes, VGGish, the pyramid
+        "feature_plan": 4,
+        "visual_features": 4 * PAPER.features.shards,
+        "audio_features": 4,
+        "train": sum(len(study.runs()) for study in studies),
+        "score": sum(len(study.evaluations()) for study in studies),
+        "examine": sum(len(study.examinations()) for study in studies),
+        "floors": len(scored),
+        "cost": 3,
         "table": len(PAPER.experiments),
         "all_tables": 1,
     }
@@ -66,7 +71,7 @@ def test_a_checkpoint_of_the_users_own_is_an_input_not_a_download(bare):
     answer = bare.run("snakemake", "--cores", "2", "--configfile", *overlay.split(), "-n", "all_tables")
     assert answer.returncode != 0 and "my_sam.pth" in answer.stdout + answer.stderr
     (bare.root / "my_sam.pth").touch()
-    assert planned_jobs(dry(bare, "all_tables", overlay=overlay))["fetch"] == 5
+    assert planned_jobs(dry(bare, "all_tables", overlay=overlay))["fetch"] == 6
 
 
 @pytest.mark.slow
@@ -75,7 +80,7 @@ def test_released_weights_also_go_with_the_generated_world(bare):
         "study: mixed\ndata: {source: generated}\nsettings: {v3_0shot: {validate_on: [v3/seen_val, v3/unseen_val]}}\n"
     )
     counts = planned_jobs(dry(bare, "all_tables", overlay="studies/paper.yaml mixed.yaml"))
-    assert counts["fetch"] == 2 and counts["world_part"] == 4
+    assert counts["fetch"] == 3 and counts["world_part"] == 5
 
 
 def test_the_mini_study_fetches_nothing(bare):

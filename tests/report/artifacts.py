@@ -63,7 +63,8 @@ def study(**changes) -> p.Params:
 def make(params: p.Params, levels: dict[str, float] | None = None, clips: int = 6) -> Layout:
     """All artifacts of a study under the current folder; returns their layout."""
     layout = Layout(params.study)
-    for dataset, splits in SPLITS.items():
+    scenes = {"scenes": dict.fromkeys(params.world.scenes, "seen")} if "scenes" in params.tables() else {}
+    for dataset, splits in {**SPLITS, **scenes}.items():
         _table(layout, dataset, splits, clips)
     leaks.run(p.leaks_view(params), layout)
     _quality(layout)

@@ -4,7 +4,7 @@ def scoring_inputs(wildcards):
     study = asked_by(wildcards)
     origin = study.settings[wildcards.setting].model_of or wildcards.setting
     return {
-        "runs": trained(study, origin, wildcards.model),
+        "runs": trained(study, origin, wildcards.model, pack_seeds(wildcards.pack)),
         "tables": tables_of(wildcards),
         "features": features(study),
         "foundation": foundation(study),
@@ -14,7 +14,7 @@ def scoring_inputs(wildcards):
 rule score:
     input:
         unpack(scoring_inputs),
-        code=code("score"),
+        code=code_of_model("score"),
     output:
         ANY.scored("{setting}", "{model}", "{pack}"),
     log:
@@ -35,7 +35,7 @@ rule score:
 rule examine:
     input:
         unpack(scoring_inputs),
-        code=code("examine"),
+        code=code_of_model("examine"),
     output:
         ANY.examined("{setting}", "{model}", "{pack}"),
     log:

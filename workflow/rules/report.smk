@@ -6,8 +6,11 @@ def experiment_inputs(wildcards):
     models = dict.fromkeys(map(params.model_of, experiment.methods))
     models = [model for model in models if model in STUDY.models]
 
-    def packs(done):
-        return [pack for place in places for m in models for pack in done(*place, m)]
+    def packs(stage):
+        seeds = experiment.seeds or STUDY.seeds
+        return [
+            pack for place in places for m in models for pack in stage(*place, m, seeds)
+        ]
 
     checks = [leaks.path(study.layout) for study, _ in places]
     found = {"leaks": list(dict.fromkeys(checks))}

@@ -1,4 +1,5 @@
 # The settings, validated before any rule exists, and what rules take from them.
+import functools
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from soundprompt import params, provenance
 from soundprompt.data import acquire, comparisons, leaks, ledger
 from soundprompt.data.world.parts import parts_of
 from soundprompt.errors import InputError
-from soundprompt.layout import Layout, pack_name
+from soundprompt.layout import Layout, pack_name, pack_seeds
 
 try:
     STUDY = params.validate(config)
@@ -46,9 +47,14 @@ def settings(view, **options):
     return view.model_dump_json(**options).replace("'", r"\u0027")
 
 
-def code(stage):
+def code(stage, architecture=None):
     """The stage's source files: inputs of its rules, so that changed code makes results stale."""
-    return [str(path) for path in provenance.code_files(stage)]
+    return [str(path) for path in provenance.code_files(stage, architecture)]
+
+
+def code_of_model(stage):
+    """The same for a job on a model: the files of other models are no concern of it."""
+    return lambda wildcards: code(stage, STUDY.models[wildcards.model].architecture)
 
 
 def asked_by(wildcards):
@@ -79,27 +85,31 @@ def tested(setting):
     return sorted({selection.partition("/")[0] for selection in spec.test})
 
 
-def trained(study, setting, model):
-    """What says that every seed of (setting, model) of a study is trained."""
-    return [
-        study.layout.trained(setting, model, pack_name(seeds))
-        for seeds in study.packs(setting, model)
-    ]
+def done(name, packs, seeds):
+    """Where each pack says that it is done; of packs that hold none of some seeds nothing is asked."""
+    wanted = [pack for pack in packs if seeds is None or set(pack) & set(seeds)]
+    return [name(pack_name(pack)) for pack in wanted]
 
 
-def scored(study, setting, model):
-    """What says that every seed of (setting, model) of a study is scored."""
-    packs = study.packs(setting, model, evaluate=True)
-    return [study.layout.scored(setting, model, pack_name(seeds)) for seeds in packs]
+def trained(study, setting, model, seeds=None):
+    """What says that the seeds (default: all) of (setting, model) of a study are trained."""
+    name = functools.partial(study.layout.trained, setting, model)
+    return done(name, study.packs(setting, model), seeds)
+
+
+def scored(study, setting, model, seeds=None):
+    """What says that they are scored."""
+    name = functools.partial(study.layout.scored, setting, model)
+    return done(name, study.packs(setting, model, evaluate=True), seeds)
+
+
+def examined(study, setting, model, seeds=None):
+    """What says that they are examined, where some experiment asks for it."""
+    name = functools.partial(study.layout.examined, setting, model)
+    return done(name, study.examined_packs(setting, model), seeds)
 
 
 def whose(setting):
     """The study that a setting of an experiment belongs to, and the setting's name there."""
     place, name = LAYOUT.of(setting)
     return STUDIES[place.study], name
-
-
-def examined(study, setting, model):
-    """What says that every seed of (setting, model) of a study is examined, where some experiment asks for it."""
-    packs = study.examined_packs(setting, model)
-    return [study.layout.examined(setting, model, pack_name(seeds)) for seeds in packs]

@@ -3,9 +3,10 @@ def training_inputs(wildcards):
     """Frame tables and features, and the models that few-shot runs start from."""
     study = asked_by(wildcards)
     start = study.settings[wildcards.setting].start_from
+    seeds = pack_seeds(wildcards.pack)
     return {
         "tables": tables_of(wildcards),
-        "start": trained(study, start, wildcards.model) if start else [],
+        "start": trained(study, start, wildcards.model, seeds) if start else [],
         "features": features(study),
         "foundation": foundation(study),
     }
@@ -14,7 +15,7 @@ def training_inputs(wildcards):
 rule train:
     input:
         unpack(training_inputs),
-        code=code("train"),
+        code=code_of_model("train"),
     output:
         ANY.trained("{setting}", "{model}", "{pack}"),
     log:

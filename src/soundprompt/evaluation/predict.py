@@ -62,7 +62,8 @@ def questions(rows: pd.DataFrame, probes: Sequence[str]) -> Questions:
     """Plans the questions.
 
     rows: frames as `frame_table.select` gives them, column `selection` included.
-    Raises InputError when a selection has too few classes for mismatched or off-screen sound.
+    Probes other than 'own' are for the first selection, what the setting is about. Raises InputError when that has too
+    few classes for mismatched or off-screen sound.
     """
     frames, index = distinct_frames(rows)
     number: dict[tuple[int, int], int] = {}
@@ -71,10 +72,12 @@ def questions(rows: pd.DataFrame, probes: Sequence[str]) -> Questions:
     for selection, members in rows.groupby("selection", sort=False):
         selections[str(selection)] = members.reset_index(drop=True)
         here = index[members.index.to_numpy()]
-        if "off_screen" in probes and not _knows_silent(members):
+        # other sounds are asked about where the setting is at home: elsewhere they would cost most of a scoring
+        here_asked = probes if len(selections) == 1 else ("own",)
+        if "off_screen" in here_asked and not _knows_silent(members):
             what = "its silent objects are not known: off_screen takes a class other than the clip's own"
             print(f"{selection}: {what}", file=sys.stderr)
-        for probe in probes:
+        for probe in here_asked:
             sounds = heard(frames.iloc[here], here, probe)
             pairs = zip(here.tolist(), sounds.tolist(), strict=True)
             asked[str(selection), probe] = np.array([number.setdefault(pair, len(number)) for pair in pairs])

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from soundprompt import params as p
 from soundprompt.errors import InputError
-from soundprompt.models.avsbench_tpavi import AvsbenchTpavi
-from soundprompt.models.avsegformer import AvsegFormer
-from soundprompt.models.gavs import Gavs
-from soundprompt.models.sam_fusion import SamFusion
 from soundprompt.models.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from soundprompt.foundation.encoders import Encoder
-
-ARCHITECTURES: dict[str, type[Segmenter]] = {
-    "gavs": Gavs,
-    "sam_fusion": SamFusion,
-    "avsbench_tpavi": AvsbenchTpavi,
-    "avsegformer": AvsegFormer,
-}
 
 
 def build(model: p.Model, encoder: Encoder, seed: int) -> Segmenter:
@@ -36,4 +26,7 @@ def build(model: p.Model, encoder: Encoder, seed: int) -> Segmenter:
             remedy="name an earlier block, or null for an encoder without adapters",
         )
     device = encoder.image_pe.device if model.reads == "sam" else encoder.device
-    return ARCHITECTURES[model.architecture](model, encoder, seed).to(device)
+    place = p.ARCHITECTURES[model.architecture]
+    # loaded here alone, so that no model's results depend on the file of another
+    kind: type[Segmenter] = getattr(importlib.import_module(f"soundprompt.models.{place.module}"), place.name)
+    return kind(model, encoder, seed).to(device)
