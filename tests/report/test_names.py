@@ -13,7 +13,7 @@ from soundprompt.report import names
         ("gavs-cola_relu", "ColA with ReLU"),
         ("gavs-margin_0p3", "triplet margin 0.3"),
         ("gavs-noise_gaussian_replace", "noise: gaussian replace"),
-        ("avsbench_tpavi-all_seconds", "AVSBench (TPAVI), all seconds"),
+        ("avsbench_tpavi-own_second", "AVSBench (TPAVI), own second only"),
         ("sam_fusion-rate_low", "SAM-Fusion, lower learning rate"),
         ("gavs-rate_high", "GAVS, higher learning rate"),
         ("gavs-weight_002", "triplet weight 0.02"),

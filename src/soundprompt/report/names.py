@@ -28,7 +28,7 @@ METHODS = {
     "sam_fusion-scratch": "SAM-Fusion, new decoder",
     "sam_fusion-negatives": "SAM-Fusion trained with negatives",
     "avsbench_tpavi": "AVSBench (TPAVI)",
-    "avsbench_tpavi-all_seconds": "AVSBench (TPAVI), all seconds",
+    "avsbench_tpavi-own_second": "AVSBench (TPAVI), own second only",
     "avsegformer": "AVSegFormer",
     "all_positive": "everything (floor)",
     "all_objects": "all objects (floor)",
