@@ -66,9 +66,11 @@ class Tpavi(nn.Module):
     the pictures; the sum over keys is divided by their number, without a softmax. Such attention is linear, so
     that the sum over all T x H x W keys is one matrix a clip: the mean over seconds of key times mean value.
 
-    The result, brought to size 1 in each frame, is added through channel weights that begin at zero. The original has a
-    batch normalisation with zero weights there; its statistics would make an answer depend on the batch it is given
-    in. Without any norm the sound stays a whisper for hundreds of steps.
+    The result, without its mean over the frame and brought to size 1, is added through channel weights that begin at
+    zero. The original has a batch normalisation with zero weights there; its statistics would make an answer depend on
+    the batch it is given in. Without any norm the sound stays a whisper for hundreds of steps; without taking the mean
+    away, what is the same all over a frame fills the norm, since a frame's features differ from place to place far
+    less than from zero.
     """
 
     def __init__(self, width: int):
@@ -76,8 +78,8 @@ class Tpavi(nn.Module):
         inner = max(width // 2, 1)
         self.sound = nn.Linear(AUDIO_DIM, width)
         self.key = nn.Linear(width, inner)
-        self.query, self.value = (nn.Conv2d(width, inner, 1) for _ in range(2))
-        self.out = nn.Conv2d(inner, width, 1)
+        self.query, self.value = nn.Conv2d(width, inner, 1, bias=False), nn.Conv2d(width, inner, 1)
+        self.out = nn.Conv2d(inner, width, 1, bias=False)  # a bias here or in the query would leave with the mean
         self.scale = nn.Parameter(torch.zeros(width, 1, 1))
         self.norm = nn.LayerNorm(width)
 
@@ -90,6 +92,7 @@ class Tpavi(nn.Module):
         frames = torch.bincount(clip, minlength=count).to(sums.dtype)
         mean = (sums / frames[:, None, None])[clip]
         answer = self.out(torch.einsum("bihw,bio->bohw", self.query(x), mean))
+        answer = answer - answer.mean(dim=(2, 3), keepdim=True)
         fused = x + self.scale * answer / (answer.square().mean(dim=(1, 2, 3), keepdim=True) + 1e-12).sqrt()
         return self.norm(fused.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
