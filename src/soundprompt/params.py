@@ -7,6 +7,7 @@ impossible combinations are errors that name the key, the value and what is allo
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -20,6 +21,7 @@ Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Run = tuple[str, str, int]  # setting, model, seed
 
 
 class Settings(BaseModel):
@@ -799,6 +801,14 @@ class Params(Settings):
             "borrows": overlay.borrows,
         }
         return _validated(content, f"variants.{name}: ")
+
+    def everywhere(self, asked: Callable[[Params], list[Run]]) -> list[Run]:
+        """What a method such as `Params.runs` lists, of the study and its variants, whose settings are `v1s@points`."""
+        found = list(asked(self))
+        for study in list(self.studies().values())[1:]:
+            variant = study.study.removeprefix(f"{self.study}_")
+            found += [(f"{setting}@{variant}", model, seed) for setting, model, seed in asked(study)]
+        return found
 
     # ---- what the experiments need
     def runs(self) -> list[tuple[str, str, int]]:

@@ -7,9 +7,8 @@ from typing import Any
 
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
-from soundprompt.layout import Layout
 from soundprompt.params import Params
-from soundprompt.report import fragments
+from soundprompt.report import fragments, names
 
 TITLES = {
     "sam": "Image model (SAM)",
@@ -36,15 +35,17 @@ class Foundation:
     missing: str = ""
 
 
-def run(params: Params, layout: Layout) -> list[Foundation]:
-    """The foundation models of a study."""
+def run(params: Params) -> list[Foundation]:
+    """The foundation models of a study and of its variants."""
     departures_of = {"sam": _sam_departures, "audio": _audio_departures, "pyramid": _pyramid_departures}
     found = []
-    for name in params.foundations():
-        title, settings = TITLES[name], getattr(params.foundation, name)
-        departures = departures_of[name](params)
+    for study, name in made(params):
+        title, settings = TITLES[name], getattr(study.foundation, name)
+        if study.parent:
+            title = f"{title}: {names.variant_of(study.study.removeprefix(f'{study.parent}_'))}"
+        departures = departures_of[name](study)
         try:
-            content = read_json(layout.foundation_quality(name))
+            content = read_json(study.layout.foundation_quality(name))
         except InputError as error:
             found.append(Foundation(title, [("architecture", settings.architecture)], [], departures, str(error)))
             continue
@@ -55,6 +56,16 @@ def run(params: Params, layout: Layout) -> list[Foundation]:
         sheets = [sheet for key, value in quality.items() if isinstance(value, dict) for sheet in _sheets(key, value)]
         found.append(Foundation(title, [("architecture", settings.architecture), *plain], sheets, departures))
     return found
+
+
+def made(params: Params) -> list[tuple[Params, str]]:
+    """(study, foundation model) of the study and its variants, each where it is made."""
+    return [
+        (study, name)
+        for study in params.studies().values()
+        for name in study.foundations()
+        if name not in study.borrows
+    ]
 
 
 def _sheets(key: str, value: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:

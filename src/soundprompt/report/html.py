@@ -154,7 +154,7 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
         "trouble": trouble,
         "rooms": attempt(lambda: gallery.run(params, layout), []),
         "how_chosen": gallery.how_chosen(params),
-        "foundations": foundation.run(params, layout),
+        "foundations": foundation.run(params),
         "costs": origins.costs(records),
         "kept_starts": origins.kept_starts(records),
         "ledger": attempt(lambda: data.rows(params, layout), []),
@@ -254,16 +254,17 @@ _BESIDE = ("sam_fusion", "gavs-no_audio")
 def _stages(params: Params, layout: Layout, records: dict) -> list[tuple[str, str, str]]:
     """(stage, what it does, what is there) in the order of the workflow."""
     shards = sum(layout.visual_shard(i).exists() for i in range(params.features.shards))
-    runs, scored = params.runs(), params.evaluations()
+    runs, scored = params.everywhere(Params.runs), params.everywhere(Params.evaluations)
+    frozen = foundation.made(params)
     done = sum((layout.run(*run) / "scores.parquet").exists() for run in scored)
     made = [layout.table(dataset).exists() for dataset in params.tables()]
     source = "draw the clips of the world" if params.data.source == "generated" else "fetch and unpack"
-    models = sum(layout.foundation_quality(name).exists() for name in params.foundations())
+    models = sum(study.layout.foundation_quality(name).exists() for study, name in frozen)
     written = sum(layout.result_table(name).exists() for name in params.experiments)
     return [
         ("data", source, params.data.source),
         ("frame tables", "one row per frame and split", f"{sum(made)} of {len(made)}"),
-        ("foundation", "the frozen image and sound models", f"{models} of {len(params.foundations())}"),
+        ("foundation", "the frozen image and sound models", f"{models} of {len(frozen)}"),
         ("features", "frozen encoders run once per frame and second", f"{shards} of {params.features.shards} shards"),
         ("train", "prompts and adapters, best on validation kept", f"{len(records)} of {len(runs)} runs"),
         ("score", "one row per frame and metric", f"{done} of {len(scored)} runs"),

@@ -10,7 +10,7 @@ from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.layout import Layout
 from soundprompt.params import Params
-from soundprompt.report import names
+from soundprompt.report import foundation, names
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Origin:
 def records(params: Params, layout: Layout) -> dict[tuple[str, str, int], dict[str, Any]]:
     """(setting, model, seed) -> the provenance of its training, for runs that are there."""
     found = {}
-    for setting, model, seed in params.runs():
+    for setting, model, seed in params.everywhere(Params.runs):
         path = layout.run(setting, model, seed) / "provenance.json"
         if path.exists():
             found[setting, model, seed] = read_json(path)
@@ -87,13 +87,14 @@ def kept_starts(records: dict[tuple[str, str, int], dict[str, Any]]) -> dict[tup
 def origins(params: Params, layout: Layout) -> list[Origin]:
     """Every result that the report's numbers rest on: foundation models, trained runs, scores, floors, costs."""
     found = []
-    for model in params.foundations():
-        found += _origin(f"foundation model: {model}", layout.foundation_quality(model), nested=True)
-    for setting, model, seed in params.runs():
+    for study, model in foundation.made(params):
+        what = f"foundation model: {model}" + (f" of {study.study}" if study.parent else "")
+        found += _origin(what, study.layout.foundation_quality(model), nested=True)
+    for setting, model, seed in params.everywhere(Params.runs):
         found += _origin(f"{setting} / {model}: training", layout.run(setting, model, seed) / "provenance.json")
-    for setting, model, seed in params.evaluations():
+    for setting, model, seed in params.everywhere(Params.evaluations):
         found += _origin(f"{setting} / {model}: scores", layout.run(setting, model, seed) / "scores.json")
-    for setting in params.settings:
+    for setting in dict.fromkeys(s for experiment in params.experiments.values() for s in experiment.settings):
         found += _origin(f"{setting} / floors: scores", layout.floors(setting).parent / "scores.json")
     return found + _origin("what a frame costs", layout.cost, nested=True)
 
