@@ -8,6 +8,7 @@ import project_copy
 WHOLE_RUNS = ("pipeline", "cluster", "artifacts", "browser")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """With several workers, whole runs stay together on one, so that none is made twice; they begin first."""
     for item in items:
