@@ -29,7 +29,7 @@ restore: $(READY)
 	$(SNAKEMAKE) --quiet all --touch -- $(TARGET)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -51,7 +51,7 @@ def write(layout: Layout, selections=None, **changed) -> None:
 
 def _frame(dataset, split, clip, frame, video, class_name, image) -> dict:
     digest = f"{image}{frame}".encode().hex().rjust(64, "0")
-    empty = dict.fromkeys(("mask", "objects", "boxes", "mask_digest"))
+    empty = dict.fromkeys(("silent", "mask", "objects", "boxes", "mask_digest"))
     files = {"image": f"{clip}.jpg", "audio": f"{clip}.wav", "image_digest": digest, "audio_digest": digest}
     names = {"dataset": dataset, "split": split, "clip": clip, "video": video, "class_name": class_name, "kind": ""}
     return names | files | empty | {"frame": frame, "second": frame, "n_sources": 1, "width": 8, "height": 8}
