@@ -198,7 +198,9 @@ def released(layout, reference_data):
     (layout.avsbench / "metadata.csv").symlink_to((reference_data / "avs_v3" / "metadata.csv").resolve())
     layout.avs_v3.symlink_to((reference_data / "avs_v3").resolve())
     paper = p.load(ROOT / "studies" / "paper.yaml", ROOT / "params.yaml")
-    return {name: setting for name, setting in paper.settings.items() if name.startswith("v3")}
+    return {
+        name: setting for name, setting in paper.settings.items() if name.startswith("v3") and name.endswith("shot")
+    }
 
 
 def tabulate_released(layout, settings, apart) -> pd.DataFrame:
