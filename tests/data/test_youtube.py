@@ -204,4 +204,5 @@ def test_yt_dlp_itself(tmp_path):
     server.shutdown()
     assert counts == {"found": 1, "missing": 1}, os.linesep + (tmp_path / "vggss" / "clips.csv").read_text()
     shown = np.median(np.asarray(Image.open(tmp_path / "vggss" / "frames" / "film_000012.jpg"))[16:, 16:])
-    assert abs(shown - grey(17.0)) <= 3
+    # within one picture of this film: 17.0 s is where one begins, and a cut may begin a millisecond late
+    assert shown in [pytest.approx(grey(time), abs=1.5) for time in (16.9, 17.0)]
