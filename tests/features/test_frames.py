@@ -48,6 +48,31 @@ def test_features_are_those_of_each_frame(cached, either, tap, shape):
     assert (batch.visual - expected).abs().max() <= 2**-9 * expected.abs().max()
 
 
+def test_features_in_memory_go_through_a_frozen_front_once(cached, monkeypatch):
+    seen = []
+
+    def front(x):
+        seen.append(len(x))
+        return torch.cat([x, -x], -1)
+
+    monkeypatch.setattr(frames, "AT_ONCE", 4)
+    data = frames_of(cached, tap=2, front=front)
+    plain = frames_of(cached, tap=2).batch([4, 0, 4]).visual
+    for _ in range(2):
+        assert torch.equal(data.batch([4, 0, 4]).visual, torch.cat([plain, -plain], -1))
+    assert sum(seen) == len(set(data.rows["image_digest"])) and max(seen) == 4
+
+
+def test_features_that_are_not_kept_stay_as_they_are(cached, monkeypatch):
+    plain = frames_of(cached, tap=2).batch([0]).visual
+    monkeypatch.setattr(frames, "IN_MEMORY", plain.nbytes * 6)  # the features (float16) fit, twice as many do not
+    data = frames_of(cached, tap=2, front=lambda x: torch.cat([x, x], -1))
+    assert torch.equal(data.batch([0]).visual, plain)
+    monkeypatch.setattr(frames, "IN_MEMORY", 0)
+    data = frames_of(cached, tap=2, front=lambda x: torch.cat([x, x], -1))
+    assert torch.equal(data.batch([0]).visual, plain)
+
+
 def test_each_frame_gets_its_own_second_of_sound(cached):
     data = frames_of(cached)
     encoder = audio.load(cached.layout.foundation("audio"))

@@ -48,6 +48,23 @@ def test_windows_and_fused_attention_equal_the_package(monkeypatch):
     torch.testing.assert_close(tail(tokens), expected, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("tap", [0, 2, 3])
+def test_the_tail_goes_on_from_its_frozen_front(sam, tap):
+    """Values, and the gradients of all that trains, are those of the whole tail."""
+    batch = batch_of(sam, tap)
+    tail = EncoderTail(sam, visual(tune_from=tap), 0)
+    ready = adapters.front(sam, tap)(batch.visual)
+    assert ready.shape == (*batch.visual.shape[:3], 2 * sam.dim) and not ready.requires_grad
+    found = []
+    for x in (batch.visual, ready):
+        tail.zero_grad()
+        out = tail(x)
+        out.square().sum().backward()
+        found.append([out, *(weight.grad for weight in tail.parameters() if weight.requires_grad)])
+    for whole, split in zip(*found, strict=True):
+        torch.testing.assert_close(split, whole, rtol=1e-5, atol=1e-6)
+
+
 def test_trained_parts(sam):
     def trained(**changes):
         tail = EncoderTail(sam, visual(**changes), 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, overload
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from soundprompt.foundation.sam import FrozenSam
 
 IN_MEMORY = 2**30  # features, or masks and targets, of a subset up to this size are kept in memory, bytes
+AT_ONCE = 64  # pictures that go through a frozen front together
 
 
 @dataclass
 class Batch:
     """B frames as a model takes them. h = w: side of the encoder's grid (S / 16), C: width of SAM's prompts.
 
-    visual: float32; (B, h, w, D), the input of a block of SAM's encoder, or (B, C, h, w), its output F_V, or
-    (B, 3, S, S), normalised pixels.
+    visual: float32; (B, h, w, D), the input of a block of SAM's encoder, or what a frozen front made of it; or
+    (B, C, h, w), the encoder's output F_V; or (B, 3, S, S), normalised pixels.
     audio: (B, 128) float32, the second of sound that belongs to each frame.
     valid: (B, h, w) bool, False where the square input is padding.
     sizes: (height, width) of each original frame.
@@ -88,6 +89,8 @@ class Frames:
     the pixels are for. bgr: colour order of the cache, or of the pixels.
     supervision: what a frame without a mask is worth in a clip whose first frame has one (v1s training):
     'first' nothing, it is not in `supervised`; 'repeat' the first frame's mask, as in the released code.
+    front: `models.frozen_front` of the models that will read the batches; cached features that are kept in memory go
+    through it once, here.
 
     supervised: (n,) int64, indices of the frames that have a mask. audio: (len, 128) float32.
     group: (len,) int64, which clip a frame belongs to.
@@ -103,6 +106,7 @@ class Frames:
         *,
         bgr: bool = False,
         supervision: Literal["first", "repeat"] = "first",
+        front: Callable[[Tensor], Tensor] | None = None,
     ):
         rows = rows.reset_index(drop=True)
         self.rows, self.encoder = (_repeat_masks(rows) if supervision == "repeat" else rows), encoder
@@ -114,6 +118,8 @@ class Frames:
             self._visual = _Pixels(rows["image"], rows["image_digest"], encoder, bgr)
         else:
             self._visual = _Visual(rows["image_digest"], layout, tap, encoder, bgr)
+            if front is not None:
+                self._visual.go_through(front)
         self.audio, self._layout = _sounds(rows, layout), layout
         self._shapes, self._shape_of = _distinct(self._sizes)
         self._valid = encoder.valid_cells(self._shapes)
@@ -203,6 +209,18 @@ class _Visual:
         self._shape, dtype = first.shape(self._name), first.dtype(self._name)
         size = len(unique) * int(np.prod(self._shape)) * dtype.itemsize
         self._memory = self._read(range(len(unique)), dtype) if size <= IN_MEMORY else None
+
+    def go_through(self, front: Callable[[Tensor], Tensor]) -> None:
+        """Replaces what is kept in memory by what a function makes of it, unless that is too large to be kept."""
+        if self._memory is None:
+            return
+        parts, size = [], 0
+        for values in self._memory.split(AT_ONCE):
+            parts.append(front(values.float()))
+            size += parts[-1].nbytes
+            if size > IN_MEMORY:
+                return
+        self._memory = torch.cat(parts)
 
     def of(self, picked: Tensor) -> Tensor:
         """Features of the frames at these indices, float32."""

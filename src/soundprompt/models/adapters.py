@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,19 +48,40 @@ class EncoderTail(nn.Module):
             self.neck[3].requires_grad_(True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (B, h, w, D), the input of block tune_from. Returns F_V with channels last, (B, h, w, C)."""
-        for block in self.blocks.values():
+        """x: (B, h, w, D), the input of block tune_from, or (B, h, w, 2D), what `front` makes of it.
+
+        Returns F_V with channels last, (B, h, w, C).
+        """
+        first, *later = self.blocks.values()
+        x = first(x) if x.shape[-1] == first.width else first.adapted(*x.chunk(2, -1))
+        for block in later:
             x = block(x)
         narrow, norm1, mix, norm2 = self.neck
         x = norm_channels(norm1, F.linear(x, narrow.weight.flatten(1)))
         return norm_channels(norm2, mix(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
 
-class AdaptedBlock(nn.Module):
-    """One ViT block of SAM with a bottleneck behind its MLP: m = MLP(norm2(x)); x + m + adapter(m)."""
+def front(sam: FrozenSam, first: int) -> Callable[[Tensor], Tensor]:
+    """What `EncoderTail` computes before anything that trains: block `first` up to its adapter.
 
-    def __init__(self, block: nn.Module, sam: FrozenSam, visual: p.Visual, seed: int, index: int):
+    The function takes the block's input, (B, h, w, D), to x and m of `ViTBlock`, (B, h, w, 2D). Whoever sees the
+    same pictures again and again computes it once for each (a tenth of a training step of the mini GAVS).
+    """
+    block = ViTBlock(sam.sam.image_encoder.blocks[first], sam)
+
+    @torch.no_grad()
+    def before_the_adapter(x: Tensor) -> Tensor:
+        return torch.cat(block(x), -1)
+
+    return before_the_adapter
+
+
+class ViTBlock(nn.Module):
+    """One ViT block of SAM up to its last sum: x after attention, and m = MLP(norm2(x))."""
+
+    def __init__(self, block: nn.Module, sam: FrozenSam):
         super().__init__()
+        self.width = sam.dim
         self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
         self.qkv, self.proj, self.heads = block.attn.qkv, block.attn.proj, block.attn.num_heads
         self.window = block.window_size
@@ -67,21 +89,12 @@ class AdaptedBlock(nn.Module):
         self.register_buffer("row_offsets", offsets(block.attn.rel_pos_h, side), persistent=False)
         self.register_buffer("column_offsets", offsets(block.attn.rel_pos_w, side), persistent=False)
         self.register_buffer("cells", cell_indicator(side).to(self.row_offsets), persistent=False)
-        with seeded(seed, f"encoder.blocks.{index}.adapter"):
-            self.adapter = nn.Sequential(nn.Linear(sam.dim, visual.dim), nn.ReLU(), nn.Linear(visual.dim, sam.dim)).to(
-                self.row_offsets.device
-            )
-        if visual.zero_init:
-            nn.init.zeros_(self.adapter[2].weight)
-            nn.init.zeros_(self.adapter[2].bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, h, w, D) to the same."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, h, w, D) to x and m, of the same shape each."""
         normed = self.norm1(x)
-        attended = self.attend_in_windows(normed) if self.window else self.attend(normed)
-        x = x + attended
-        m = self.mlp(self.norm2(x))
-        return x + m + self.adapter(m)
+        x = x + (self.attend_in_windows(normed) if self.window else self.attend(normed))
+        return x, self.mlp(self.norm2(x))
 
     def attend_in_windows(self, x: Tensor) -> Tensor:
         """Attention inside windows, zero-padded right and bottom to whole ones, as SAM does."""
@@ -111,6 +124,28 @@ class AdaptedBlock(nn.Module):
             padded = F.pad(v, (0, q.shape[-1] - v.shape[-1]))
             out = F.scaled_dot_product_attention(q, k, padded, scale=1.0)[..., : v.shape[-1]]
         return self.proj(out.transpose(1, 2).reshape(b, h, w, d))
+
+
+class AdaptedBlock(ViTBlock):
+    """One ViT block of SAM with a bottleneck behind its MLP: x + m + adapter(m)."""
+
+    def __init__(self, block: nn.Module, sam: FrozenSam, visual: p.Visual, seed: int, index: int):
+        super().__init__(block, sam)
+        with seeded(seed, f"encoder.blocks.{index}.adapter"):
+            self.adapter = nn.Sequential(nn.Linear(sam.dim, visual.dim), nn.ReLU(), nn.Linear(visual.dim, sam.dim)).to(
+                self.row_offsets.device
+            )
+        if visual.zero_init:
+            nn.init.zeros_(self.adapter[2].weight)
+            nn.init.zeros_(self.adapter[2].bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, h, w, D) to the same."""
+        return self.adapted(*super().forward(x))
+
+    def adapted(self, x: Tensor, m: Tensor) -> Tensor:
+        """The end of it: x and m of `ViTBlock`, (B, h, w, D) each, to the block's output."""
+        return x + m + self.adapter(m)
 
 
 def offsets(table: Tensor, side: int) -> Tensor:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from soundprompt import params as p
 from soundprompt.errors import InputError
+from soundprompt.models.adapters import front
 from soundprompt.models.segmenter import Segmenter
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from soundprompt.foundation.encoders import Encoder
 
 
@@ -30,3 +34,11 @@ def build(model: p.Model, encoder: Encoder, seed: int) -> Segmenter:
     # loaded here alone, so that no model's results depend on the file of another
     kind: type[Segmenter] = getattr(importlib.import_module(f"soundprompt.models.{place.module}"), place.name)
     return kind(model, encoder, seed).to(device)
+
+
+def frozen_front(model: p.Model, encoder: Encoder) -> Callable[[Tensor], Tensor] | None:
+    """What every model built from these settings computes first, whatever its seed, and never trains; None if nothing.
+
+    Such models take its result in place of `Batch.visual` as well.
+    """
+    return front(encoder, model.visual.tune_from) if isinstance(model.tap, int) else None

@@ -54,7 +54,7 @@ class Segmenter(nn.Module):
         self.encoder = None if self.tap is None else EncoderTail(sam, model.visual, seed)
 
     def forward(self, batch: Batch) -> Prediction:
-        """Reads visual (B, h, w, D) at a tap or (B, C, h, w), audio (B, 128) and valid (B, h, w)."""
+        """Reads audio (B, 128), valid (B, h, w) and visual: of its tap, or what `models.frozen_front` makes of that."""
         audio = torch.zeros_like(batch.audio) if self.mute else batch.audio
         return self.segment(self.encode(batch.visual), audio, batch.valid, batch.group)
 

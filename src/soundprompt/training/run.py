@@ -121,9 +121,10 @@ class PackData:
         )
 
     def _frames(self, rows: Any) -> Frames:
-        data = self.view.data
-        tap = self.view.model.tap
-        return Frames(rows, self.layout, tap, self.encoder, bgr=data.bgr, supervision=data.v1s_supervision)
+        data, model = self.view.data, self.view.model
+        front = models.frozen_front(model, self.encoder)
+        options = {"bgr": data.bgr, "supervision": data.v1s_supervision, "front": front}
+        return Frames(rows, self.layout, model.tap, self.encoder, **options)
 
 
 class Run:
