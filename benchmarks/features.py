@@ -143,9 +143,10 @@ def make_clip(folder: Path, side: int, number: int) -> list[dict]:
         Image.fromarray((rng.random((side, side)) < 0.2).astype(np.uint8) * 255).save(mask)
         text = {"dataset": "v2", "clip": str(number), "video": str(number), "class_name": "noise", "kind": ""}
         counts = {"frame": frame, "second": frame, "n_sources": 1, "width": side, "height": side}
-        paths = {"image": str(image), "audio": str(sound), "mask": str(mask), "objects": None, "boxes": None, "silent": None}
-        digests = {f"{kind}_digest": digest_file(paths[kind]) for kind in ("image", "audio", "mask")}
-        rows.append({**text, "split": "train", **counts, **paths, **digests})
+        paths = {"image": str(image), "audio": str(sound), "mask": str(mask)}
+        unknown = dict.fromkeys(("objects", "boxes", "silent"))
+        digests = {f"{kind}_digest": digest_file(paths[kind]) for kind in paths}
+        rows.append({**text, "split": "train", **counts, **paths, **unknown, **digests})
     return rows
 
 

@@ -94,7 +94,7 @@ def test_few_shot_keeps_its_starting_point_when_nothing_is_better(tiny, view):
 
 
 def test_few_shot_refuses_a_start_that_training_did_not_write(tiny, view):
-    with pytest.raises(InputError, match="not trained"):
+    with pytest.raises(InputError, match="no trained model"):
         run.train_pack(view("shots"), (0,), tiny)
     run.train_pack(view(), (0,), tiny)
     path = tiny.run("v1s", "gavs", 0) / "checkpoint.safetensors"

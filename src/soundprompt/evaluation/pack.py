@@ -61,7 +61,7 @@ class Pack(Generic[ViewType]):
         return self.layout.run(self.view.setting_name, self.view.model_name, seed)
 
     def checkpoint(self, seed: int) -> Path:
-        return self.layout.run(self.origin, self.view.model_name, seed) / "checkpoint.safetensors"
+        return self.layout.run(self.origin, self.view.model_name, seed) / checkpoint.NAME
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -80,7 +80,7 @@ class Pack(Generic[ViewType]):
     def inputs(self, seed: int) -> dict[str, str]:
         return {
             **self.shared_inputs,
-            "checkpoint": trained_digest(self.origin, self.view.model_name, seed, self.layout),
+            "checkpoint": checkpoint.trained_digest(self.layout, self.origin, self.view.model_name, seed),
         }
 
     def load(self, seed: int, encoder: Encoder) -> Segmenter:
@@ -112,25 +112,6 @@ def tested_tables(setting: Setting, layout: Layout) -> dict[str, str]:
     """Name -> digest of the frame tables that a setting tests on."""
     datasets = sorted({selection.partition("/")[0] for selection in setting.test})
     return {f"table {name}": digest_file(layout.table(name)) for name in datasets}
-
-
-def trained_digest(setting: str, model: str, seed: int, layout: Layout) -> str:
-    """sha256 of a trained checkpoint, checked against what training wrote down for it.
-
-    Packs of training and scoring may differ, so every list of trained runs of that model is searched.
-    Raises InputError when the checkpoint is missing or in none of them.
-    """
-    path = layout.run(setting, model, seed) / "checkpoint.safetensors"
-    lists = sorted(path.parent.parent.glob("trained-*.json"))
-    written = {read_json(name)["runs"].get(str(seed), {}).get("checkpoint") for name in lists} - {None}
-    remedy = f"run: soundprompt train --setting {setting} --model {model} --seeds {seed}"
-    if not written or not path.exists():
-        raise InputError("no trained model", path=path, remedy=remedy)
-    digest = digest_file(path)
-    if digest not in written:
-        what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
-        raise InputError(what, path=path, remedy=f"delete it and {remedy}")
-    return digest
 
 
 # ------------------------------------------------------------------------------- provenance

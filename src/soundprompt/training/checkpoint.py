@@ -14,10 +14,31 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_bytes, digest_file, write_bytes
+from soundprompt.files import canonical_json, digest_bytes, digest_file, read_json, write_bytes
+from soundprompt.layout import Layout
 
+NAME = "checkpoint.safetensors"
 HEADER = "soundprompt"  # one key, since the order of several in the file is not the same in every process
 REDO = "delete the file and train again"
+
+
+def trained_digest(layout: Layout, setting: str, model: str, seed: int) -> str:
+    """sha256 of a trained checkpoint, checked against what training wrote down for it.
+
+    Packs of two stages may differ, so every list of trained runs of that model is searched.
+    Raises InputError when the checkpoint is missing or in none of them.
+    """
+    path = layout.run(setting, model, seed) / NAME
+    lists = sorted(path.parent.parent.glob("trained-*.json"))
+    written = {read_json(name)["runs"].get(str(seed), {}).get("checkpoint") for name in lists} - {None}
+    remedy = f"run: soundprompt train --setting {setting} --model {model} --seeds {seed}"
+    if not written or not path.exists():
+        raise InputError("no trained model", path=path, remedy=remedy)
+    digest = digest_file(path)
+    if digest not in written:
+        what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
+        raise InputError(what, path=path, remedy=f"delete it and {remedy}")
+    return digest
 
 
 def save(parameters: dict[str, Tensor], path: Path | str, facts: dict[str, Any]) -> str:

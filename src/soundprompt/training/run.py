@@ -30,7 +30,7 @@ from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import plan
 from soundprompt.training.team import Team, gather
 
-CHECKPOINT, PARAMS, PROVENANCE = "checkpoint.safetensors", "params.json", "provenance.json"
+PARAMS, PROVENANCE = "params.json", "provenance.json"
 STOPPED = 75  # exit status of a pack that was asked to stop (EX_TEMPFAIL): start it again
 
 
@@ -136,7 +136,7 @@ class Run:
         self.label = f"{view.setting_name}/{view.model_name} seed {seed}"
         self.inputs = dict(data.digests)
         if view.setting.start_from:
-            self.inputs["start"] = self._start_digest()
+            self.inputs["start"] = checkpoint.trained_digest(layout, view.setting.start_from, view.model_name, seed)
         self.key = provenance.key("train", essence(view), seed, self.inputs)
 
     def train(self, stop: Callable[[], bool]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class Run:
 
     def _finished(self) -> dict[str, Any] | None:
         """The entry of a run that is there, whole and of the same key."""
-        path = self.folder / CHECKPOINT
+        path = self.folder / checkpoint.NAME
         try:
             origin = read_json(self.folder / PROVENANCE)
             if origin["key"] != self.key or digest_file(path) != origin["result"]["checkpoint"]:
@@ -173,7 +173,7 @@ class Run:
         facts["step"] = trainer.best.step
         result = {
             "key": self.key,
-            "checkpoint": checkpoint.save(trainer.best.parameters, self.folder / CHECKPOINT, facts),
+            "checkpoint": checkpoint.save(trainer.best.parameters, self.folder / checkpoint.NAME, facts),
             "best_step": trainer.best.step,
             "validation": trainer.best.score,
             "validations": trainer.best.scores,
@@ -196,7 +196,7 @@ class Run:
         view, data = self.view, self.data
         model = models.build(view.model, data.encoder, self.seed)
         if view.setting.start_from:
-            checkpoint.load_into(model, self._start / CHECKPOINT, self.inputs["start"])
+            checkpoint.load_into(model, self._start / checkpoint.NAME, self.inputs["start"])
         sampler = data.sampler(self.seed)
         schedule = plan(view.model.schedule, sampler.steps_per_epoch, view.setting.start_from is not None)
         parts = (schedule, data.encoder, sampler, data.train, data.validation)
@@ -205,24 +205,6 @@ class Run:
     @property
     def _start(self):
         return self.layout.run(self.view.setting.start_from, self.view.model_name, self.seed)
-
-    def _start_digest(self) -> str:
-        """sha256 of the checkpoint to start from, checked against what training wrote down for it.
-
-        The packs of the two settings may differ, so every list of trained runs of that model is searched.
-        """
-        path = self._start / CHECKPOINT
-        lists = sorted(self._start.parent.glob("trained-*.json"))
-        written = {read_json(name)["runs"].get(str(self.seed), {}).get("checkpoint") for name in lists} - {None}
-        remedy = f"run: soundprompt train --setting {self.view.setting.start_from} --model {self.view.model_name}"
-        remedy += f" --seeds {self.seed}"
-        if not written:
-            raise InputError("the model to start from is not trained", path=path, remedy=remedy)
-        digest = digest_file(path)
-        if digest not in written:
-            what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
-            raise InputError(what, path=path, remedy=f"delete it and {remedy}")
-        return digest
 
 
 def spread(rows: pd.DataFrame, limit: int | None, *, whole_clips: bool = False) -> pd.DataFrame:
