@@ -46,7 +46,8 @@ def main() -> None:
     chosen = options.parse_args()
     torch.set_num_threads(1)
     study = params.load(None if chosen.study == "mini" else chosen.study)
-    models = {name: study.models[name] for name in chosen.models or study.models}
+    named = chosen.models or [name for name in study.models if "-" not in name]  # a dash names a variant of a model
+    models = {name: study.models[name] for name in named}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         layout, _ = make_project(

@@ -1,0 +1,29 @@
+"""The benchmarks run, at a size where their figures mean nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.mark.parametrize(
+    ("call", "printed"),
+    [
+        ("features.py --frames 20 --batches 1", ["gavs (block2): step", "audio_sam (output): batch"]),
+        ("training.py --frames 20 --rounds 1 --models gavs avsbench_tpavi", ["gavs ", "avsbench_tpavi "]),
+        ("gpu_check.py --size 256 --frames 1 --steps 1", ["torch"]),
+    ],
+)
+def test_it_prints_its_table(call, printed):
+    script, *options = call.split()
+    command = [sys.executable, str(FOLDER / script), *options]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    for line in printed:
+        assert line in done.stdout
