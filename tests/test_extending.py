@@ -53,7 +53,7 @@ def test_an_ablation_is_a_change_of_settings_alone(copy):
 
 def test_a_model_is_one_file_and_one_entry(copy):
     (copy.root / "src/soundprompt/models/loudness.py").write_text(MODEL)
-    params = copy.root / "src/soundprompt/params.py"
+    params = copy.root / "src/soundprompt/params/models.py"
     text = params.read_text()
     assert text.count("ARCHITECTURES = {\n") == 1
     params.write_text(text.replace("ARCHITECTURES = {\n", f"ARCHITECTURES = {{\n{ENTRY}"))

@@ -1,0 +1,66 @@
+"""Every setting of the pipeline: typed, documented, validated once.
+
+`params.yaml` is the mini study; a file in `studies/` overlays it. Unknown keys, wrong types and
+impossible combinations are errors that name the key, the value and what is allowed.
+"""
+
+from soundprompt.params.base import Positive, Settings
+from soundprompt.params.data import Clips, Data, Levels, Reading, Scene, SceneSplit, World, Youtube
+from soundprompt.params.evaluation import Cost, Evaluation
+from soundprompt.params.experiments import (
+    COST_METRICS,
+    EXAMINED,
+    FLOORS,
+    MEASURED,
+    Experiment,
+    Setting,
+    model_of,
+    plain,
+    variant_of,
+)
+from soundprompt.params.foundation import Audio, Features, Pyramid, Sam
+from soundprompt.params.loading import describe, merge, read_yaml, resolve_models
+from soundprompt.params.models import ARCHITECTURES, Avsegformer, Cola, Model, Sap, Schedule, Tpavi, Visual
+from soundprompt.params.plots import Curve, Dots, Panel
+from soundprompt.params.resources import Needs
+from soundprompt.params.study import Params, load, validate
+from soundprompt.params.views import (
+    CostView,
+    ExamineView,
+    FeaturesView,
+    FetchView,
+    FloorsView,
+    HeldOut,
+    LeaksView,
+    PretrainView,
+    PyramidView,
+    ScoreView,
+    TablesView,
+    TableView,
+    TrainView,
+    WorldView,
+    cost_view,
+    examine_view,
+    features_view,
+    fetch_view,
+    floors_view,
+    leaks_view,
+    pretrain_view,
+    score_view,
+    table_view,
+    tables_view,
+    train_view,
+    world_view,
+)
+
+__all__ = [
+    "ARCHITECTURES", "COST_METRICS", "EXAMINED", "FLOORS", "MEASURED", "Audio", "Avsegformer", "Clips", "Cola",
+    "Cost", "CostView", "Curve", "Data", "Dots", "Evaluation", "ExamineView", "Experiment", "Features",
+    "FeaturesView", "FetchView", "FloorsView", "HeldOut", "LeaksView", "Levels", "Model", "Needs", "Panel",
+    "Params", "Positive", "PretrainView", "Pyramid", "PyramidView", "Reading", "Sam", "Sap", "Scene", "SceneSplit",
+    "Schedule", "ScoreView", "Setting", "Settings", "TableView", "TablesView", "Tpavi", "TrainView", "Visual",
+    "World", "WorldView", "Youtube", "cost_view", "describe", "examine_view", "features_view", "fetch_view",
+    "floors_view", "leaks_view", "load", "merge", "model_of", "plain", "pretrain_view", "read_yaml",
+    "resolve_models", "score_view", "table_view", "tables_view", "train_view", "validate", "variant_of",
+    "world_view",
+]  # fmt: skip

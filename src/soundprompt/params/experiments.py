@@ -1,0 +1,159 @@
+"""Settings (which data), variants, and experiments (which comparisons, tables and plots)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from soundprompt.params.base import Count, Settings
+from soundprompt.params.foundation import FOUNDATIONS
+from soundprompt.params.plots import Curve, Dots
+
+FLOORS = ("all_positive", "all_objects", "centre_disc")
+PROBES = ("own", "mismatched", "muted", "silence", "ambient", "off_screen")
+METRICS = (
+    "miou",
+    "miou_04",
+    "f_score",
+    "hit_rate",
+    "wrong_rate",
+    "iou_in_hits",
+    "area",
+    "alarm",
+    "ciou",
+    "auc",
+    "ciou_fixed",
+    "auc_fixed",
+    "retrieval",
+    "retrieval_chance",
+    "margin_kept",
+    "modality_gap",
+    "knowledge",
+    "knowledge_untouched",
+    "validation",
+)
+# Metrics that `examine` measures, and what it has to look at for them (Model.measures).
+EXAMINED = {
+    "retrieval": "alignment",
+    "retrieval_chance": "alignment",
+    "margin_kept": "alignment",
+    "modality_gap": "alignment",
+    "knowledge": "knowledge",
+    "knowledge_untouched": "knowledge",
+}
+# Of a model, whatever it answers: measured by the stage `cost`, the last two read from the runs' provenance.
+MEASURED = (
+    "trained_parameters",
+    "total_parameters",
+    "gflops",
+    "gflops_cached",
+    "latency_ms",
+    "latency_cached_ms",
+    "rtf_1",
+    "rtf_25",
+    "peak_mib",
+)
+COST_METRICS = (*MEASURED, "training_s", "training_steps")
+
+
+class Setting(Settings):
+    """Names data: `dataset/split` selections of the frame tables."""
+
+    train: tuple[str, ...] = ()
+    validate_on: tuple[str, ...] = ()
+    test: tuple[str, ...] = Field(min_length=1)
+    start_from: str | None = Field(None, description="few-shot: setting whose trained model is continued")
+    model_of: str | None = Field(None, description="cross-dataset: setting whose trained model is tested, no training")
+    unseen: bool = Field(False, description="claims that no class of its tests is trained or selected on; checked")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1, description="part of its training clips that it trains on; smaller parts lie in larger ones"
+    )
+    share_seed: Count = Field(0, description="which part that is; the seeds of runs do not matter")
+
+    @model_validator(mode="after")
+    def _trains_or_borrows(self) -> Setting:
+        if bool(self.train) == bool(self.model_of):
+            raise ValueError("a setting either trains (train, validate_on) or borrows a model (model_of)")
+        if bool(self.train) != bool(self.validate_on):
+            raise ValueError("train and validate_on go together")
+        if self.share < 1 and (self.start_from or self.model_of):
+            why = "few shots are few already" if self.start_from else "a borrowed model is trained elsewhere"
+            raise ValueError(
+                f"share {self.share:g} is for settings that train from the beginning: {why}, leave it at 1"
+            )
+        return self
+
+
+class Variant(Settings):
+    """The study once more in another world or on other foundation models: what differs, as an overlay.
+
+    Its artifacts lie beside the study's own under `<study>_<variant>`. Datasets and foundation models that the overlay
+    does not touch are the study's.
+    """
+
+    world: dict[str, Any] = Field({})
+    data: dict[Literal["bgr", "box_crop"], Any] = Field({}, description="what no frame table depends on")
+    foundation: dict[str, Any] = Field({})
+
+    @property
+    def borrows(self) -> tuple[str, ...]:
+        """What a variant takes from its study (see `Layout`)."""
+        whole = () if self.world else ("data",)
+        return *whole, *(model for model in FOUNDATIONS if model not in self.foundation)
+
+
+class Experiment(Settings):
+    """Which settings and methods make a table, and which plots beside it.
+
+    A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (its sound at test time:
+    mismatched, muted, silence, ambient, off_screen), or a floor.
+    """
+
+    title: str
+    settings: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[Count, ...] | None = Field(None, description="null: the study's seeds")
+    metrics: tuple[str, ...] = ("miou", "f_score", "hit_rate", "wrong_rate", "iou_in_hits")
+    by_kind: bool = Field(False, description="also break down by kind of class (new combination, new level)")
+    reference: str | None = Field(None, description="method that the others are compared with, paired")
+    published: str | None = Field(None, description="the paper's table whose figures stand beside ours")
+    plots: tuple[Literal["bars", "shots", "classes", "cost"], ...] = ()
+    curves: tuple[Curve, ...] = ()
+    dots: tuple[Dots, ...] = ()
+
+    @property
+    def examines(self) -> bool:
+        """Whether its table shows what the stage `examine` measures."""
+        return bool(set(self.metrics) & set(EXAMINED))
+
+    @property
+    def measures_cost(self) -> bool:
+        """Whether its table shows what the stage `cost` measures."""
+        return bool(set(self.metrics) & set(MEASURED))
+
+    @model_validator(mode="after")
+    def _validation_stands_alone(self) -> Experiment:
+        if "validation" in self.metrics and len(self.metrics) > 1:
+            raise ValueError("metrics: 'validation' is for searches that never look at a test: it stands alone")
+        return self
+
+    @property
+    def of_validation(self) -> bool:
+        """Whether its table is made from validation alone: its models are trained and not tested."""
+        return self.metrics == ("validation",)
+
+
+def model_of(method: str) -> str:
+    """'gavs@mismatched' -> 'gavs'."""
+    return method.partition("@")[0]
+
+
+def plain(setting: str) -> str:
+    """'v1s@points' -> 'v1s'."""
+    return setting.partition("@")[0]
+
+
+def variant_of(setting: str) -> str:
+    """'v1s@points' -> 'points'; '' for a setting of the study itself."""
+    return setting.partition("@")[2]

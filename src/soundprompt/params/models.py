@@ -1,0 +1,225 @@
+"""The trainable models: their parts, their schedule, and the registry of architectures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, field_validator, model_validator
+
+from soundprompt.params.base import Count, Positive, Rate, Settings, Share
+
+
+class Sap(Settings):
+    """Semantic-aware audio prompt: which tokens F_A' holds (paper, overview figure; docs/models.md)."""
+
+    audio_token: bool = True
+    visual_cue: bool = True
+    noise: Literal["token", "additive_learned", "gaussian_additive", "gaussian_replace", "off"] = "token"
+    noise_scale: Annotated[float, Field(ge=0)] = Field(0.1, description="gaussian_additive: multiple of std(F_A)")
+    joint_dim: Literal[128, 256] = 128
+    hidden: Positive = 512
+    gap_valid_only: bool = Field(True, description="average F_V over the un-padded part of the frame")
+
+    @field_validator("noise", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        """YAML 1.1 reads a bare off as false, and `dvc exp run --set-param` writes it bare."""
+        return "off" if value is False else value
+
+    @model_validator(mode="after")
+    def _some_token(self) -> Sap:
+        if not (self.audio_token or self.visual_cue):
+            raise ValueError("at least one of audio_token and visual_cue must be on")
+        if self.noise not in ("token", "off") and not self.audio_token:
+            raise ValueError(f"noise '{self.noise}' changes the audio token, which is off")
+        return self
+
+
+class Cola(Settings):
+    """Correlation Adapter behind the MLP of each two-way decoder block (docs/models.md)."""
+
+    enabled: bool = True
+    dim: Positive = 128
+    act: Literal["gelu", "relu"] = "gelu"
+    residual: bool = True
+    zero_init: bool = False
+    placement: Literal["mlp", "attention", "parallel"] = Field(
+        "mlp", description="after the MLP (the paper's), after the token-to-image attention, or parallel to the MLP"
+    )
+
+
+class Visual(Settings):
+    """Adapters in SAM's image encoder (docs/models.md)."""
+
+    tune_from: Count | None = Field(None, description="first block with an adapter; null: encoder frozen, no adapters")
+    dim: Positive = 128
+    zero_init: bool = False
+    tune_norms: bool = Field(True, description="also train norm1 and norm2 of the blocks after tune_from")
+    tune_neck: bool = Field(False, description="also train the LayerNorms of the encoder's neck")
+
+
+class Triplet(Settings):
+    """Alignment of sound and visual cue; margin and weight are this project's choice."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.1
+    margin: Annotated[float, Field(ge=0, le=2)] = 0.3
+    anchor: Literal["audio", "visual", "both"] = "audio"
+
+
+class Fusion(Settings):
+    """SAM-Fusion: sound mixed into F_V before the decoder: our reading of the paper's double dagger."""
+
+    decoder: Literal["sam", "scratch"] = "sam"
+    width: Positive = Field(64, description="channels of the decoder from scratch")
+
+
+class Tuning(Settings):
+    """What of the pyramid a baseline trains. Both papers tune all of their image encoder."""
+
+    tune: Literal["all", "none"] = "all"
+
+
+class Tpavi(Settings):
+    """AVSBench's baseline (arXiv 2207.05042): sound fused at every scale by attention over all seconds of a clip."""
+
+    width: Positive = Field(256, description="channels that every scale is brought to")
+    dilations: tuple[Positive, ...] = Field((3, 6, 12, 18), description="of the parallel convolutions of each scale")
+    reduce_first: bool = Field(
+        False, description="a 1 x 1 convolution to `width` before the dilated ones, which then cost less (mini study)"
+    )
+    temporal: bool = Field(True, description="attend to all seconds of the clip; false: to the frame's own alone")
+
+
+class Avsegformer(Settings):
+    """AVSegFormer (arXiv 2307.01146): queries made of the sound read multi-scale features; sizes are the paper's."""
+
+    width: Positive = 256
+    queries: Positive = 300
+    encoder_layers: Positive = 6
+    decoder_layers: Positive = 6
+    heads: Positive = 8
+    points: Positive = Field(4, description="sampled by each head on each scale")
+    hidden: Positive = Field(2048, description="width inside the feed-forward layers")
+    auxiliary: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the mixer's own mask loss; 0: none")
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Avsegformer:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
+        return self
+
+
+class Schedule(Settings):
+    """How a model is trained."""
+
+    learning_rate: Rate = 1e-3
+    adapter_learning_rate: Rate | None = Field(None, description="visual adapters; null: as learning_rate")
+    steps: Positive = Field(1000, description="at most; best on validation is kept")
+    validate_every: Positive = Field(100, description="steps")
+    epochs: Positive | None = Field(
+        None, description="null: `steps` and `validate_every` count; else epochs at most, with a validation after each"
+    )
+    validation_frames: Positive | None = Field(
+        None, description="at most so many frames of each validation selection, evenly spread; null: all"
+    )
+    patience: Positive = Field(6, description="validations without a new best before it stops")
+    warmup: Count = 30
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    clips_per_step: Positive = 8
+    frames_per_clip: Positive = 2
+    shot_epochs: Positive = Field(10, description="few-shot: epochs from the seen model (AVS-V3 protocol)")
+    shot_learning_rate: Rate | None = Field(None, description="few-shot; null: as learning_rate")
+    negatives: Share = Field(
+        0.0,
+        description="share of a step's frames that get a sound which nothing in them makes (silence, room noise, "
+        "another clip's), and an empty mask",
+    )
+    loss_size: Literal["decoder", "original"] = Field("original", description="grid on which the mask loss is computed")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32",
+        description="of the model's forward and backward pass in training: bfloat16 autocasts, auto does so on a GPU "
+        "only; weights, optimiser, losses and scoring are float32 in any case",
+    )
+
+
+class Architecture(NamedTuple):
+    """Where a model is written (a class in a module of `soundprompt.models`) and which image encoder it reads."""
+
+    module: str
+    name: str
+    reads: Literal["sam", "pyramid"] = "sam"
+
+
+ARCHITECTURES = {
+    "gavs": Architecture("gavs", "Gavs"),
+    "sam_fusion": Architecture("sam_fusion", "SamFusion"),
+    "avsbench_tpavi": Architecture("avsbench_tpavi", "AvsbenchTpavi", "pyramid"),
+    "avsegformer": Architecture("avsegformer", "AvsegFormer", "pyramid"),
+}
+
+
+class Model(Settings):
+    """One trainable architecture with everything in it that may train."""
+
+    base: str | None = Field(None, description="the model that this one is made from, by the overrides given here")
+    architecture: str = "gavs"
+    decoder: Literal["frozen", "cross_attention", "full"] = Field(
+        "frozen", description="which weights of SAM's own mask decoder train, besides ColA"
+    )
+    mute: bool = Field(False, description="the sound is replaced by zeros in training and test: a model without audio")
+    sap: Sap = Sap()
+    cola: Cola = Cola()
+    visual: Visual = Visual()
+    triplet: Triplet = Triplet()
+    fusion: Fusion = Fusion()
+    pyramid: Tuning = Tuning()
+    tpavi: Tpavi = Tpavi()
+    avsegformer: Avsegformer = Avsegformer()
+    schedule: Schedule = Schedule()
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ARCHITECTURES:
+            raise ValueError(f"'{value}' is not one of {', '.join(ARCHITECTURES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Model:
+        if self.architecture != "gavs" and self.cola.enabled:
+            raise ValueError(f"{self.architecture} has no ColA: set cola.enabled to false")
+        if self.reads == "pyramid" and self.visual.tune_from is not None:
+            raise ValueError(f"{self.architecture} reads the pyramid, not SAM: set visual.tune_from to null")
+        if self.triplet.weight and not (self.architecture == "gavs" and self.sap.visual_cue and self.sap.audio_token):
+            raise ValueError(
+                "a triplet loss needs gavs with sap.visual_cue and sap.audio_token: set triplet.weight to 0"
+            )
+        deaf = self.mute or (self.architecture == "gavs" and not self.sap.audio_token)
+        if self.schedule.negatives and deaf:
+            raise ValueError("a model without sound cannot tell negatives: set schedule.negatives to 0")
+        return self
+
+    def measures(self) -> tuple[str, ...]:
+        """What can be measured of it besides its masks: 'alignment' of sound and visual cue, 'knowledge' of SAM."""
+        gavs = self.architecture == "gavs"
+        found = {
+            "alignment": gavs and self.sap.visual_cue and self.sap.audio_token and not self.mute,
+            "knowledge": gavs or (self.architecture == "sam_fusion" and self.fusion.decoder == "sam"),
+        }
+        return tuple(name for name, possible in found.items() if possible)
+
+    @property
+    def reads(self) -> Literal["sam", "pyramid"]:
+        """The foundation model behind it: 'sam' is read from the cache, 'pyramid' runs on pixels and may be tuned."""
+        return ARCHITECTURES[self.architecture].reads
+
+    @property
+    def temporal(self) -> bool:
+        """Whether it looks across the seconds of a clip, so that batches must hold whole clips."""
+        return self.architecture == "avsbench_tpavi" and self.tpavi.temporal
+
+    @property
+    def tap(self) -> int | Literal["pixels"] | None:
+        """What its batches carry: the input of a block of SAM's encoder, for None its output, or pixels."""
+        return "pixels" if self.reads == "pyramid" else self.visual.tune_from

@@ -1,0 +1,302 @@
+"""The whole of the settings, what its experiments need, and its variants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from soundprompt.errors import InputError
+from soundprompt.layout import Layout
+from soundprompt.params.base import Count, Positive, Settings
+from soundprompt.params.data import Data, World
+from soundprompt.params.evaluation import Cost, Evaluation
+from soundprompt.params.experiments import (
+    COST_METRICS,
+    EXAMINED,
+    FLOORS,
+    METRICS,
+    PROBES,
+    Experiment,
+    Setting,
+    Variant,
+    model_of,
+    plain,
+    variant_of,
+)
+from soundprompt.params.foundation import Features, Foundation
+from soundprompt.params.loading import describe, left_in, merge, read_yaml, resolve_models
+from soundprompt.params.models import Model
+from soundprompt.params.resources import Resources
+
+Run = tuple[str, str, int]  # setting, model, seed
+
+
+class Params(Settings):
+    """The whole of params.yaml with its overlay."""
+
+    study: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    seeds: tuple[Count, ...] = Field(min_length=1)
+    seeds_per_job: Positive = Field(3, description="runs packed into one process, so that start-up does not dominate")
+    world: World
+    data: Data
+    foundation: Foundation
+    features: Features
+    models: dict[str, Model]
+    settings: dict[str, Setting]
+    evaluation: Evaluation
+    cost: Cost = Cost()
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Variant] = Field({})
+    experiments: dict[str, Experiment]
+    resources: Resources = Resources()
+    parent: str | None = Field(None, exclude=True, description="of a variant: its study; never in a file")
+    borrows: tuple[str, ...] = Field((), exclude=True)
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("seeds must differ")
+        return seeds
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Params:
+        for name, setting in self.settings.items():
+            for other in filter(None, (setting.start_from, setting.model_of)):
+                if not (other in self.settings and self.settings[other].train):
+                    raise ValueError(f"settings.{name}: '{other}' is not a setting that trains")
+        for name, experiment in self.experiments.items():
+            where = f"experiments.{name}"
+            _check_names(f"{where}.settings", map(plain, experiment.settings), self.settings)
+            _check_names(f"{where}.settings", filter(None, map(variant_of, experiment.settings)), self.variants)
+            _check_names(f"{where}.metrics", experiment.metrics, [*METRICS, *COST_METRICS])
+            for method in experiment.methods:
+                model, _, probe = method.partition("@")
+                _check_names(f"{where}.methods", [model], [*self.models, *FLOORS])
+                _check_names(f"{where}.methods", [probe or "own"], PROBES)
+                if experiment.of_validation and (probe or model in FLOORS):
+                    raise ValueError(f"{where}.methods: '{method}' is not trained, so that nothing validated it")
+            for setting in experiment.settings if experiment.of_validation else ():
+                if not self.settings[setting].train:
+                    raise ValueError(f"{where}.settings: '{setting}' trains nothing, so that nothing validated it")
+            if experiment.reference and experiment.reference not in experiment.methods:
+                raise ValueError(f"{where}.reference: '{experiment.reference}' is not among its methods")
+            _check_plots(where, experiment, self.settings)
+        return self
+
+    # ---- the study and its variants
+    @property
+    def layout(self) -> Layout:
+        """Where this study's artifacts lie."""
+        return Layout(self.study, self.parent, self.borrows)
+
+    def studies(self) -> dict[str, Params]:
+        """This study and its variants that some experiment asks for, by the name under which their artifacts lie."""
+        asked = {variant_of(setting) for experiment in self.experiments.values() for setting in experiment.settings}
+        variants = [self.variant(name) for name in self.variants if name in asked]
+        return {params.study: params for params in (self, *variants)}
+
+    def variant(self, name: str) -> Params:
+        """A variant as a study of its own, with what the experiments ask of it. Raises InputError."""
+        if name not in self.variants:
+            raise InputError(f"'{name}' is not one of the variants {', '.join(self.variants)}")
+        overlay = self.variants[name]
+        asked = {
+            key: experiment.model_copy(update={"settings": here, "curves": (), "dots": ()})  # the study's own plots
+            for key, experiment in self.experiments.items()
+            if (here := tuple(plain(s) for s in experiment.settings if variant_of(s) == name))
+        }
+        wanted = {setting for experiment in asked.values() for setting in experiment.settings}
+        origins = {o for s in wanted for o in (self.settings[s].start_from, self.settings[s].model_of)}
+        content = {
+            **merge(self.model_dump(exclude={"variants", "experiments", "settings"}), overlay.model_dump()),
+            "study": f"{self.study}_{name}",
+            "settings": {s: spec.model_dump() for s, spec in self.settings.items() if s in wanted | origins},
+            "experiments": {key: experiment.model_dump() for key, experiment in asked.items()},
+            "parent": self.study,
+            "borrows": overlay.borrows,
+        }
+        return _validated(content, f"variants.{name}: ")
+
+    def everywhere(self, asked: Callable[[Params], list[Run]]) -> list[Run]:
+        """What a method such as `Params.runs` lists, of the study and its variants, whose settings are `v1s@points`."""
+        found = list(asked(self))
+        for study in list(self.studies().values())[1:]:
+            variant = study.study.removeprefix(f"{self.study}_")
+            found += [(f"{setting}@{variant}", model, seed) for setting, model, seed in asked(study)]
+        return found
+
+    # ---- what the experiments need
+    def runs(self) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) to train, once, in a stable order; cross-dataset settings train nothing.
+
+        Runs of variants are not among these and the following: `variant` has them.
+        """
+        wanted: dict[tuple[str, str, int], None] = {}
+        for setting, model, seed in [*self.evaluations(), *self._asked(of_validation=True)]:
+            spec = self.settings[setting]
+            for origin in filter(None, (spec.model_of or setting, spec.start_from)):
+                wanted.setdefault((origin, model, seed))
+        return sorted(wanted)
+
+    def evaluations(self) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) that some experiment scores, once."""
+        return self._asked(of_validation=False)
+
+    def _asked(self, *, of_validation: bool) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) of the experiments made from scores, or of those made from validation."""
+        wanted = {
+            (setting, model_of(method), seed)
+            for experiment in self.experiments.values()
+            if experiment.of_validation == of_validation
+            for setting in experiment.settings
+            if not variant_of(setting)
+            for method in experiment.methods
+            if model_of(method) in self.models
+            for seed in experiment.seeds or self.seeds
+        }
+        return sorted(wanted)
+
+    def probes(self, setting: str, model: str) -> tuple[str, ...]:
+        """Sounds at test time under which (setting, model) is scored; 'own' always."""
+        asked = {
+            method.partition("@")[2]
+            for experiment in self.experiments.values()
+            if setting in experiment.settings
+            for method in experiment.methods
+            if model_of(method) == model
+        }
+        return tuple(probe for probe in PROBES if probe == "own" or probe in asked)
+
+    def costed(self) -> list[str]:
+        """The models whose cost some experiment asks for, once, in the order of `models`."""
+        asked = {
+            model_of(method)
+            for experiment in self.experiments.values()
+            if experiment.measures_cost
+            for method in experiment.methods
+        }
+        return [name for name in self.models if name in asked]
+
+    def examinations(self) -> list[tuple[str, str, int]]:
+        """Every (setting, model, seed) of which some experiment asks more than its masks, once."""
+        wanted = {
+            (setting, model_of(method), seed)
+            for experiment in self.experiments.values()
+            for setting in experiment.settings
+            if not variant_of(setting)
+            for method in experiment.methods
+            if model_of(method) in self.models and self._wanted(experiment, model_of(method))
+            for seed in experiment.seeds or self.seeds
+        }
+        return sorted(wanted)
+
+    def measures(self, setting: str, model: str) -> tuple[str, ...]:
+        """What is examined of (setting, model): of what the model has, that which some experiment asks for."""
+        asked = {
+            measure
+            for experiment in self.experiments.values()
+            if setting in experiment.settings and model in map(model_of, experiment.methods)
+            for measure in self._wanted(experiment, model)
+        }
+        return tuple(measure for measure in self.models[model].measures() if measure in asked)
+
+    def _wanted(self, experiment: Experiment, model: str) -> set[str]:
+        wanted = {EXAMINED[metric] for metric in experiment.metrics if metric in EXAMINED}
+        return wanted & set(self.models[model].measures())
+
+    def packs(self, setting: str, model: str, *, evaluate: bool = False) -> list[tuple[int, ...]]:
+        """The seeds of (setting, model), divided into jobs of at most `seeds_per_job`."""
+        return self._packed(self.evaluations() if evaluate else self.runs(), setting, model)
+
+    def examined_packs(self, setting: str, model: str) -> list[tuple[int, ...]]:
+        """As `packs`, of the runs that are examined."""
+        return self._packed(self.examinations(), setting, model)
+
+    def _packed(self, keys: list[tuple[str, str, int]], setting: str, model: str) -> list[tuple[int, ...]]:
+        seeds = [seed for s, m, seed in keys if (s, m) == (setting, model)]
+        return [tuple(seeds[i : i + self.seeds_per_job]) for i in range(0, len(seeds), self.seeds_per_job)]
+
+    def tables(self) -> list[str]:
+        """The frame tables (datasets) that the settings draw from."""
+        selections = [
+            s for setting in self.settings.values() for s in setting.train + setting.validate_on + setting.test
+        ]
+        return sorted({selection.partition("/")[0] for selection in selections})
+
+    def taps(self) -> list[int | None]:
+        """Encoder blocks whose input the visual cache holds; None is the encoder's output."""
+        used = {self.models[model] for _, model, _ in self.runs() if self.models[model].reads == "sam"}
+        return sorted({model.visual.tune_from for model in used}, key=lambda tap: (tap is None, tap))
+
+    def foundations(self) -> list[str]:
+        """The foundation models that the study makes: the pyramid only where a model reads it."""
+        reading = any(self.models[model].reads == "pyramid" for _, model, _ in self.runs())
+        return ["sam", "audio", *(["pyramid"] if reading else [])]
+
+
+def _check_names(where: str, names: Any, known: Any) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{where}: '{name}' is not one of {', '.join(known)}")
+
+
+def _check_plots(where: str, experiment: Experiment, settings: dict[str, Setting]) -> None:
+    """Curves and dots show what their experiment has. Raises ValueError."""
+    for curve in experiment.curves:
+        at = f"{where}.curves.{curve.name}"
+        whose = curve.setting or experiment.settings[0]
+        _check_names(f"{at}.setting", [whose], experiment.settings)
+        selections = settings[plain(whose)].test
+        along = {"settings": experiment.settings, "selections": selections, "methods": experiment.methods}
+        _check_names(f"{at}.along", curve.along or (), along[curve.over])
+        _check_names(f"{at}.methods", curve.methods or (), experiment.methods)
+        _check_names(f"{at}.metrics", curve.metrics or (), experiment.metrics)
+    for dots in experiment.dots:
+        at = f"{where}.dots.{dots.name}"
+        known = {*experiment.methods, *map(model_of, experiment.methods)}
+        _check_names(f"{at}.methods", dots.methods or (), known)
+        for panel in dots.panels:
+            _check_names(f"{at}.metric", [panel.metric], experiment.metrics)
+            _check_names(f"{at}.setting", filter(None, [panel.setting]), experiment.settings)
+    for plots in (experiment.curves, experiment.dots):
+        if len({plot.name for plot in plots}) < len(plots):
+            raise ValueError(f"{where}: two curves or two dot plots have the same name")
+
+
+def load(study: str | Path | None = None, base: str | Path = "params.yaml") -> Params:
+    """Reads `params.yaml` with the overlay of a study (a name such as 'smoke', or a path).
+
+    Raises InputError naming the key, its value and what is allowed.
+    """
+    merged = read_yaml(base)
+    if study is not None and str(study) != merged.get("study"):
+        path = Path(study) if str(study).endswith((".yaml", ".yml")) else Path("studies") / f"{study}.yaml"
+        if not path.exists():
+            known = ", ".join(sorted(p.stem for p in Path("studies").glob("*.yaml")))
+            raise InputError("no such study", path=path, remedy=f"use {merged.get('study')} or one of: {known}")
+        merged = merge(merged, read_yaml(path))
+    return validate(merged)
+
+
+def validate(raw: dict[str, Any]) -> Params:
+    """Resolves model bases and validates. Raises InputError that lists every problem.
+
+    A setting or an experiment that an overlay gives as null is left out: a study of one dataset says so. With a
+    setting go those that start from it or borrow its model, and the experiments that have no other.
+    """
+    params = _validated(left_in({**raw, "models": resolve_models(raw.get("models") or {})}))
+    params.studies()  # variants are settings too
+    return params
+
+
+def _validated(content: dict[str, Any], where: str = "") -> Params:
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(f"  {where}{describe(problem)}" for problem in error.errors())
+        raise InputError(
+            f"invalid settings\n{problems}", remedy="correct them in params.yaml or the study's file"
+        ) from error
