@@ -25,7 +25,9 @@ ROOT = Path(__file__).parent
 DATASETS = ("avs_v3", "avsbench", "avsbench_object", "vggss")
 READERS = (*DATASETS, "clip", "comparisons", "frame_table", "ledger", "media", "tables")
 # Each foundation model has a stage of its own: what makes one of them is no reason to make the others again.
-MAKING = tuple(f"foundation/{name}.py" for name in ("pictures", "probes", "process", "quality", "resume", "weights"))
+MAKING = tuple(
+    f"foundation/{name}.py" for name in ("making", "pictures", "probes", "process", "quality", "resume", "weights")
+)
 PICTURES = tuple(f"data/world/{name}.py" for name in ("classes", "drawing", "pretraining"))
 SOUNDS = tuple(f"data/world/{name}.py" for name in ("classes", "sound", "pretraining"))
 SAM = tuple(f"foundation/{name}.py" for name in ("sam", "pretrain_sam", "prompting", "torchvision_ops"))

@@ -5,7 +5,7 @@ import torch
 
 from soundprompt import params, provenance
 from soundprompt.files import read_json
-from soundprompt.foundation import audio, pretrain_audio, probes, quality, resume
+from soundprompt.foundation import audio, pretrain_audio, probes, process, quality, resume
 from soundprompt.layout import Layout
 
 LAYOUT = Layout("t")
@@ -32,18 +32,18 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, quick_qu
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "b")
     target, key = LAYOUT.foundation("audio"), provenance.key("foundation/audio", VIEW, 0, {})
-    trainer = pretrain_audio.Trainer(VIEW.model)
+    trainer = pretrain_audio.Trainer(VIEW)
 
     def keep_and_die():
         resume.save(target, key, trainer.state())
         if trainer.epoch == 2:
             raise Killed
 
-    with pytest.raises(Killed):
-        trainer.train(*pretrain_audio.pool(0, pretrain_audio.TRAINING, 48, VIEW.scene), keep_and_die)
+    with pytest.raises(Killed), process.single_thread():  # as `run` does
+        trainer.train(keep_and_die)
     pretrain_audio.run(VIEW, LAYOUT)
     assert target.read_bytes() == whole
-    assert read_json(LAYOUT.foundation_quality("audio"))["provenance"]["resumed_at_epoch"] == 2
+    assert read_json(LAYOUT.foundation_quality("audio"))["provenance"]["resumed_at"] == 2
     assert sorted(path.name for path in target.parent.iterdir()) == ["audio.json", "audio.safetensors"]
 
     frozen = audio.load(target)

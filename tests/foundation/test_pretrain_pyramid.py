@@ -6,7 +6,7 @@ import torch
 
 from soundprompt import params, provenance
 from soundprompt.files import read_json
-from soundprompt.foundation import pictures, pretrain_pyramid, pyramid, pyramid_quality, resume
+from soundprompt.foundation import pictures, pretrain_pyramid, process, pyramid, pyramid_quality, resume
 from soundprompt.layout import Layout
 
 SCENE = params.Scene(size=64)
@@ -45,12 +45,12 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, quick_qu
         if trainer.step == 8:
             raise Killed
 
-    with pytest.raises(Killed):
+    with pytest.raises(Killed), process.single_thread():  # as `run` does
         trainer.train(keep_and_die, every=4)
     pretrain_pyramid.run(view(), LAYOUT)
     assert target.read_bytes() == whole
     written = read_json(LAYOUT.foundation_quality("pyramid"))
-    assert written["provenance"]["resumed_at_step"] == 8
+    assert written["provenance"]["resumed_at"] == 8
     assert written["provenance"]["weights"] == pyramid.load(target).digest
     assert 0 <= written["quality"]["iou"]["foreground"]["mean"] <= 1
     assert written["quality"]["probes"]["hue"]["new level"] is None, "the new hue cannot be known from seen classes"

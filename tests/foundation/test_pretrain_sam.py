@@ -6,7 +6,7 @@ import torch
 
 from soundprompt import params, provenance
 from soundprompt.files import read_json
-from soundprompt.foundation import pictures, pretrain_sam, prompting, quality, resume
+from soundprompt.foundation import pictures, pretrain_sam, process, prompting, quality, resume
 from soundprompt.foundation import sam as foundation_sam
 from soundprompt.layout import Layout
 
@@ -46,12 +46,12 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, quick_qu
         if trainer.step == 14:
             raise Killed
 
-    with pytest.raises(Killed):
+    with pytest.raises(Killed), process.single_thread():  # as `run` does
         trainer.train(keep_and_die, every=7)
     assert not target.exists()
     pretrain_sam.run(view(), LAYOUT)
     assert target.read_bytes() == whole
-    assert read_json(LAYOUT.foundation_quality("sam"))["provenance"]["resumed_at_step"] == 14
+    assert read_json(LAYOUT.foundation_quality("sam"))["provenance"]["resumed_at"] == 14
     assert sorted(path.name for path in target.parent.iterdir()) == ["sam.json", "sam.safetensors"]
 
 

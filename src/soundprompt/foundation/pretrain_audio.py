@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundprompt import params, provenance
+from soundprompt import params
 from soundprompt.data.world import pretraining
-from soundprompt.files import digest_file, write_json
+from soundprompt.files import digest_file
 from soundprompt.foundation import audio as foundation_audio
-from soundprompt.foundation import process, quality, resume
+from soundprompt.foundation import making, quality
 from soundprompt.layout import Layout
 from soundprompt.params import Scene
 from soundprompt.progress import Progress, track
@@ -28,32 +31,22 @@ HELD_OUT_SOUNDS = 300
 
 
 def run(view: params.PretrainView, layout: Layout) -> None:
-    """Pre-trains and writes layout.foundation("audio") and, with its quality, layout.foundation_quality("audio").
+    """Pre-trains the mini sound encoder (`making.run`).
 
-    Seeded and resumable as the pre-training of SAM. The output of the written encoder has mean 0 and sd 1 over its
-    training sounds; the standardisation is part of its last layer.
+    The output of the written encoder has mean 0 and sd 1 over its training sounds; the standardisation is part of
+    its last layer.
     """
-    watch = provenance.Stopwatch()
-    process.keep_freed_memory()
-    with process.single_thread():
-        target = layout.foundation("audio")
+
+    def finish(trainer: Trainer, target: Path) -> tuple[str, dict[str, Any]]:
         seed = view.model.seed
-        key = provenance.key("foundation/audio", view, seed, {})
-        examples, tags = pool(seed, TRAINING, view.model.sounds, view.scene)
-        trainer = Trainer(view.model)
-        saved = resume.load(target, key)
-        if saved is not None:
-            trainer.restore(saved)
-        trainer.train(examples, tags, lambda: resume.save(target, key, trainer.state()))
-        measured = {"tags_within_one_bin": tag_accuracy(trainer, *pool(seed, HELD_OUT, HELD_OUT_SOUNDS, view.scene))}
-        standardise(trainer.encoder, examples)
+        accuracy = tag_accuracy(trainer, *pool(seed, HELD_OUT, HELD_OUT_SOUNDS, view.scene))
+        standardise(trainer.encoder, trainer.sounds[0])
         foundation_audio.save(trainer.encoder, view.model, target)
         frozen = foundation_audio.FrozenAudio(trainer.encoder, view.model.architecture, digest_file(target))
-        measured |= quality.measure_audio(frozen, view.scene, seed)
-        origin = provenance.record("foundation/audio", view, seed, {}, watch, weights=frozen.digest)
-        origin["resumed_at_epoch"] = 0 if saved is None else saved["epoch"]
-        write_json(layout.foundation_quality("audio"), {"quality": measured, "provenance": origin})
-        resume.clear(target)
+        measured = quality.measure_audio(frozen, view.scene, seed)
+        return frozen.digest, {"tags_within_one_bin": accuracy, **measured}
+
+    making.run("audio", view, layout, lambda: Trainer(view), finish)
 
 
 def pool(seed: int, stream: int, count: int, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -69,18 +62,28 @@ def pool(seed: int, stream: int, count: int, scene: Scene) -> tuple[Tensor, Tens
 class Trainer:
     """The encoder, the tag head that only pre-training needs, and their optimiser."""
 
-    def __init__(self, settings: params.Audio):
-        self.settings = settings
+    def __init__(self, view: params.PretrainView):
+        self.settings, self.scene = view.model, view.scene
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
+            torch.manual_seed(self.settings.seed)
             self.encoder = foundation_audio.MiniVggish()
             self.head = nn.Sequential(nn.ReLU(), nn.Linear(foundation_audio.EMBEDDING, pretraining.TAG_COUNT))
         self.trained = [*self.encoder.parameters(), *self.head.parameters()]
         self.optimiser = torch.optim.AdamW(self.trained, weight_decay=WEIGHT_DECAY, fused=True)
         self.epoch = 0
 
-    def train(self, examples: Tensor, tags: Tensor, keep: Callable[[], None]) -> None:
+    @property
+    def reached(self) -> int:
+        return self.epoch
+
+    @cached_property
+    def sounds(self) -> tuple[Tensor, Tensor]:
+        """The sounds to train on (`pool`)."""
+        return pool(self.settings.seed, TRAINING, self.settings.sounds, self.scene)
+
+    def train(self, keep: Callable[[], None]) -> None:
         """Runs the epochs that are left; `keep()` is called after each. A last, smaller batch is left out."""
+        examples, tags = self.sounds
         batches = max(1, len(examples) // BATCH)
         progress = Progress("sound encoder", self.settings.epochs * batches)
         progress.done = self.epoch * batches

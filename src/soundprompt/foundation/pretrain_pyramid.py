@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundprompt import params, provenance
-from soundprompt.files import digest_file, write_json
-from soundprompt.foundation import pictures, process, pyramid, pyramid_quality, resume
+from soundprompt import params
+from soundprompt.files import digest_file
+from soundprompt.foundation import making, pictures, pyramid, pyramid_quality
 from soundprompt.foundation.pictures import Picture, View
 from soundprompt.foundation.pretrain_sam import TARGETS, mask_loss, patch_targets
 from soundprompt.foundation.prompting import mask_pool
 from soundprompt.layout import Layout
-from soundprompt.progress import Progress
 
-RESUME_EVERY = 100  # steps
-WARMUP = 60  # steps
 EMBEDDING = 64  # numbers that describe an object's look
 TEMPERATURE = 0.1
 PATCH = 16  # side of what is hidden, pixels: a cell of the map that must describe it
 
 
 def run(view: params.PyramidView, layout: Layout) -> None:
-    """Pre-trains and writes layout.foundation("pyramid") and, with its quality, its layout.foundation_quality.
+    """Pre-trains the mini pyramid (`making.run`)."""
 
-    Seeded: the same settings give the same bytes on the same machine. Killed and started again, it continues
-    from its last saved state and ends with the same bytes.
-    """
-    watch = provenance.Stopwatch()
-    process.keep_freed_memory()
-    with process.single_thread():
-        target = layout.foundation("pyramid")
-        key = provenance.key("foundation/pyramid", view, view.model.seed, {})
-        trainer = Trainer(view)
-        saved = resume.load(target, key)
-        if saved is not None:
-            trainer.restore(saved)
-        trainer.train(lambda: resume.save(target, key, trainer.state()))
+    def finish(trainer: Trainer, target: Path) -> tuple[str, dict[str, Any]]:
         trainer.encoder.eval()
         encoder = pyramid.fold(trainer.encoder)
         pyramid.save(encoder, view.model, target)
         frozen = pyramid.FrozenPyramid(encoder, view.model.architecture, view.model.image_size, digest_file(target))
-        measured = pyramid_quality.measure(frozen, trainer.heads, view.scene, view.model.seed)
-        origin = provenance.record("foundation/pyramid", view, view.model.seed, {}, watch, weights=frozen.digest)
-        origin["resumed_at_step"] = 0 if saved is None else saved["step"]
-        write_json(layout.foundation_quality("pyramid"), {"quality": measured, "provenance": origin})
-        resume.clear(target)
+        return frozen.digest, pyramid_quality.measure(frozen, trainer.heads, view.scene, view.model.seed)
+
+    making.run("pyramid", view, layout, lambda: Trainer(view), finish)
 
 
 @dataclass(frozen=True)
@@ -89,48 +72,31 @@ class Heads(nn.Module):
         return joined
 
 
-class Trainer:
+class Trainer(making.PictureTrainer):
     """The mini pyramid with normalisation, its heads and their optimiser."""
 
+    label = "pyramid"
+    shown = "loss {:.2f}, foreground IoU {:.2f}, objects recognised {:.2f}"
+    parts = ("encoder", "heads")
+
     def __init__(self, view: params.PyramidView):
-        self.view, self.settings = view, view.model
+        self.view = view
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
+            torch.manual_seed(view.model.seed)
             self.encoder = pyramid.MiniPyramid(norms=True)
             self.heads = Heads(pyramid.WIDTHS["mini_pyramid"])
-        self.trained = [*self.encoder.parameters(), *self.heads.parameters()]
-        self.optimiser = torch.optim.AdamW(self.trained, weight_decay=self.settings.weight_decay, fused=True)
-        self.step = 0
+        super().__init__(view.model, [*self.encoder.parameters(), *self.heads.parameters()])
 
-    def train(self, keep: Callable[[], None], every: int = RESUME_EVERY) -> None:
-        """Runs the steps that are left; `keep()` is called every `every` steps and after the last."""
-        if self.step >= self.settings.steps:
-            return
-        pool = pictures.pool(self.view.pool_seed, self.view.pictures, self.view.scene, self.settings.image_size)
-        self.encoder.train()
-        progress = Progress("pyramid", self.settings.steps)
-        progress.done = self.step
-        recent = np.zeros(3)
-        while self.step < self.settings.steps:
-            data = draw_step(pool, self.settings, self.step)
-            recent += 0.05 * (np.array(self.update(data)) - recent)
-            self.step += 1
-            if self.step % every == 0 or self.step == self.settings.steps:
-                keep()
-            progress.advance("loss {:.2f}, foreground IoU {:.2f}, objects recognised {:.2f}".format(*recent))
+    def pool(self) -> list[Picture]:
+        return pictures.pool(self.view.pool_seed, self.view.pictures, self.view.scene, self.settings.image_size)
 
-    def update(self, data: Step) -> tuple[float, float, float]:
-        """One optimiser step; returns the loss, the foreground's IoU and the share of objects recognised."""
-        done = self.step / self.settings.steps
-        rate = self.settings.learning_rate * min(1.0, (self.step + 1) / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * done))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate + 1e-6
+    def draw(self, pool: list[Picture]) -> Step:
+        return draw_step(pool, self.settings, self.step)
+
+    def measure(self, data: Step) -> tuple[Tensor, float, float]:
+        """The loss, the foreground's IoU and the share of objects recognised."""
         loss, overlap, recognised = self.loss(data)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.trained, 1.0)
-        self.optimiser.step()
-        return loss.item(), overlap.item(), recognised.item()
+        return loss, overlap.item(), recognised.item()
 
     def loss(self, data: Step) -> tuple[Tensor, Tensor, Tensor]:
         """The sum of all parts, and how well foreground and looks are found.
@@ -151,17 +117,6 @@ class Trainer:
         found, truth = foreground.detach() > 0, data.foreground > 0.5
         overlap = (found & truth).sum() / (found | truth).sum().clamp(min=1)
         return loss + 0.5 * agreement, overlap, recognised
-
-    def state(self) -> dict:
-        """All that `restore` needs to go on as if nothing had happened; no random state, as draws are stateless."""
-        parts = {name: getattr(self, name).state_dict() for name in ("encoder", "heads", "optimiser")}
-        return {"step": self.step, **parts}
-
-    def restore(self, state: dict) -> None:
-        """Continues from `state`."""
-        self.step = state["step"]
-        for part in ("encoder", "heads", "optimiser"):
-            getattr(self, part).load_state_dict(state[part])
 
 
 def compare(looks: Tensor, each: int) -> tuple[Tensor, Tensor]:

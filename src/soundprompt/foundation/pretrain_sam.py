@@ -5,51 +5,33 @@ What departs from the released SAM is listed in docs/foundation.md.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundprompt import params, provenance
-from soundprompt.files import digest_file, write_json
-from soundprompt.foundation import pictures, process, prompting, quality, resume
+from soundprompt import params
+from soundprompt.files import digest_file
+from soundprompt.foundation import making, pictures, prompting, quality
 from soundprompt.foundation import sam as foundation_sam
 from soundprompt.foundation.pictures import Picture, View
 from soundprompt.layout import Layout
-from soundprompt.progress import Progress
-
-RESUME_EVERY = 100  # steps
-WARMUP = 60  # steps
 
 
 def run(view: params.PretrainView, layout: Layout) -> None:
-    """Pre-trains and writes layout.foundation("sam") and, with its quality, layout.foundation_quality("sam").
+    """Pre-trains the mini SAM (`making.run`)."""
 
-    Seeded: the same settings give the same bytes on the same machine. Killed and started again, it continues
-    from its last saved state and ends with the same bytes.
-    """
-    watch = provenance.Stopwatch()
-    process.keep_freed_memory()
-    with process.single_thread():
-        target = layout.foundation("sam")
-        key = provenance.key("foundation/sam", view, view.model.seed, {})
-        trainer = Trainer(view)
-        saved = resume.load(target, key)
-        if saved is not None:
-            trainer.restore(saved)
-        trainer.train(lambda: resume.save(target, key, trainer.state()))
+    def finish(trainer: Trainer, target: Path) -> tuple[str, dict[str, Any]]:
         foundation_sam.save(trainer.sam, view.model, target)
         frozen = foundation_sam.FrozenSam(trainer.sam, "mini", digest_file(target))
         concept = trainer.concept if view.model.prompts == "concept" else None
-        measured = quality.measure_sam(frozen, concept, view.scene, view.model.seed)
-        origin = provenance.record("foundation/sam", view, view.model.seed, {}, watch, weights=frozen.digest)
-        origin["resumed_at_step"] = 0 if saved is None else saved["step"]
-        write_json(layout.foundation_quality("sam"), {"quality": measured, "provenance": origin})
-        resume.clear(target)
+        return frozen.digest, quality.measure_sam(frozen, concept, view.scene, view.model.seed)
+
+    making.run("sam", view, layout, lambda: Trainer(view), finish)
 
 
 @dataclass(frozen=True)
@@ -68,53 +50,36 @@ class Step:
     by_concept: Tensor
 
 
-class Trainer:
+class Trainer(making.PictureTrainer):
     """The mini SAM, the two heads that only pre-training needs, and their optimiser."""
 
+    shown = "loss {:.2f}, IoU by point or box {:.2f}, by concept {:.2f}"
+    parts = ("sam", "concept", "rebuild")
+
     def __init__(self, view: params.PretrainView):
-        self.settings, self.scene = view.model, view.scene
+        settings, self.scene = view.model, view.scene
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            self.sam = foundation_sam.build("mini", self.settings.image_size)
+            torch.manual_seed(settings.seed)
+            self.sam = foundation_sam.build("mini", settings.image_size)
             width = self.sam.prompt_encoder.embed_dim
             self.concept = prompting.Concept(width)
             self.rebuild = nn.Conv2d(width, TARGETS, 1)
         # Mask prompts are not used: their weights stay as they were drawn.
         named = [(n, p) for n, p in self.sam.named_parameters() if "mask_downscaling" not in n]
-        self.trained = [p for _, p in named] + [*self.concept.parameters(), *self.rebuild.parameters()]
-        decay = self.settings.weight_decay
-        self.optimiser = torch.optim.AdamW(self.trained, weight_decay=decay, betas=(0.9, 0.98), fused=True)
-        self.step = 0
+        trained = [p for _, p in named] + [*self.concept.parameters(), *self.rebuild.parameters()]
+        super().__init__(settings, trained, betas=(0.9, 0.98))
+        self.label = f"SAM, {settings.prompts}"
 
-    def train(self, keep: Callable[[], None], every: int = RESUME_EVERY) -> None:
-        """Runs the steps that are left; `keep()` is called every `every` steps and after the last."""
-        if self.step >= self.settings.steps:
-            return
-        pool = pictures.pool(self.settings.seed, self.settings.pictures, self.scene, self.settings.image_size)
-        self.sam.train()
-        progress = Progress(f"SAM, {self.settings.prompts}", self.settings.steps)
-        progress.done = self.step
-        recent = np.zeros(3)
-        while self.step < self.settings.steps:
-            data = draw_step(pool, self.settings, self.step, self.sam)
-            recent += 0.05 * (np.array(self.update(data)) - recent)
-            self.step += 1
-            if self.step % every == 0 or self.step == self.settings.steps:
-                keep()
-            progress.advance("loss {:.2f}, IoU by point or box {:.2f}, by concept {:.2f}".format(*recent))
+    def pool(self) -> list[Picture]:
+        return pictures.pool(self.settings.seed, self.settings.pictures, self.scene, self.settings.image_size)
 
-    def update(self, data: Step) -> tuple[float, float, float]:
-        """One optimiser step; returns the loss and the mean IoU of the masks by point or box, and by concept."""
-        done = self.step / self.settings.steps
-        rate = self.settings.learning_rate * min(1.0, (self.step + 1) / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * done))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate + 1e-6
+    def draw(self, pool: list[Picture]) -> Step:
+        return draw_step(pool, self.settings, self.step, self.sam)
+
+    def measure(self, data: Step) -> tuple[Tensor, float, float]:
+        """The loss, and the mean IoU of the masks by point or box, and by concept."""
         loss, found = self.loss(data)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.trained, 1.0)
-        self.optimiser.step()
-        return loss.item(), mean(found[~data.by_concept]), mean(found[data.by_concept])
+        return loss, mean(found[~data.by_concept]), mean(found[data.by_concept])
 
     def loss(self, data: Step) -> tuple[Tensor, Tensor]:
         """The sum of all parts, and the IoU of each row's single mask (N,).
@@ -140,22 +105,6 @@ class Trainer:
         loss = loss + 0.2 * F.mse_loss(predicted, found)
         loss = loss + F.smooth_l1_loss(self.rebuild(features), patch_targets(data.images))
         return loss, found[:, 0]
-
-    def state(self) -> dict:
-        """All that `restore` needs to go on as if nothing had happened; no random state, as draws are stateless."""
-        return {
-            "step": self.step,
-            "sam": self.sam.state_dict(),
-            "concept": self.concept.state_dict(),
-            "rebuild": self.rebuild.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def restore(self, state: dict) -> None:
-        """Continues from `state`."""
-        self.step = state["step"]
-        for part in ("sam", "concept", "rebuild", "optimiser"):
-            getattr(self, part).load_state_dict(state[part])
 
 
 # ---------------------------------------------------------------------------------- data
