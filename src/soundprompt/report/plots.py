@@ -237,6 +237,7 @@ def _training(view: TableView, layout: Layout, folder: Path) -> None:
             for model, found in curves.items():
                 _curve_lines(axis, model, found)
             axis.set_xlabel("training step")
+            axis.locator_params(axis="x", integer=True)
             axis.set_title(title)
             figure.legend(loc="outside lower left", ncols=2)
             best = [f"{names.method(m)}: best {max(c.max() for c in found):.3f}." for m, found in curves.items()]
