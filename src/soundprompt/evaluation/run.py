@@ -44,6 +44,7 @@ class _ScorePack(Pack[ScoreView]):
 
     def work(self, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Scores these seeds together; returns their entries."""
+        from soundprompt import models
         from soundprompt.features.frames import Frames
         from soundprompt.foundation import encoders
 
@@ -52,7 +53,8 @@ class _ScorePack(Pack[ScoreView]):
         view, encoder = self.view, encoders.load(self.view.model, self.layout)
         trained = {seed: self.load(seed, encoder) for seed in seeds}
         asked = predict.questions(self.rows, view.probes)
-        frames = Frames(asked.frames, self.layout, view.model.tap, encoder, bgr=view.data.bgr)
+        front = models.frozen_front(view.model, encoder)  # once for all seeds
+        frames = Frames(asked.frames, self.layout, view.model.tap, encoder, bgr=view.data.bgr, front=front)
         conventions = scores.Conventions(view.evaluation, view.data.box_crop)
         tallies = {seed: scores.Tally(len(asked.pairs), conventions) for seed in seeds}
         recorder = predict.Recorder(asked)
