@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from soundprompt import params as p
+from soundprompt.errors import InputError
 from soundprompt.report import curves, tables
 
 
@@ -95,7 +96,7 @@ def test_a_curve_of_what_is_not_there_is_refused(curve, message):
 
     raw = p.read_yaml(artifacts.ROOT / "params.yaml")
     raw["experiments"]["table_v3"]["curves"] = [curve]
-    with pytest.raises(p.InputError, match=message):
+    with pytest.raises(InputError, match=message):
         p.validate(raw)
 
 
