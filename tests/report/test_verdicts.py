@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 import artifacts
@@ -87,3 +88,18 @@ def test_what_was_not_run_is_not_tested(study):
     assert all(make(scores).outcome == UNTESTED for name, make, _ in claims.CLAIMS if name.startswith("sap"))
     outcomes = {v.claim: v.outcome for v in claims.run(params, layout)}
     assert outcomes["Half of the training data is enough to beat the others."] == UNTESTED
+
+
+def test_two_methods_are_compared_on_the_seeds_of_both():
+    def rows(values):
+        clips = [{"clip": f"c{i}", "video": f"v{i}", "frame": 0, "metric": "miou"} for i in range(4)]
+        return pd.DataFrame(
+            [{**clip, "seed": seed, "value": value} for seed, value in values.items() for clip in clips]
+        )
+
+    five, three, floor = rows({0: 0.5, 1: 0.6, 2: 0.7, 3: 0.1, 4: 0.1}), rows({0: 0.4, 1: 0.5, 2: 0.6}), rows({0: 0.2})
+    here, there = verdicts._same_seeds(five, three)
+    assert sorted(set(here["seed"])) == sorted(set(there["seed"])) == [0, 1, 2]
+    assert here["value"].mean() - there["value"].mean() == pytest.approx(0.1)
+    here, there = verdicts._same_seeds(five, floor)
+    assert len(set(here["seed"])) == 5 and len(there) == 4, "a floor has no seeds to match"

@@ -144,6 +144,8 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
     missing = list(dict.fromkeys(sentence for chapter in chapters for sentence in chapter.missing))
     return {
         "params": params,
+        "seeds": sorted({len(e.seeds or params.seeds) for e in params.experiments.values() if not e.of_validation})
+        or [len(params.seeds)],
         "names": names,
         "generated": params.data.source == "generated",
         "verdicts": found,

@@ -179,7 +179,8 @@ class Scores:
 def _contributions(
     first: pd.DataFrame, second: pd.DataFrame, metric: str, other: str
 ) -> tuple[Contributions, Contributions]:
-    """Of the clips that both have. Raises ValueError when there are none."""
+    """Of the clips, and of the seeds, that both have. Raises ValueError when there are no such clips."""
+    first, second = _same_seeds(first, second)
     pair = [summary.rows_of(rows, name) for rows, name in ((first, metric), (second, other))]
     if metric != "iou_in_hits":  # there a method without hits on a clip has no row of it
         shared = set(pair[0]["clip"]) & set(pair[1]["clip"])
@@ -190,6 +191,14 @@ def _contributions(
         for rows, name in zip(pair, (metric, other), strict=True)
     )
     return summary.on_same_videos(one, two, metric)
+
+
+def _same_seeds(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the seeds of both, as the tables compare; one without a choice of seeds (a floor) meets them all."""
+    seeds = [set(rows["seed"]) for rows in (first, second)]
+    if min(map(len, seeds)) < 2:
+        return first, second
+    return tuple(rows[rows["seed"].isin(seeds[0] & seeds[1])] for rows in (first, second))
 
 
 def _ends(of: Contributions, draws: int) -> tuple[float, float, float]:
