@@ -65,7 +65,7 @@ def front(sam: FrozenSam, first: int) -> Callable[[Tensor], Tensor]:
     """What `EncoderTail` computes before anything that trains: block `first` up to its adapter.
 
     The function takes the block's input, (B, h, w, D), to x and m of `ViTBlock`, (B, h, w, 2D). Whoever sees the
-    same pictures again and again computes it once for each (a tenth of a training step of the mini GAVS).
+    same pictures again and again computes it once for each (a seventh of a training step of the mini GAVS).
     """
     block = ViTBlock(sam.sam.image_encoder.blocks[first], sam)
 
