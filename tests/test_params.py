@@ -199,6 +199,9 @@ def test_a_variant_has_runs_of_its_own_and_borrows_the_rest(raw):
     assert str(points.layout.data) == "data/mini" and str(far.layout.data) == "data/mini_far"
     weights = [str(each.layout.foundation(m).parent) for each in (points, far) for m in ("sam", "audio")]
     assert weights == ["weights/mini_points", "weights/mini", "weights/mini", "weights/mini"]
+    sounds = [str(study.variant(name).layout.audio_features.parent) for name in ("points", "far", "unused")]
+    assert sounds == ["features/mini", "features/mini_far", "features/mini_unused"]  # of one dataset and encoder
+    assert str(points.layout.features) == "features/mini_points"
     assert far.world.seed == 7 and far.world.v1s == study.world.v1s
     view = params.train_view(points, "v3_1shot", "gavs")
     assert params.TrainView.model_validate_json(view.model_dump_json()).layout == points.layout

@@ -199,7 +199,8 @@ class Stages:
     def base(self, study: p.Params) -> list[str]:
         """Folders with what all runs of a study read, some of them of the study that it is a variant of."""
         weights = dict.fromkeys(study.layout.foundation(model).parent for model in study.foundations())
-        return [str(path) for path in (study.layout.data, *weights, study.layout.features)]
+        features = dict.fromkeys((study.layout.features, study.layout.audio_features.parent))
+        return [str(path) for path in (study.layout.data, *weights, *features)]
 
     def bases(self, owned: Iterable[Pair]) -> list[str]:
         """The same for the studies that some pairs belong to."""

@@ -90,7 +90,10 @@ class Layout:
 
     @property
     def audio_features(self) -> Path:
-        return self.features / "audio.safetensors"
+        """Every second of sound through the sound encoder; a variant that borrows both takes its study's."""
+        owners = {self._whose("data"), self._whose("audio")}
+        owner = owners.pop() if len(owners) == 1 else self.study
+        return Path("features") / owner / "audio.safetensors"
 
     # runs
     @property

@@ -34,6 +34,13 @@ def test_a_second_call_does_nothing(smoke):
     assert answer.returncode == 0 and "nothing to do" in answer.stderr
 
 
+def test_the_scheduler_looks_for_jobs_only_when_one_has_ended(smoke):
+    """Snakemake's limit of jobs a second would have it look once a second for each of them (see onstart)."""
+    floors = [f"runs/smoke/{setting}/floors/scores.parquet" for setting in ("v1s", "v1m")]
+    text = smoke.snakemake("smoke", "--cores", "1", "--verbose", "--forcerun", "floors", "--", *floors)
+    assert text.count("Selected jobs: 1") == 2 and "Selected jobs: 0" not in text
+
+
 def test_a_changed_parameter_reruns_only_what_depends_on_it(smoke):
     (smoke.root / "change.yaml").write_text("models: {sam_fusion: {schedule: {steps: 3}}}\n")
     text = smoke.snakemake("smoke", "change.yaml", "--dry-run", "--", "all")

@@ -247,7 +247,7 @@ def batches(frames: Frames, indices: Sequence[int], *, whole: bool = False) -> l
 
     whole: do not divide a clip, but for the frames of it that have no mask.
     """
-    size = max(1, min(64, 2**14 // frames.encoder.grid**2))  # 64 frames of the mini SAM, 4 at 1024 pixels
+    size = max(1, min(32, 2**14 // frames.encoder.grid**2))  # 32 frames of the mini SAM, 4 at 1024 pixels
     masks = frames.rows["mask"].notna().to_numpy()
     groups = [i for i in indices if masks[i]], [i for i in indices if not masks[i]]
     if whole:
