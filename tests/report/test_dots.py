@@ -60,3 +60,25 @@ def test_what_was_measured_on_other_pictures_is_found_and_held_against_a_line(dr
 
 def test_nothing_measured_nothing_drawn(draw):
     assert draw(p.Dots(panels=(p.Panel(metric="alarm"),))) == ("", "")
+
+
+def test_panels_of_one_metric_may_share_their_scale(draw):
+    def close_together(table):
+        after = table["setting"] == "v3_5shot"
+        return table.assign(**{end: table[end].where(~after, 0.5) for end in ("mean", "low", "high")})
+
+    panels = (p.Panel(metric="miou"), p.Panel(metric="miou", setting="v3_5shot"))
+    (alone, other), (one, two) = (
+        _ticks(draw(p.Dots(name=name, one_scale=one_scale, panels=panels), close_together)[1])
+        for name, one_scale in (("own", False), ("same", True))
+    )
+    assert alone != other
+    assert one and one == two
+
+
+def _ticks(svg: str) -> list[list[str]]:
+    """Labels of the horizontal axis, panel by panel."""
+    svg_name = "{http://www.w3.org/2000/svg}"
+    axes = [g for g in ElementTree.fromstring(svg).iter(f"{svg_name}g") if g.get("id", "").startswith("axes_")]
+    below = [next(g for g in axis if g.get("id", "").startswith("matplotlib.axis_")) for axis in axes]
+    return [[text.text for text in axis.iter(f"{svg_name}text")] for axis in below]

@@ -58,4 +58,5 @@ class Dots(Settings):
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field("dots", description="names the plot's file")
     title: str | None = Field(None, description="null: the experiment's")
     methods: tuple[str, ...] | None = Field(None, description="null: the experiment's, with their own sound")
+    one_scale: bool = Field(False, description="for all panels, where they show one metric in several settings")
     panels: tuple[Panel, ...] = Field(min_length=1, max_length=4)

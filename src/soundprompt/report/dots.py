@@ -48,9 +48,9 @@ def _plot(view: TableView, table: pd.DataFrame, dots: Dots, panels: list, path: 
     methods = list(panels[0][1].index)
     with drawing.canvas(1.0 + 0.26 * len(methods), len(panels), sharey=True) as (figure, axes):
         places, said = np.arange(len(methods))[::-1], []
-        for axis, (panel, rows) in zip(axes, panels, strict=True):
+        for axis, (panel, rows), ends in zip(axes, panels, _ends(dots, panels), strict=True):
             label = panel.label or names.metric(panel.metric).label
-            _panel(axis, rows, places, room=0.3 + 0.12 * len(panels))
+            _panel(axis, rows, places, ends, room=0.3 + 0.12 * len(panels))
             _dashed(axis, view, table, panel)
             axis.set_title(textwrap.fill(label, 40 // len(panels)), fontsize=8.5)
             axis.grid(axis="y", visible=False)
@@ -65,13 +65,28 @@ def _plot(view: TableView, table: pd.DataFrame, dots: Dots, panels: list, path: 
         drawing.save(figure, path, title, " ".join(said))
 
 
-def _panel(axis, rows: pd.DataFrame, places: np.ndarray, room: float) -> None:
+def _ends(dots: Dots, panels: list) -> list[tuple[float, float]]:
+    """Lowest and highest end of an interval in each panel, or in all of them where they have one scale."""
+    found = []
+    for rows in [pd.concat([rows for _, rows in panels])] if dots.one_scale else [rows for _, rows in panels]:
+        low, high = _interval(rows)
+        measured = rows["mean"].notna().any()
+        found.append((float(np.nanmin(low)), float(np.nanmax(high))) if measured else (0.0, 1.0))
+    return found * len(panels) if dots.one_scale else found
+
+
+def _interval(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Its two ends, the mean where there is none."""
+    low, high = (rows[end].fillna(rows["mean"]).to_numpy(float) for end in ("low", "high"))
+    return low, high
+
+
+def _panel(axis, rows: pd.DataFrame, places: np.ndarray, ends: tuple[float, float], room: float) -> None:
     """A dot for each method with its interval, and the number on the right in so much of the intervals' width."""
     colours = [names.plain_colour(m) for m in rows.index]
-    low, high = (rows[end].fillna(rows["mean"]).to_numpy(float) for end in ("low", "high"))
+    low, high = _interval(rows)
     axis.hlines(places, low, high, color=colours, linewidth=1.6, alpha=0.55)
     axis.scatter(rows["mean"], places, s=24, color=colours, zorder=3, linewidths=0)
-    ends = np.array([np.nanmin(low), np.nanmax(high)]) if rows["mean"].notna().any() else np.array([0.0, 1.0])
     span = max(ends[1] - ends[0], 0.02)
     left, right = ends[0] - 0.08 * span, ends[1] + room * span
     axis.set_xlim(left, right)
