@@ -17,16 +17,20 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from soundprompt.progress import clock
 
-# Seconds a job of each rule takes in the mini study, relative to each other; only for the estimate of what is left.
+# Seconds of processor time that a job of each rule took in the mini study; only for the estimate of what is left.
 WEIGHTS = {
-    "pretrain": 200,
-    "world_part": 60,
-    "visual_features": 20,
-    "audio_features": 10,
-    "train": 60,
-    "score": 20,
-    "examine": 10,
+    "pretrain": 260,
+    "world_part": 28,
+    "visual_features": 25,
+    "audio_features": 45,
+    "train": 120,
+    "score": 18,
+    "examine": 9,
+    "floors": 8,
+    "table": 10,
+    "report": 20,
 }
+OTHERS = 3  # seconds
 TOTALS = ("total", "all", "all_tables")
 
 
@@ -37,9 +41,8 @@ class LogHandler(LogHandlerBase):
         self.formatter_of_errors = DefaultFormatter(show_failed_logs=True)
         self.started: dict[int, float] = {}
         self.jobs: dict[int, tuple[str, str]] = {}
-        self.begin = time.monotonic()
         self.total = self.done = 0
-        self.weight_total = self.weight_done = 0.0
+        self.weight_total = self.weight_done = self.seconds_done = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by Snakemake for every event."""
@@ -59,7 +62,7 @@ class LogHandler(LogHandlerBase):
     def _plan(self, record: logging.LogRecord) -> None:
         counts = {rule: count for rule, count in record.stats.items() if rule not in TOTALS}
         self.total = sum(counts.values())
-        self.weight_total = sum(count * WEIGHTS.get(rule, 3) for rule, count in counts.items())
+        self.weight_total = sum(count * WEIGHTS.get(rule, OTHERS) for rule, count in counts.items())
         self._print(
             f"{self.total} jobs: " + ", ".join(f"{count} {rule}" for rule, count in Counter(counts).most_common())
         )
@@ -77,12 +80,17 @@ class LogHandler(LogHandlerBase):
         if rule is None:
             return
         self.done += 1
-        self.weight_done += WEIGHTS.get(rule, 3)
-        now = time.monotonic()
-        took = clock(now - self.started[record.job_id])
-        left = (now - self.begin) / self.weight_done * max(self.weight_total - self.weight_done, 0)
-        rest = f", about {clock(left)} left" if self.done < self.total else ""
-        self._print(f"{self._clock()}  done   {label} in {took} ({self.done}/{self.total} jobs{rest})")
+        self.weight_done += WEIGHTS.get(rule, OTHERS)
+        took = time.monotonic() - self.started.pop(record.job_id)
+        self.seconds_done += took
+        rest = f", about {clock(self._left())} left" if self.done < self.total else ""
+        self._print(f"{self._clock()}  done   {label} in {clock(took)} ({self.done}/{self.total} jobs{rest})")
+
+    def _left(self) -> float:
+        """Seconds: what the jobs to come should take, as slow as those that have ended, so many at once as just now."""
+        to_come = self.seconds_done / self.weight_done * max(self.weight_total - self.weight_done, 0)
+        begun = sum(time.monotonic() - since for since in self.started.values())
+        return max(to_come - begun, 0) / (len(self.started) + 1)
 
     def _clock(self) -> str:
         return time.strftime("%H:%M:%S")
