@@ -17,7 +17,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from soundprompt.progress import clock
 
-# Seconds of processor time that a job of each rule took in the mini study; only for the estimate of what is left.
+# Seconds that a job of each rule took in the mini study, about; only for the estimate of what is left.
 WEIGHTS = {
     "pretrain": 260,
     "world_part": 28,

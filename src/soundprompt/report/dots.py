@@ -67,12 +67,14 @@ def _plot(view: TableView, table: pd.DataFrame, dots: Dots, panels: list, path: 
 
 def _ends(dots: Dots, panels: list) -> list[tuple[float, float]]:
     """Lowest and highest end of an interval in each panel, or in all of them where they have one scale."""
-    found = []
-    for rows in [pd.concat([rows for _, rows in panels])] if dots.one_scale else [rows for _, rows in panels]:
-        low, high = _interval(rows)
-        measured = rows["mean"].notna().any()
-        found.append((float(np.nanmin(low)), float(np.nanmax(high))) if measured else (0.0, 1.0))
-    return found * len(panels) if dots.one_scale else found
+    shown = [rows for _, rows in panels]
+    return [_range(rows) for rows in ([pd.concat(shown)] * len(shown) if dots.one_scale else shown)]
+
+
+def _range(rows: pd.DataFrame) -> tuple[float, float]:
+    """Where its intervals begin and end; 0 to 1 of nothing measured."""
+    low, high = _interval(rows)
+    return (float(np.nanmin(low)), float(np.nanmax(high))) if rows["mean"].notna().any() else (0.0, 1.0)
 
 
 def _interval(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
