@@ -5,15 +5,16 @@ import pytest
 import minute_study
 import project_copy
 
-WHOLE_RUNS = ("pipeline", "cluster", "artifacts", "browser")
+# Rooms of tests -> the run that they look at.
+WHOLE_RUNS = {"pipeline": "smoke", "browser": "smoke", "artifacts": "made", "cluster": "made"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """With several workers, whole runs stay together on one, so that none is made twice; they begin first."""
+    """With several workers, each whole run stays on one, so that none is made twice; they begin first."""
     for item in items:
-        room = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("whole runs" if room in WHOLE_RUNS else str(item.path)))
+        group = WHOLE_RUNS.get(item.path.parent.name, str(item.path))
+        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.path.parent.name not in WHOLE_RUNS)
 
 
