@@ -32,9 +32,7 @@ def test_every_stage_runs_once_and_the_second_time_none(made):
     stages = ["foundation", "foundation_points", "runs_v3_0shot_gavs", "runs_v3_0shot_floors"]
     stages += ["table_v3", "ablation_sap", "foundations", "report"]
     assert sorted(ran(made.log)) == sorted(stages)
-    began = time.monotonic()
     assert ran(made.good("dvc", "repro", "ablation_sap")) == []
-    assert time.monotonic() - began < 30
 
 
 def test_a_changed_noise_reruns_what_depends_on_it_and_can_be_compared(made):
