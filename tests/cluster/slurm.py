@@ -102,6 +102,12 @@ class Slurm:
         self.start_controller()
         self.start("slurmd")
         wait(self.node_ready, "the node to be ready")
+        self.forget_jobs()
+
+    def forget_jobs(self) -> None:
+        """Tests that were killed leave jobs in the queue: they would run, and preempt, among those of the next."""
+        run("scancel", "--user=root")
+        wait(lambda: not run("squeue", "-h"), "left-over jobs to end")
 
     def write_configuration(self) -> None:
         CONF.mkdir(exist_ok=True)
