@@ -20,6 +20,7 @@ rule train:
         ANY.trained("{setting}", "{model}", "{pack}"),
     log:
         "logs/{study}/train/{setting}/{model}/{pack}.log",
+    priority: 50  # few-shot runs wait for others, scores for one run only: those can fill the end
     threads: needs("train")
     resources:
         **asked("train"),
