@@ -6,10 +6,10 @@ import sys
 import pytest
 
 WORKS = """
-import importlib.metadata, torch, types, sys
-library = torch.library.Library("torchvision", "DEF")
+from torch import library
+operators = library.Library("torchvision", "DEF")
 for name in ("nms", "qnms"):
-    library.define(f"{name}(Tensor a, Tensor b, float c) -> Tensor")
+    operators.define(f"{name}(Tensor a, Tensor b, float c) -> Tensor")
 from soundprompt.foundation import torchvision_ops
 assert torchvision_ops._declared is None, "declared operators that are there"
 """

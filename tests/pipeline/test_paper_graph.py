@@ -105,8 +105,8 @@ def test_nothing_of_the_mini_study_is_left_in_the_models(study):
     """Overlays inherit; what params.yaml tunes for its small world must not reach the real one."""
     chosen = params.load(PROJECT / "studies" / f"{study}.yaml", PROJECT / "params.yaml").models["gavs"]
     schedule = {"clips_per_step": 1, "weight_decay": 0.01, "loss_size": "original", "validation_frames": None}
-    free = ("steps", "validate_every", "epochs", "patience", "frames_per_clip", "precision")
-    free = {name: getattr(chosen.schedule, name) for name in free}
+    its_own = ("steps", "validate_every", "epochs", "patience", "frames_per_clip", "precision")
+    free = {name: getattr(chosen.schedule, name) for name in its_own}
     assert chosen == params.Model(visual={"tune_from": 9}, schedule=schedule | free)
 
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import sys
 
-import torch
+from torch import library
 
 # The registration lives as long as this handle.
-_declared: torch.library.Library | None = None
+_declared: library.Library | None = None
 
 
 def import_works() -> bool:
@@ -38,10 +38,10 @@ def declare_missing() -> bool:
     global _declared
     if _declared is not None or import_works():
         return False
-    library = torch.library.Library("torchvision", "DEF")
+    operators = library.Library("torchvision", "DEF")
     for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _declared = library
+        operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _declared = operators
     return True
 
 
