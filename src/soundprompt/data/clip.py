@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soundprompt.data.media import RATE, Picture, Sound, inspect_picture, inspect_sound, vggish_examples
+from soundprompt.data.media import RATE, Picture, Sound, inspect_picture, inspect_sound, read_mask, vggish_examples
 from soundprompt.errors import InputError
 
 EXAMPLE_SECONDS = 0.96
@@ -34,7 +34,6 @@ class Clip:
     boxes: list[list[float]] | None = None
     silent: str | None = None
     middle: bool = False  # the one image is from the middle of the sound
-    silent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Inspected:
 def inspect(dataset: str, clip: Clip, *, repeat_last_sound: bool = False) -> Inspected:
     """Reads a clip's files and makes its frame rows.
 
-    Raises InputError when a file is unreadable, a mask has another size than its image, or the
+    Raises InputError when a file is unreadable, a mask shows no plain object or has another size than its image, or the
     sound gives fewer 0.96 s examples than there are frames. With `repeat_last_sound` the frames
     beyond the last example share it, as in AVSBench's own preprocessing, and the remark says so.
     """
@@ -68,6 +67,8 @@ def inspect(dataset: str, clip: Clip, *, repeat_last_sound: bool = False) -> Ins
         "audio_digest": sound.digest,
         "boxes": clip.boxes,
     }
+    for mask in dict.fromkeys(_there(clip.masks)):
+        read_mask(mask)  # what cannot be read as an object is no clip, and not a surprise in training
     rows = []
     for frame, (image, mask, objects) in enumerate(zip(clip.images, clip.masks, clip.objects, strict=True)):
         picture = pictures[image]

@@ -17,6 +17,7 @@ import soundfile
 import soxr
 from PIL import Image, ImageOps
 
+from soundprompt.data import pixels
 from soundprompt.errors import InputError
 from soundprompt.files import digest_bytes
 
@@ -31,17 +32,16 @@ _warned: set[tuple[int, int]] = set()
 # -------------------------------------------------------------------------------- pictures
 def read_image(path: Path | str) -> np.ndarray:
     """Picture as (H, W, 3) uint8, RGB, upright (an EXIF orientation is applied)."""
-    return np.asarray(ImageOps.exif_transpose(_decoded(path, _content(path))).convert("RGB"))
+    return np.asarray(pixels.rgb(ImageOps.exif_transpose(_decoded(path, _content(path))), path))
 
 
 def read_mask(path: Path | str, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Mask as (H, W) bool: True where the picture is not black (AVSBench colours each class).
+    """Mask as (H, W) bool: True where its object is (AVSBench colours each class); `pixels.object_of` says how.
 
     size: (H, W) that the mask must have, that of its image.
     """
-    picture = _decoded(path, _content(path))
-    plain = picture.mode in ("1", "L", "I", "I;16", "F")
-    mask = np.asarray(picture) > 0 if plain else np.asarray(picture.convert("RGB")).any(axis=2)
+    content = _content(path)
+    mask = pixels.object_of(_decoded(path, content), content, path)
     _check_size(path, mask.shape, size)
     return mask
 
