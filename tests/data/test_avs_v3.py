@@ -38,8 +38,8 @@ def test_bad_files(avsbench_root, v3_root):
     seen = v3_root / "meta_v3_seen_val.csv"
     whole = seen.read_text()
     for line, what in [
-        ("x,x_0_10000,0,0,dog,seen_val,v2", r"names x_0_10000 \(1 such rows\)"),
-        ("a,__GOGlHL23s_4000_9000,0,0,bird,seen_val,v1s", "names __GOGlHL23s_4000_9000"),
+        ("x,x_0_10000,0,0,dog,seen_val,v2", r"row [45] names x_0_10000 \(1 such rows\)"),
+        ("a,__GOGlHL23s_4000_9000,0,0,bird,seen_val,v1s", "row [45] names __GOGlHL23s_4000_9000"),
         (V3["meta_v3_seen_val.csv"][0], "twice"),
         (V3["meta_v3_seen_train.csv"][0], "in both seen_train and seen_val"),
     ]:

@@ -69,12 +69,14 @@ def test_missing_parts(avsbench_root):
 @pytest.mark.parametrize(
     ("lines", "what"),
     [
-        ([HEADER.replace(",a_obj", ""), "a,a,0,0,train,v2"], "lacks the columns a_obj"),
-        ([HEADER, *ROWS, ROWS[0]], "occurs twice"),
-        ([HEADER, "a,a,0,0,dog,train,v9"], "'v9' is not a subset"),
-        ([HEADER, "a,a,0,0,,train,v2"], "lacks uid, a_obj or split"),
-        ([HEADER, ROWS[0], ROWS[1][:20]], "'' is not a subset"),
-        ([""], "not a readable csv"),
+        ([HEADER.replace(",a_obj", ""), "a,a,0,0,train,v2"], "row 1 lacks the columns a_obj; it has: vid,"),
+        ([HEADER, ROWS[0], "x,../x,0,0,dog,train,v2"], "row 3: the name '../x' leaves its folder"),
+        ([HEADER, ROWS[0], "x,x/y,0,0,dog,train,v2"], "row 3: the name 'x/y' leaves its folder"),
+        ([HEADER, *ROWS, ROWS[0]], "row 14: clip __GOGlHL23s_4000_9000 occurs twice"),
+        ([HEADER, "a,a,0,0,dog,train,v9"], "row 2: label 'v9' is not a subset"),
+        ([HEADER, "a,a,0,0,,train,v2"], "row 2 lacks its a_obj"),
+        ([HEADER, ROWS[0], ROWS[1][:20]], "row 3 has 2 values where the first row names 7"),
+        ([""], "is empty"),
     ],
 )
 def test_bad_metadata(tmp_path, lines, what):

@@ -86,8 +86,10 @@ def test_missing_files(layout, root):
 def test_bad_metadata(root):
     path = root / "Single-source" / "s4_meta_data.csv"
     for lines, what in [
-        (["name,split", "a,train"], "has the columns name,split"),
-        (["name,start,category,split", "x,0,dog,val", "x,0,dog,val"], "occurs twice"),
+        (["name,split", "a,train"], "row 1 has the columns name,split"),
+        (["name,start,category,split", "x,0,dog,val", "x,0,dog,val"], "row 3: clip x occurs twice"),
+        (["name,start,category,split", "x,0,..,val"], r"row 2, category: the name '\.\.' leaves its folder"),
+        (["name,start,category,split", "x,0,dog,../val"], "row 2, split: the name '../val' leaves its folder"),
     ]:
         write_lines(path, lines)
         with pytest.raises(InputError, match=what):

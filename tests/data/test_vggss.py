@@ -8,6 +8,8 @@ from soundprompt.data import vggss
 from soundprompt.data.clip import ClipMissing, inspect, middle_second
 from soundprompt.errors import InputError
 
+from .conftest import BOXES
+
 
 def test_annotations(vggss_root):
     one, two = vggss.read_annotations(vggss_root)
@@ -43,8 +45,10 @@ def test_missing_files(vggss_root):
     [
         ({"file": "x"}, "is not a list"),
         ([{"file": "x_000001", "class": "a"}], "another form"),
-        ([{"file": "x_000001", "class": "a", "bbox": [[0, 0, 1]]}], "another form"),
-        ([{"file": "x_000001", "class": "a", "bbox": [[0, 0, 1, float("nan")]]}], "another form"),
+        ([{"file": "x_000001", "class": "a", "bbox": "none"}], "another form"),
+        ([{"file": "../evil", "class": "a", "bbox": []}], "entry 1: the name '../evil' leaves its folder"),
+        ([{"file": "a/b", "class": "a", "bbox": []}], "entry 1: the name 'a/b' leaves its folder"),
+        ([{"file": ".", "class": "a", "bbox": []}], "entry 1: the name '.' leaves its folder"),
         ([{"file": "x_000001", "class": "a", "bbox": []}] * 2, "names x_000001 twice"),
         ([{"file": "x_000001", "class": "a", "bbox": []}], "has no boxes for"),
     ],
@@ -58,9 +62,44 @@ def test_bad_annotations(vggss_root, entries, what):
 def test_the_csv_chooses(vggss_root):
     (vggss_root / "vggss_test.csv").write_text("Db6Hjt0x28k_000056\n")
     assert [item.file for item in vggss.read_annotations(vggss_root)] == ["Db6Hjt0x28k_000056"]
-    (vggss_root / "vggss_test.csv").write_text("\n")
+    (vggss_root / "vggss_test.csv").write_text("file\n")
     with pytest.raises(InputError, match="lists no clips"):
         vggss.read_annotations(vggss_root)
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ([0, 0, 1.2, 1], r"xmax of the box \[0, 0, 1.2, 1\] is 1.2, outside 0 to 1"),
+        ([-0.1, 0, 1, 1], "xmin of the box .* is -0.1, outside"),
+        ([0.1, 0, 1, -0.1], "ymax of the box .* is -0.1, outside"),
+        ([-3e16, 0, 1, 1], "xmin of the box .* outside"),
+        ([10, 20, 100, 120], "xmin of the box .* is 10, outside"),
+        ([0, 0, 1, float("nan")], "ymax of the box .* is nan"),
+        ([0, 0, 1, float("inf")], "ymax of the box .* is inf"),
+        ([0, 0, float("-inf"), 1], "xmax of the box .* is -inf"),
+        ([0.5, 0, 0.4, 1], "ends before it begins: xmax 0.4 is below xmin 0.5"),
+        ([0.5, 0.9, 0.6, 0.1], "ends before it begins: ymax 0.1 is below ymin 0.9"),
+        ([0, 0, 1], "is not four numbers"),
+        ([0, 0, 1, "1"], "is not four numbers"),
+        ([0, 0, 1, True], "is not four numbers"),
+        (0.5, "is not four numbers"),
+    ],
+)
+def test_a_box_that_is_none_is_named(vggss_root, box, words):
+    """With its clip; `cli` prints the message as it is."""
+    entries = [*BOXES, {"file": "x_000001", "class": "a", "bbox": [[0, 0, 1, 1], box]}]
+    (vggss_root / "vggss.json").write_text(json.dumps(entries))
+    with pytest.raises(InputError, match=f"vggss.json: clip x_000001: .*{words}"):
+        vggss.read_annotations(vggss_root)
+
+
+def test_boxes_at_the_limits_are_read(vggss_root):
+    boxes = [[0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], [0.2, 0.3, 0.4, -2.8823037615171176e16], [-1e-9, 0, 1.0000001, 1]]
+    (vggss_root / "vggss.json").write_text(json.dumps([{"file": "x_000001", "class": "a", "bbox": boxes}]))
+    (vggss_root / "vggss_test.csv").write_text("x_000001")
+    (found,) = vggss.read_annotations(vggss_root)
+    assert found.boxes == [[0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], [0.2, 0.3, 0.4, 0], [0, 0, 1, 1]]
 
 
 def test_released_counts(reference_data):

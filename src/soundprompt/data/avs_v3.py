@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundprompt.data.avsbench import read_rows
+from soundprompt.data import given
+from soundprompt.data.avsbench import ABSENT, COLUMNS
 from soundprompt.errors import InputError
 
 BASES = ("v1m", "v2")
@@ -31,13 +32,15 @@ def read_splits(root: Path | str, metadata: pd.DataFrame, shots: Iterable[int] =
     known = metadata[metadata["label"].isin(BASES)].set_index("uid")
     parts = []
     for split, path in split_files(root, shots).items():
-        uids = read_rows(path)["uid"]
-        strange = [uid for uid in uids if uid not in known.index]
-        if strange:
-            what = f"names {strange[0]} ({len(strange)} such rows), which metadata.csv has in neither v1m nor v2"
+        uids = given.read_table(path, COLUMNS, remedy=ABSENT)["uid"]
+        strange = uids[~uids.isin(known.index)]
+        if len(strange):
+            names = f"names {strange.iloc[0]} ({len(strange)} such rows)"
+            what = f"row {strange.index[0]} {names}, which metadata.csv has in neither v1m nor v2"
             raise InputError(what, path=path, remedy="use the split files and the metadata of the same release")
-        if uids.duplicated().any():
-            what = f"names {uids[uids.duplicated()].iloc[0]} twice"
+        twice = uids[uids.duplicated()]
+        if len(twice):
+            what = f"row {twice.index[0]} names {twice.iloc[0]} twice"
             raise InputError(what, path=path, remedy="remove the second row")
         found = known.loc[uids, ["label", "a_obj", "video"]].reset_index()
         parts.append(found.assign(split=split)[["split", "uid", "label", "a_obj", "video"]])

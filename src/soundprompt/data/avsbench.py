@@ -14,12 +14,16 @@ from typing import Literal
 
 import pandas as pd
 
+from soundprompt.data import given
 from soundprompt.data.clip import Clip, ClipMissing
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
 
 SUBSETS = ("v1s", "v1m", "v2", "scenes")
 COLUMNS = ("vid", "uid", "s_min", "s_sec", "a_obj", "split", "label")
+ABSENT = "put the dataset's released files there, or run `soundprompt world` to generate them"
+"""What to do where a table of the dataset is missing."""
+
 SILENT = ("background", "off-the-screen")
 """Entries of a_obj that name no visible source: expect empty masks."""
 
@@ -33,34 +37,28 @@ def read_metadata(root: Path | str) -> pd.DataFrame:
     row is its uid, from which `video` drops the running number. Rows keep their order.
     """
     path = Path(root) / "metadata.csv"
-    rows = read_rows(path)
-    unknown = sorted(set(rows["label"]) - set(SUBSETS))
-    if unknown:
-        raise InputError(f"label '{unknown[0]}' is not a subset", path=path, remedy=f"use {', '.join(SUBSETS)}")
+    rows = given.read_table(path, COLUMNS, remedy=ABSENT)
+    for row in rows.itertuples():
+        _check_row(row, path)
     twice = rows[rows.duplicated(["label", "uid"])]
     if len(twice):
-        raise InputError(f"clip {twice['uid'].iloc[0]} occurs twice", path=path, remedy="remove the second row")
-    if (rows[["uid", "a_obj", "split"]] == "").any(axis=None):
-        raise InputError("a row lacks uid, a_obj or split", path=path, remedy="restore the file from the dataset")
+        what = f"row {twice.index[0]}: clip {twice['uid'].iloc[0]} occurs twice"
+        raise InputError(what, path=path, remedy="remove the second row")
+    rows = rows.reset_index(drop=True)
     rows["a_obj"] = [clean_classes(text) for text in rows["a_obj"]]
     rows["video"] = [source_video(row.label, row.vid, row.uid) for row in rows.itertuples()]
     return rows
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """A csv file with COLUMNS, all as text; further columns are dropped. Empty cells are ''."""
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        remedy = "put the dataset's released files there, or run `soundprompt world` to generate them"
-        raise InputError("missing", path=path, remedy=remedy) from error
-    except (OSError, ValueError) as error:  # pandas' own parser errors are ValueErrors
-        raise InputError(f"not a readable csv file ({error})", path=path, remedy="restore the file") from error
-    lacking = [column for column in COLUMNS if column not in rows.columns]
+def _check_row(row, path: Path) -> None:
+    where = f"row {row.Index}"
+    if row.label not in SUBSETS:
+        what = f"{where}: label '{row.label}' is not a subset"
+        raise InputError(what, path=path, remedy=f"use {', '.join(SUBSETS)}")
+    lacking = next((column for column in ("uid", "a_obj", "split") if not getattr(row, column)), None)
     if lacking:
-        remedy = f"expected columns: {','.join(COLUMNS)}"
-        raise InputError(f"lacks the columns {', '.join(lacking)}", path=path, remedy=remedy)
-    return rows[list(COLUMNS)].fillna("")  # pandas fills rows that are cut short with NaN
+        raise InputError(f"{where} lacks its {lacking}", path=path, remedy="restore the row from the dataset")
+    given.check_name(row.uid, path, where)
 
 
 def clean_classes(a_obj: str) -> str:

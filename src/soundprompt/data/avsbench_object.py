@@ -15,6 +15,7 @@ from typing import Literal
 
 import pandas as pd
 
+from soundprompt.data import given
 from soundprompt.data.clip import Clip, ClipMissing
 from soundprompt.errors import InputError
 
@@ -37,17 +38,21 @@ def read_metadata(root: Path | str, dataset: str) -> pd.DataFrame:
     (An underscore joins several classes in AVSBench-semantic.) a_obj is '' in MS3.
     """
     path = Path(root) / TABLES[dataset]
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InputError(f"not a readable csv file ({error})", path=path, remedy="restore the file") from error
+    rows = given.read_table(path)
     lacking = "split" not in rows.columns or len(rows.columns) < (4 if dataset == "v1s" else 2)
     if lacking:
         expected = "name, start second, category, split" if dataset == "v1s" else "name, split"
-        raise InputError(f"has the columns {','.join(rows.columns)}", path=path, remedy=f"expected: {expected}")
+        raise InputError(f"row 1 has the columns {','.join(rows.columns)}", path=path, remedy=f"expected: {expected}")
     names = rows.iloc[:, 0]
-    if names.duplicated().any():
-        raise InputError(f"clip {names[names.duplicated()].iloc[0]} occurs twice", path=path, remedy="restore the file")
+    twice = names[names.duplicated()]
+    if len(twice):
+        what = f"row {twice.index[0]}: clip {twice.iloc[0]} occurs twice"
+        raise InputError(what, path=path, remedy="restore the file")
+    for column in {names.name, rows.columns[2] if dataset == "v1s" else names.name, "split"}:
+        for number, name in rows[column].items():
+            given.check_name(name, path, f"row {number}, {column}")
+    rows = rows.reset_index(drop=True)
+    names = rows.iloc[:, 0]
     category = rows.iloc[:, 2] if dataset == "v1s" else pd.Series("", index=rows.index)
     matches = [_NUMBERED.fullmatch(name) for name in names]
     videos = [match.group(1) if match else name for match, name in zip(matches, names, strict=True)]

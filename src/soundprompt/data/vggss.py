@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soundprompt.data import given
 from soundprompt.data.clip import Clip, ClipMissing
 from soundprompt.errors import InputError
-from soundprompt.files import read_json
 
 SPLIT = "test"
 OUTCOMES = "clips.csv"
 """File with the columns file, status ("found", "missing" or "unusable") and reason."""
+
+LOST_END = -1e15
+"""Ends of boxes below this were no numbers when the release was written (-2**63 pixels); they count as 0."""
+
+ROUNDING = 1e-6
+"""By which a coordinate may miss 0 and 1."""
+
+_NUMBERED = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True)
@@ -40,23 +49,24 @@ class Annotation:
 def read_annotations(root: Path | str) -> list[Annotation]:
     """The test clips, in the order of vggss.json.
 
-    Negative coordinates (12 of the released boxes, one about -2.9e16) become 0, which leaves their
-    masks as the reference code draws them; empty boxes are kept. Raises InputError when the json has
-    another form, names a clip twice, or lacks one that vggss_test.csv lists.
+    Boxes lie within 0 and 1 and end where they begin or behind. 12 of the released ones have lost an end (it is about
+    -2.9e16): it becomes 0, which leaves their masks as the reference code draws them; empty boxes are kept. Raises
+    InputError when the json has another form, names a clip twice, or lacks one that vggss_test.csv lists.
     """
     path = Path(root) / "vggss.json"
-    entries = read_json(path)
+    entries = given.read_json(path, remedy="put vggss.json of the release there, or run `soundprompt fetch`")
     if not isinstance(entries, list):
         raise InputError("is not a list", path=path, remedy="restore the annotations of the release")
-    annotations = [_annotation(entry, path) for entry in entries]
+    annotations = [_annotation(entry, number, path) for number, entry in enumerate(entries, 1)]
     names = [annotation.file for annotation in annotations]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"names {twice} twice", path=path, remedy="restore the annotations of the release")
-    test = _test_ids(Path(root) / "vggss_test.csv")
-    lacking = sorted(test - set(names))
+    test = _test_ids(Path(root) / "vggss_test.csv", set(names))
+    lacking = [name for name in test if name not in set(names)]
     if lacking:
-        what = f"has no boxes for {lacking[0]} ({len(lacking)} such clips), which vggss_test.csv lists"
+        row = test[lacking[0]]
+        what = f"has no boxes for {lacking[0]!r} ({len(lacking)} such clips), which row {row} of vggss_test.csv lists"
         raise InputError(what, path=path, remedy="use both files of the same release")
     return [annotation for annotation in annotations if annotation.file in test]
 
@@ -112,26 +122,41 @@ def find_clip(
     )
 
 
-def _annotation(entry: Any, path: Path) -> Annotation:
-    try:
-        file, class_name, boxes = entry["file"], entry["class"], entry["bbox"]
-        clean = [[max(float(value), 0.0) for value in box] for box in boxes]
-        good = isinstance(file, str) and file and all(len(box) == 4 and all(map(math.isfinite, box)) for box in clean)
-    except (TypeError, KeyError, ValueError) as error:
-        raise InputError(f"entry {entry!r:.80} has another form", path=path, remedy=_FORM) from error
-    if not good:
-        raise InputError(f"entry {entry!r:.80} has another form", path=path, remedy=_FORM)
-    return Annotation(file, str(class_name), clean)
+def _annotation(entry: Any, number: int, path: Path) -> Annotation:
+    good = isinstance(entry, dict) and isinstance(entry.get("file"), str) and isinstance(entry.get("class"), str)
+    if not good or not isinstance(entry.get("bbox"), list):
+        raise InputError(f"entry {number}, {entry!r:.80}, has another form", path=path, remedy=_FORM)
+    file = given.check_name(entry["file"].strip(), path, f"entry {number}")
+    return Annotation(file, entry["class"], [_box(box, f"clip {file}", path) for box in entry["bbox"]])
 
 
-def _test_ids(path: Path) -> set[str]:
-    try:
-        ids = {line.split(",")[0].strip() for line in path.read_text().splitlines()} - {""}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("missing or unreadable", path=path, remedy="put vggss_test.csv beside vggss.json") from error
-    if not ids:
+def _box(box: Any, clip: str, path: Path) -> list[float]:
+    """The box with lost ends as 0. Raises InputError that names the clip and the value."""
+    numbers = isinstance(box, list) and len(box) == 4 and all(type(value) in (int, float) for value in box)
+    if not numbers:
+        raise InputError(f"{clip}: the box {box!r:.80} is not four numbers", path=path, remedy=_FORM)
+    for value, name in zip(box, ("xmin", "ymin", "xmax", "ymax"), strict=True):
+        lost = name.endswith("max") and -math.inf < value < LOST_END
+        if not (lost or -ROUNDING <= value <= 1 + ROUNDING):
+            what = f"{clip}: {name} of the box {box} is {value}, outside 0 to 1"
+            raise InputError(what, path=path, remedy="write boxes as fractions of the picture's width and height")
+    for low, high, axis in ((box[0], box[2], "x"), (box[1], box[3], "y")):
+        if LOST_END <= high < low:
+            what = f"{clip}: the box {box} ends before it begins: {axis}max {high} is below {axis}min {low}"
+            raise InputError(what, path=path, remedy=_FORM)
+    return [min(max(float(value), 0.0), 1.0) for value in box]
+
+
+def _test_ids(path: Path, known: set[str]) -> dict[str, int]:
+    """{clip: row} of vggss_test.csv: the first value of each row. A first row that is no clip's name is a header."""
+    rows = [
+        (number, values[0]) for number, values in given.read_rows(path, remedy="put vggss_test.csv beside vggss.json")
+    ]
+    if rows and rows[0][1] not in known and not _NUMBERED.search(rows[0][1]):
+        rows = rows[1:]
+    if not rows:
         raise InputError("lists no clips", path=path, remedy="restore vggss_test.csv of the release")
-    return ids
+    return {name: number for number, name in rows}
 
 
 _FORM = 'expected {"file": text, "class": text, "bbox": [[xmin, ymin, xmax, ymax], ...]}'
