@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent
 
 # What each stage executes: a change in these files, and only in these, makes its results stale.
 DATASETS = ("avs_v3", "avsbench", "avsbench_object", "vggss")
-READERS = (*DATASETS, "clip", "comparisons", "frame_table", "given", "ledger", "media", "pixels", "tables")
+READERS = (*DATASETS, "clip", "comparisons", "frame_table", "given", "ledger", "media", "numbered", "pixels", "tables")
 # Each foundation model has a stage of its own: what makes one of them is no reason to make the others again.
 MAKING = tuple(
     f"foundation/{name}.py" for name in ("making", "pictures", "probes", "process", "quality", "resume", "weights")

@@ -65,11 +65,11 @@ def layout(tmp_path, monkeypatch) -> Layout:
 
 @pytest.fixture
 def avsbench_root(layout) -> Path:
-    """AVSBench-semantic with two seconds in v1s and v1m clips and three in v2 clips."""
+    """AVSBench-semantic: clips of five frames in v1s and v1m, of ten in v2."""
     write_lines(layout.avsbench / "metadata.csv", [HEADER, *ROWS])
     for number, line in enumerate(ROWS):
         _, uid, *_, split, label = line.split(",")
-        frames = 3 if label == "v2" else 2
+        frames = 10 if label == "v2" else 5
         masks = 1 if (label, split) == ("v1s", "train") else frames
         write_clip(layout.avsbench / label / uid, frames, masks, seed=number)
     return layout.avsbench

@@ -27,10 +27,10 @@ def make(dataset, layout, data=GENERATED):
 
 def test_v1s(layout, avsbench_root):
     frames = make("v1s", layout)
-    assert frames["clip"].nunique() == 3 and len(frames) == 6
+    assert frames["clip"].nunique() == 3 and len(frames) == 15
     train = rows_of(frames, "__GOGlHL23s_4000_9000")
-    assert train["second"].tolist() == [0, 1]
-    assert train["mask"].tolist() == [str(avsbench_root / "v1s/__GOGlHL23s_4000_9000/labels_rgb/0.png"), None]
+    assert train["second"].tolist() == [0, 1, 2, 3, 4]
+    assert train["mask"].tolist() == [str(avsbench_root / "v1s/__GOGlHL23s_4000_9000/labels_rgb/0.png"), *[None] * 4]
     row = train.iloc[0]
     assert row["image_digest"] == hashlib.sha256(Path(row["image"]).read_bytes()).hexdigest()
     assert row["audio_digest"] == hashlib.sha256(Path(row["audio"]).read_bytes()).hexdigest()
@@ -38,7 +38,7 @@ def test_v1s(layout, avsbench_root):
     assert (row["width"], row["height"]) == (20, 16)
     assert rows_of(frames, "_-2Juad6tOo_0_5000")["mask"].notna().all()
     repeated = rows_of(make("v1s", layout, GENERATED.model_copy(update={"v1s_supervision": "repeat"})), row["clip"])
-    assert repeated["mask"].tolist() == [row["mask"]] * 2 and repeated["mask_digest"].nunique() == 1
+    assert repeated["mask"].tolist() == [row["mask"]] * 5 and repeated["mask_digest"].nunique() == 1
 
 
 def test_same_bytes_again(layout, avsbench_root):
@@ -60,12 +60,12 @@ def test_objects_of_the_generated_world(layout, avsbench_root):
     folder = avsbench_root / "v1m" / "gmVP1bAB_Jk_3"
     shutil.copytree(folder / "labels_rgb", folder / "objects")
     rows = rows_of(make("v1m", layout), "gmVP1bAB_Jk_3")
-    assert rows["objects"].tolist() == [str(folder / "objects/0.png"), str(folder / "objects/1.png")]
+    assert rows["objects"].tolist() == [str(folder / f"objects/{i}.png") for i in range(5)]
 
 
 def test_silent_classes_of_the_generated_world(layout, avsbench_root, vggss_root):
     assert (
-        make("v1m", layout)["silent"].tolist() == [None] * 6 and make("vggss", layout)["silent"].tolist() == [None] * 2
+        make("v1m", layout)["silent"].tolist() == [None] * 15 and make("vggss", layout)["silent"].tolist() == [None] * 2
     )
     silent = {"gmVP1bAB_Jk_3": "cat_hen", "baby_dog_2_1": "", "Db6Hjt0x28k_000056": "cat"}
     (avsbench_root / "silent.json").write_text(json.dumps(silent))
@@ -97,11 +97,15 @@ def break_mask(folder):
 
 BREAKS = {
     "its image": break_mask,
-    "gives 1 examples for 3 frames": lambda folder: write_sound(folder / "audio.wav", 1),
+    "gives 1 examples for 10 frames": lambda folder: write_sound(folder / "audio.wav", 1),
     "no samples": lambda folder: write_sound(folder / "audio.wav", 0),
     "not a readable picture": lambda folder: (folder / "frames" / "1.jpg").write_text("<html>"),
     "which is not there": shutil.rmtree,
-    "missing": lambda folder: (folder / "frames" / "1.jpg").unlink(),
+    "lacks 1.jpg": lambda folder: (folder / "frames" / "1.jpg").unlink(),
+    "lacks 9.jpg": lambda folder: (folder / "frames" / "9.jpg").unlink(),
+    "smoothed, or is no mask": lambda folder: Image.open(folder / "frames" / "1.jpg").save(
+        folder / "labels_rgb" / "0.png"
+    ),
 }
 
 
@@ -125,7 +129,7 @@ def test_of_real_data_the_ledger_names_the_rest(layout, v3_root, what, caplog):
     assert entries.loc[clip, "status"] == expected and what in entries.loc[clip, "reason"]
     assert len(entries) == 6 and (entries["status"] == "found").sum() == 5 + short
     if short:
-        assert rows_of(frames, clip)["second"].tolist() == [0, 0, 0]
+        assert rows_of(frames, clip)["second"].tolist() == [0] * 10
         return
     assert clip not in set(frames["clip"]) and "1 of 6 clips" in caplog.text
     make("v3", layout, Data(source="avsbench", shots=()))

@@ -29,6 +29,14 @@ def test_middle_second(seconds, index):
     assert middle_second(round(seconds * 16000)) == index
 
 
+@pytest.mark.parametrize("ending", [".JPG", ".jpeg", ".png"])
+def test_pictures_with_other_endings(vggss_root, ending):
+    annotation = vggss.read_annotations(vggss_root)[0]
+    picture = vggss_root / "frames" / f"{annotation.file}.jpg"
+    renamed = picture.rename(picture.with_suffix(ending))
+    assert vggss.find_clip(vggss_root, annotation, {}).images == (renamed,)
+
+
 def test_missing_files(vggss_root):
     annotation = vggss.read_annotations(vggss_root)[0]
     (vggss_root / "audio" / f"{annotation.file}.wav").unlink()

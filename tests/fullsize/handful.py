@@ -25,11 +25,11 @@ FRAMES = 2
 SIZE = 256  # of SAM's input, pixels: a sixteenth of the tokens of 1024, and every weight but the position tables
 # uid: (class, split, width, height, rate of the sound, its channels)
 CLIPS = {
-    "AAAAAAAAAAA_0_5000": ("dog", "train", 320, 240, 16000, 1),
-    "BBBBBBBBBBB_0_5000": ("baby", "train", 240, 320, 44100, 2),
-    "CCCCCCCCCCC_0_5000": ("dog", "val", 320, 240, 16000, 1),
-    "DDDDDDDDDDD_0_5000": ("baby", "test", 300, 100, 48000, 1),
-    "EEEEEEEEEEE_0_5000": ("dog", "test", 320, 240, 16000, 1),
+    "AAAAAAAAAAA_0_2000": ("dog", "train", 320, 240, 16000, 1),
+    "BBBBBBBBBBB_0_2000": ("baby", "train", 240, 320, 44100, 2),
+    "CCCCCCCCCCC_0_2000": ("dog", "val", 320, 240, 16000, 1),
+    "DDDDDDDDDDD_0_2000": ("baby", "test", 300, 100, 48000, 1),
+    "EEEEEEEEEEE_0_2000": ("dog", "test", 320, 240, 16000, 1),
 }
 CHECKPOINTS = {"sam": "data/downloads/sam_vit_b_01ec64.pth", "audio": "data/downloads/vggish-10086976.pth"}
 CHANGES: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """AVSBench-semantic layout: the subsets v1s, v1m and v2, and the generated world, which has the same form.
 
-`{root}/metadata.csv` names the clips; `{root}/{label}/{uid}/` holds `frames/{0..}.jpg`,
+`{root}/metadata.csv` names the clips; `{root}/{label}/{uid}/` holds `frames/{0..}.jpg`, one a second,
 `labels_rgb/{0..}.png` and `audio.wav`. The generated world adds the subset `scenes`,
 `objects/{0..}.png` to a clip, and `{root}/kinds.json` and `{root}/silent.json`.
 """
@@ -16,10 +16,14 @@ import pandas as pd
 
 from soundprompt.data import given
 from soundprompt.data.clip import Clip, ClipMissing
+from soundprompt.data.numbered import MASKS, PICTURES, first_of, number_of, numbered
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
 
-SUBSETS = ("v1s", "v1m", "v2", "scenes")
+SECONDS = {"v1s": 5, "v1m": 5, "v2": 10, "scenes": 5}
+"""The subsets, and how long their clips are."""
+
+SUBSETS = tuple(SECONDS)
 COLUMNS = ("vid", "uid", "s_min", "s_sec", "a_obj", "split", "label")
 ABSENT = "put the dataset's released files there, or run `soundprompt world` to generate them"
 """What to do where a table of the dataset is missing."""
@@ -27,6 +31,7 @@ ABSENT = "put the dataset's released files there, or run `soundprompt world` to 
 SILENT = ("background", "off-the-screen")
 """Entries of a_obj that name no visible source: expect empty masks."""
 
+_SPAN = re.compile(r"_([0-9]+)_([0-9]+)$")
 _YOUTUBE = re.compile(r"([\w-]{11})_\d+")
 
 
@@ -80,6 +85,13 @@ def source_video(label: str, vid: str, uid: str) -> str:
     return match.group(1) if match else vid
 
 
+def seconds(label: str, uid: str) -> int:
+    """How many frames a clip has, one a second: by its subset, or by start and end (ms) in a uid of v1s or v2."""
+    span = _SPAN.search(uid) if label in ("v1s", "v2") else None
+    length = (int(span[2]) - int(span[1])) // 1000 if span else 0
+    return length if length > 0 else SECONDS[label]
+
+
 def read_kinds(root: Path | str) -> dict[str, str]:
     """{class string: kind} of the generated world; {} for real data."""
     path = Path(root) / "kinds.json"
@@ -111,16 +123,17 @@ def find_clip(
         raise ClipMissing(
             f"metadata.csv names the {row.label} clip {row.uid}, which is not there", path=folder, remedy=remedy
         )
-    images = _numbered(folder / "frames", ".jpg")
+    count = seconds(row.label, row.uid)
+    images = tuple(numbered(folder / "frames", count, PICTURES))
     audio = folder / "audio.wav"
     if not audio.is_file():
         raise InputError("missing", path=audio, remedy="restore the clip's sound")
-    labels, count = folder / "labels_rgb", len(images)
+    labels = folder / "labels_rgb"
     if row.label == "v1s" and row.split == "train":
-        masks = (_all_there(labels, 1)[0],) + ((None,) * (count - 1))
-        masks = masks[:1] * count if v1s_supervision == "repeat" else masks
+        first = first_of(labels, count, MASKS, number_of(images[0]))
+        masks = (first,) * count if v1s_supervision == "repeat" else (first,) + (None,) * (count - 1)
     else:
-        masks = _all_there(labels, count)
+        masks = tuple(numbered(labels, count, MASKS))
     objects = folder / "objects"
     return Clip(
         uid=row.uid,
@@ -132,24 +145,6 @@ def find_clip(
         images=images,
         audio=audio,
         masks=masks,
-        objects=_all_there(objects, count) if objects.is_dir() else (None,) * count,
+        objects=tuple(numbered(objects, count, MASKS)) if objects.is_dir() else (None,) * count,
         silent=(silent or {}).get(row.uid),
     )
-
-
-def _numbered(folder: Path, suffix: str) -> tuple[Path, ...]:
-    """`0.jpg`, `1.jpg`, ... without a gap."""
-    numbers = {path.stem for path in folder.glob(f"*{suffix}") if path.stem.isdigit()}
-    if not numbers:
-        raise InputError(f"holds no frames 0{suffix}, 1{suffix}, ...", path=folder, remedy="restore the clip's frames")
-    return _all_there(folder, max(map(int, numbers)) + 1, suffix, numbers)
-
-
-def _all_there(folder: Path, count: int, suffix: str = ".png", numbers: set[str] | None = None) -> tuple[Path, ...]:
-    if numbers is None:
-        numbers = {path.stem for path in folder.glob(f"*{suffix}")}
-    paths = tuple(folder / f"{number}{suffix}" for number in range(count))
-    for path in paths:
-        if path.stem not in numbers:
-            raise InputError("missing", path=path, remedy=f"restore the clip: {count} of these files are expected")
-    return paths

@@ -17,6 +17,7 @@ import pandas as pd
 
 from soundprompt.data import given
 from soundprompt.data.clip import Clip, ClipMissing
+from soundprompt.data.numbered import MASKS, PICTURES, first_of, number_of, numbered
 from soundprompt.errors import InputError
 
 TABLES = {"v1s": Path("Single-source") / "s4_meta_data.csv", "v1m": Path("Multi-sources") / "ms3_meta_data.csv"}
@@ -83,23 +84,24 @@ def find_clip(root: Path | str, dataset: str, row, v1s_supervision: Literal["fir
         what = f"{TABLES[dataset].name} names the clip {row.uid}, which is not there"
         raise ClipMissing(what, path=frames, remedy="restore the clip, or remove its row")
     labels = data / "gt_masks" / place / row.uid
-    first_only = dataset == "v1s" and row.split == "train"
-    masks = [labels / f"{row.uid}_{1 if first_only else number}.png" for number in range(1, FRAMES + 1)]
-    if first_only and v1s_supervision == "first":
-        masks[1:] = [None] * (FRAMES - 1)
-    clip = Clip(
+    images = numbered(frames, FRAMES, PICTURES, f"{stem}_")
+    if dataset == "v1s" and row.split == "train":
+        first = first_of(labels, FRAMES, MASKS, number_of(images[0]), f"{row.uid}_")
+        masks = [first] * FRAMES if v1s_supervision == "repeat" else [first] + [None] * (FRAMES - 1)
+    else:
+        masks = numbered(labels, FRAMES, MASKS, f"{row.uid}_")
+    audio = data / "audio_wav" / place / f"{row.uid}.wav"
+    if not audio.is_file():
+        raise InputError("missing", path=audio, remedy="restore the clip from AVSBench's archive")
+    return Clip(
         uid=row.uid,
         video=row.video,
         class_name=row.a_obj,
         kind="",
         split=row.split,
         n_sources=1 if dataset == "v1s" else UNKNOWN_SOURCES,
-        images=tuple(frames / f"{stem}_{number}.png" for number in range(1, FRAMES + 1)),
-        audio=data / "audio_wav" / place / f"{row.uid}.wav",
+        images=tuple(images),
+        audio=audio,
         masks=tuple(masks),
         objects=(None,) * FRAMES,
     )
-    for path in (*clip.images, clip.audio, *filter(None, clip.masks)):
-        if not path.is_file():
-            raise InputError("missing", path=path, remedy="restore the clip from AVSBench's archive")
-    return clip

@@ -45,10 +45,10 @@ def make_table(view: TablesView, layout: Layout) -> None:
         raise InputError(f"'{dataset}' is not a dataset", remedy=f"choose among: {', '.join(DATASETS)}")
     record = ledger.Ledger(dataset)
     expected = _without_leaks(_expected(dataset, view, layout), view, layout)
-    rows = _inspect_all(dataset, expected, record, strict=view.data.source == "generated")
+    rows, error = _inspect_all(dataset, expected, record, strict=view.data.source == "generated")
     if not rows:
-        first = record.entries[0][-1] if record.entries else "the metadata names none"
-        remedy = f"put the dataset's folders beside its metadata, in {layout.data}"
+        first = f"{error.path}: {error.what}" if error else "the metadata names none"
+        remedy = error.remedy if error else f"put the dataset's folders beside its metadata, in {layout.data}"
         raise InputError(f"none of {len(expected)} {dataset} clips is usable; the first: {first}", remedy=remedy)
     record.write(ledger.path(layout, dataset))
     frame_table.write(pd.DataFrame(rows), layout.table(dataset))
@@ -126,8 +126,10 @@ def _vggss(view: TablesView, layout: Layout) -> list[Expected]:
 _EXPECTED = {"v3": _v3, "vggss": _vggss}
 
 
-def _inspect_all(dataset: str, expected: list[Expected], record: ledger.Ledger, *, strict: bool) -> list[dict]:
-    """Frame rows of all clips in their order, once for each split; `strict` raises the first error."""
+def _inspect_all(
+    dataset: str, expected: list[Expected], record: ledger.Ledger, *, strict: bool
+) -> tuple[list[dict], InputError | None]:
+    """Frame rows of all clips in their order, once for each split, and the first error; `strict` raises that."""
 
     def look(item: Expected) -> Inspected | InputError:
         try:
@@ -135,13 +137,14 @@ def _inspect_all(dataset: str, expected: list[Expected], record: ledger.Ledger, 
         except InputError as error:
             return error
 
-    rows = []
+    rows, first = [], None
     with ThreadPoolExecutor(THREADS) as pool:
         results = track(pool.map(look, expected), f"table {dataset}", len(expected))
         for item, result in zip(expected, results, strict=True):
             if isinstance(result, InputError) and strict:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise result
+            first = first or (result if isinstance(result, InputError) else None)
             for split in item.splits:
                 if isinstance(result, InputError):
                     status = "missing" if isinstance(result, ClipMissing) else "unusable"
@@ -149,4 +152,4 @@ def _inspect_all(dataset: str, expected: list[Expected], record: ledger.Ledger, 
                 else:
                     record.add(split, item.uid, "found", result.remark)
                     rows += [row | {"split": split} for row in result.rows]
-    return rows
+    return rows, first

@@ -17,6 +17,7 @@ from typing import Any
 
 from soundprompt.data import given
 from soundprompt.data.clip import Clip, ClipMissing
+from soundprompt.data.numbered import named
 from soundprompt.errors import InputError
 
 SPLIT = "test"
@@ -81,6 +82,11 @@ def read_outcomes(root: Path | str) -> dict[str, tuple[str, str]]:
     return {file: (status, reason) for file, status, reason in rows if file != "file"}
 
 
+def files(root: Path, file: str) -> tuple[Path, Path]:
+    """Picture and sound of a clip, there or not."""
+    return named(root / "frames", file), root / "audio" / f"{file}.wav"
+
+
 def find_clip(
     root: Path | str,
     annotation: Annotation,
@@ -94,7 +100,7 @@ def find_clip(
     kinds, silent: `read_kinds` and `read_silent` of AVSBench's folder, where the generated world has them.
     """
     root = Path(root)
-    image, audio = root / "frames" / f"{annotation.file}.jpg", root / "audio" / f"{annotation.file}.wav"
+    image, audio = files(root, annotation.file)
     there = [path.is_file() for path in (image, audio)]
     if not any(there):
         status, reason = (outcomes or {}).get(annotation.file, ("missing", ""))

@@ -170,7 +170,7 @@ def _extract(clip: Path, root: Path, file: str) -> Outcome:
 
 def is_there(root: Path, file: str) -> bool:
     """Whether a clip has its picture and its sound."""
-    return (root / "frames" / f"{file}.jpg").is_file() and (root / "audio" / f"{file}.wav").is_file()
+    return all(path.is_file() for path in vggss.files(root, file))
 
 
 def _is_final(outcome: Outcome | None) -> bool:
