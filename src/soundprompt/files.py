@@ -25,7 +25,7 @@ def publish(path: Path | str) -> Iterator[Path]:
     be written; then nothing is left behind.
     """
     path = Path(path)
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         aside = folder / path.name
@@ -41,7 +41,7 @@ def publish(path: Path | str) -> Iterator[Path]:
 def publish_folder(path: Path | str) -> Iterator[Path]:
     """Like `publish`, for a folder: an existing one is replaced only when the new one is whole."""
     path = Path(path)
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         aside = scratch / path.name
@@ -112,7 +112,8 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns what a disk refuses while `path` is written into InputErrors with a remedy; other errors pass."""
     remedies = {
         errno.ENOSPC: "free space on the disk and run again",
         errno.EDQUOT: "free space in your quota and run again",

@@ -11,6 +11,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,15 @@ from soundprompt.errors import InputError
 LONGEST_NAME = 200
 """Bytes of a name: file systems take 255, endings included."""
 
+PAGE_START = 4096
+
 _DELIMITERS = ",;\t"
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _INVISIBLE = "\ufeff\u200b"
-_OTHERS = {
-    b"pk\x03\x04": "an Excel workbook or another zip archive",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"<!doctype html": "a web page",
-    b"<html": "a web page",
-}
+_OTHERS = {b"PK\x03\x04": "an Excel workbook or another zip archive", b"\xd0\xcf\x11\xe0": "an Excel workbook"}
+_PAGE = re.compile(
+    r"\s*(<\?xml.*?\?>\s*|<!--.*?-->\s*)*<(!doctype html|html|head|body|script|style|title|meta|!--)", re.S
+)
 
 
 def read_table(path: Path | str, columns: Sequence[str] = (), *, remedy: str = "restore the file") -> pd.DataFrame:
@@ -92,8 +93,8 @@ def read_text(path: Path | str, *, remedy: str = "restore the file") -> str:
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
         raise InputError(what, path=path, remedy="check the file and its mode") from error
-    start = content[:64].removeprefix(codecs.BOM_UTF8).lstrip().lower()  # as _OTHERS is written
-    other = next((kind for sign, kind in _OTHERS.items() if start.startswith(sign)), None)
+    other = next((kind for sign, kind in _OTHERS.items() if content.startswith(sign)), None)
+    other = "a web page" if is_page(content) else other
     if other:
         raise InputError(f"is {other}, not text", path=path, remedy="save it as CSV UTF-8, or download the file itself")
     if not content.strip():
@@ -108,6 +109,15 @@ def read_text(path: Path | str, *, remedy: str = "restore the file") -> str:
     if "\0" in text:
         raise InputError("holds zero bytes", path=path, remedy="save it as CSV UTF-8")
     return text
+
+
+def is_page(content: bytes) -> bool:
+    """Whether bytes begin as a web page does: what servers send instead of a file when they want a login or a consent.
+
+    Behind a byte order mark, blanks and comments too; the first PAGE_START bytes are enough.
+    """
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    return _PAGE.match(content[:PAGE_START].decode(encoding, errors="replace").lower()) is not None
 
 
 def check_name(name: str, path: Path | str, where: str) -> str:
