@@ -191,6 +191,30 @@ def test_bad_archives(layout, known, archive, damage, words):
     assert not (layout.downloads / "avsbench_semantic").exists() and not (layout.data / "avsbench").exists()
 
 
+@pytest.mark.parametrize("place", ["AVSBench", "AVSBench/semantic", "__MACOSX/../AVSBench"])
+def test_a_folder_that_lies_too_deep_is_found(layout, known, archive, place):
+    folder = layout.downloads / "avsbench_semantic"
+    with zipfile.ZipFile(archive) as bundle:
+        bundle.extractall(layout.downloads / "unpacked")
+    archive.unlink()
+    (folder / "__MACOSX" / "AVSBench" / "v1s").mkdir(parents=True)
+    (folder / place).parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(layout.downloads / "unpacked" / "AVSBench_semantic", folder / place)
+    acquire.run("avsbench", view_of(), layout, known)
+    assert layout.avsbench.resolve() == (folder / place).resolve()
+    assert read_json(layout.fetched("avsbench"))["metadata"]["clips"] == {"v1m": 3, "v1s": 3, "v2": 5}
+
+
+def test_a_folder_in_the_archives_place_is_searched_too(layout, known, archive):
+    archive.unlink()
+    archive.mkdir()
+    with pytest.raises(InputError, match=r"avsbench_semantic\.zip: holds none of metadata\.csv, v1s, v1m, v2"):
+        acquire.run("avsbench", view_of(), layout, known)
+    write_lines(archive / "AVSBench" / "metadata.csv", [HEADER, *ROWS])
+    acquire.run("avsbench", view_of(), layout, known)
+    assert layout.avsbench.resolve() == (archive / "AVSBench").resolve()
+
+
 def test_metadata_that_lacks_columns(layout, known):
     write_lines(layout.downloads / "avsbench_semantic" / "metadata.csv", ["vid,uid", "a,b"])
     with pytest.raises(InputError, match="lacks the columns"):

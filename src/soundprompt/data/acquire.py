@@ -172,15 +172,18 @@ def _given_out(name: str, form: Form, view: FetchView, layout: Layout, *, must: 
     from soundprompt.data import archives, fetch
 
     places = [layout.downloads, *filter(None, map(_local, view.data.mirrors))]
-    for folder in [place / name for place in places]:
-        if any((folder / part).exists() for part in form.contains):
-            return folder
+    for place in places:
+        for folder in (place / name, place / form.archive):
+            holder = archives.find_holder(folder, form.contains, any_of_them=True)
+            if holder is not None:
+                return holder
     there = next((place / form.archive for place in places if (place / form.archive).exists()), None)
     if there is None and not must:
         return None
     archive = there or fetch.require_archive(form, name, layout.downloads)
     if archive.is_dir():
-        return archive
+        what = f"holds none of {', '.join(form.contains)}"
+        raise InputError(what, path=archive, remedy="put the unpacked data, or the archive itself, at this path")
     print(f"unpacking {archive}", file=sys.stderr)
     archives.unpack(archive, layout.downloads / name, form.contains)
     return layout.downloads / name
