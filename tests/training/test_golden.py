@@ -30,10 +30,9 @@ MODELS = {
     "avsbench_tpavi": {**PYRAMID, "tpavi": {"width": 8, "dilations": [1, 3], "reduce_first": True}},
     "avsegformer": {**PYRAMID, "avsegformer": SMALL},
 }
-# Relative. Other processors sum in another order, and metrics.csv has six digits. Deformable attention starts with its
-# points on the edges of cells, where the gradient jumps.
+# Relative; of gradients and scores 50 times that. Other processors sum in another order; metrics.csv has six digits;
+# deformable attention starts with its points on the edges of cells, where the gradient jumps.
 LOSSES = {"avsegformer": 1e-3, **dict.fromkeys(("gavs", "sam_fusion", "avsbench_tpavi"), 2e-5)}
-SCORES = {"rel": 1e-3, "abs": 1e-4}  # a pixel beside the cut may change its side
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -49,7 +48,7 @@ def test_a_short_run_comes_to_the_same(tiny, tmp_path, view, name):
     expected = json.loads(path.read_text())
     assert found["losses"] == pytest.approx(expected["losses"], rel=LOSSES[name])
     assert found["gradients"] == pytest.approx(expected["gradients"], rel=50 * LOSSES[name])
-    assert found["scores"] == pytest.approx(expected["scores"], **SCORES)
+    assert found["scores"] == pytest.approx(expected["scores"], rel=50 * LOSSES[name], abs=1e-4)
 
 
 def _with_pyramid(layout, root) -> None:
