@@ -1,11 +1,15 @@
 """Sound encoders: torchvggish's examples, the switches of VGGish, standardisation, weight files."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 from torchvggish.vggish_input import waveform_to_examples
 
 from soundprompt import params
+from soundprompt.data import media
 from soundprompt.errors import InputError
 from soundprompt.foundation import audio
 from soundprompt.layout import Layout
@@ -29,6 +33,19 @@ def test_examples_are_torchvggishs(seconds):
     wave = noise(seconds)
     expected = waveform_to_examples(wave.astype(np.float64), 16000).detach()
     assert torch.equal(audio.examples(wave), expected)
+
+
+def test_examples_are_avsbenchs(tmp_path):
+    """From a sound file to log-mels: figures that AVSBench's own front end gave for two seconds of tones and noise.
+
+    The file holds the sound (16 kHz) and every 7th number of its two examples, computed once with the published code.
+    """
+    with np.load(Path(__file__).with_name("avsbench_log_mels.npz")) as figures:
+        sound, expected = figures["pcm"], figures["examples"]
+    soundfile.write(tmp_path / "sound.wav", sound, audio.RATE)
+    found = audio.examples(media.read_audio(tmp_path / "sound.wav"))
+    assert found.shape == (2, 1, 96, 64)
+    np.testing.assert_allclose(found.flatten()[::7], expected, rtol=0, atol=1e-6)
 
 
 def test_channels_are_averaged():
