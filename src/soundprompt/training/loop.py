@@ -125,8 +125,8 @@ class Trainer:
         self.optimizer.zero_grad()
         loss.backward()
         self.team.add_gradients(self.parameters.values())
-        clip = self.settings.schedule.clip_norm
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), clip)
+        largest = self.settings.schedule.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), largest)
         factor = self.plan.factor(step)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
@@ -151,8 +151,9 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """Scores the model as it is and keeps it if it is the best; returns the scores by selection and their mean."""
         self.model.eval()
+        threshold = self.settings.schedule.selection_threshold
         scores = {
-            name: validation.mean_iou(self._predict, self._batches(frames), self.restore, self.team)
+            name: validation.mean_iou(self._predict, self._batches(frames), self.restore, threshold, self.team)
             for name, frames in self.validation.items()
         }
         mean = sum(scores.values()) / len(scores)

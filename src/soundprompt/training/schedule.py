@@ -14,8 +14,8 @@ SHOT_VALIDATIONS = 5  # of a few-shot run, besides that of its starting point
 class Plan:
     """Steps of one run.
 
-    patience None: it runs to its end. scale: of the settings' learning rates. continued: it starts
-    from a trained model, and that model, unchanged, is a candidate for the best.
+    patience None: it runs to its end. scale: of the settings' learning rates. annealing: as in `Schedule`.
+    continued: it starts from a trained model, and that model, unchanged, is a candidate for the best.
     """
 
     steps: int
@@ -24,14 +24,17 @@ class Plan:
     warmup: int
     scale: float
     continued: bool
+    annealing: str = "cosine"
 
     def validates(self, step: int) -> bool:
         """Whether a validation follows this step."""
         return step % self.validate_every == 0 or step == self.steps
 
     def factor(self, step: int) -> float:
-        """What the settings' rates are multiplied with at a step (from 1): linear warm-up times a cosine to 0."""
+        """What the settings' rates are multiplied with at a step (from 1): linear warm-up times the annealing."""
         warm = min(1.0, step / self.warmup) if self.warmup else 1.0
+        if self.annealing == "none":
+            return self.scale * warm
         return self.scale * warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / self.steps))
 
 
@@ -43,15 +46,16 @@ def plan(schedule: Schedule, steps_per_epoch: int, continued: bool) -> Plan:
     or `epochs` say, is validated `SHOT_VALIDATIONS` times, and warms up over a tenth of its steps at most.
     `shot_learning_rate` scales the adapters' rate along with the head's.
     """
+    warmup, annealing = schedule.warmup, schedule.annealing
     if not continued and schedule.epochs:
         steps = schedule.epochs * steps_per_epoch
-        return Plan(steps, steps_per_epoch, schedule.patience, min(schedule.warmup, steps // 10), 1.0, False)
+        return Plan(steps, steps_per_epoch, schedule.patience, min(warmup, steps // 10), 1.0, False, annealing)
     if not continued:
-        return Plan(schedule.steps, schedule.validate_every, schedule.patience, schedule.warmup, 1.0, False)
+        return Plan(schedule.steps, schedule.validate_every, schedule.patience, warmup, 1.0, False, annealing)
     steps = schedule.shot_epochs * steps_per_epoch
     every = -(-schedule.shot_epochs // SHOT_VALIDATIONS) * steps_per_epoch
     scale = (schedule.shot_learning_rate or schedule.learning_rate) / schedule.learning_rate
-    return Plan(steps, every, None, min(schedule.warmup, steps // 10), scale, True)
+    return Plan(steps, every, None, min(warmup, steps // 10), scale, True, annealing)
 
 
 def precision(schedule: Schedule, device: str) -> str:
