@@ -345,7 +345,7 @@ def _same_way(pairs: list[tuple[Comparison, Comparison]], asides: list[Compariso
 
 def _opposed(one: Comparison, other: Comparison) -> float:
     """The p value of two leads of one sign, against leads of opposite signs; NaN where it is not known."""
-    if one.one_seed or other.one_seed:
+    if isnan(one.p_against) or isnan(other.p_against):
         return nan
     return min(max(a.p_against, 1 - b.p_against) for a, b in ((one, other), (other, one)))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import nan
+from math import inf, nan
 
 import pandas as pd
 
@@ -35,7 +35,7 @@ class Comparison:
     decides: part of the verdict, or shown for its interest only. over: what the interval is over (`statistics`);
     n_*: what it is made from. one_seed: it says nothing of other seeds, and decides nothing.
     p_against: one-sided p value of the lead against the claim: small where it lies clearly on the other side of its
-    bar. p_holm: the same, corrected for the comparisons of its family; NaN for one that has none.
+    bar; NaN for one seed. p_holm: the same, corrected for the comparisons of its family; NaN for one that has none.
     """
 
     label: str
@@ -87,6 +87,8 @@ class Comparison:
     @property
     def room(self) -> float:
         """How far the interval's worse end is on the claim's side of the bar; negative where it is not."""
+        if not self.bounded:
+            return -inf
         return self.bar - self.high if self.below else self.low - self.bar
 
 
@@ -218,7 +220,7 @@ def _ends(of: Estimate) -> tuple[float, float, float]:
 
 
 def _comparison(label: str, of: Estimate, bar: float, *, below: bool = False, **more) -> Comparison:
-    p = of.p_below(bar)
+    p = nan if of.one_seed else of.p_below(bar)
     counts = {"n_videos": of.n_videos, "n_seeds": of.n_seeds, "n_worlds": of.n_worlds}
     tested = {"over": of.over, "one_seed": of.one_seed, "p_against": 1 - p if below else p}
     return Comparison(label, *_ends(of), bar=bar, below=below, **counts, **tested, **more)
@@ -244,8 +246,8 @@ def decide(claim: str, paper: str, rule: str, found: list[Comparison]) -> Verdic
 
 
 def corrected(comparisons: list[Comparison]) -> list[Comparison]:
-    """The same with `p_holm`, those that decide being one family. One seed is no test: it gives no p value."""
-    p = iter(statistics.holm([nan if c.one_seed else c.p_against for c in comparisons if c.decides]))
+    """The same with `p_holm`, those that decide being one family."""
+    p = iter(statistics.holm([c.p_against for c in comparisons if c.decides]))
     return [replace(c, p_holm=next(p)) if c.decides else c for c in comparisons]
 
 
