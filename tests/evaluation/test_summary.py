@@ -58,29 +58,23 @@ def test_dataset_values_by_seed_and_kind():
     assert set(found["n_clips"]) == {1}
 
 
-def test_interval_over_seeds_or_over_videos():
-    seeds = pd.concat([rows({"a": [0.2 + seed / 10], "b": [0.4]}, "miou", seed=seed) for seed in range(3)])
-    over_seeds = summary.interval(seeds, "miou", draws=100)
-    assert (over_seeds.mean, over_seeds.sd, over_seeds.n) == (pytest.approx(0.35), pytest.approx(0.05), 3)
-    over_videos = summary.interval(rows({"a": [0.0], "b": [1.0]}, "miou"), "miou", draws=200)
-    assert np.isnan(over_videos.sd)
-    assert (over_videos.low, over_videos.high) == (0.0, 1.0)
-
-
-def test_clips_of_one_video_are_drawn_together():
+def test_clips_of_one_video_are_counted_together():
     scores = rows({"a_1": [0.0], "a_2": [0.0], "b_1": [1.0], "b_2": [1.0]}, "miou")
     assert summary.contributions(scores, "miou").videos == ("a", "b")
 
 
 def test_difference_of_two_methods():
-    one, other = rows({"a": [0.5], "b": [0.9]}, "miou"), rows({"a": [0.4], "b": [0.8]}, "miou", method="floor")
-    found = summary.difference(one, other, "miou", draws=100)
+    one = pd.concat([rows({"a": [0.5], "b": [0.9]}, "miou", seed=seed) for seed in (0, 1)])
+    other = rows({"a": [0.4], "b": [0.8]}, "miou", method="centre_disc")
+    found = summary.lead(*(summary.contributions(part, "miou") for part in (one, other)), "miou")
     assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert found.over == "seeds and videos", "a floor has no other seeds"
 
 
 def test_difference_where_the_methods_hit_different_videos():
     one, other = rows({"a": [0.8], "b": [0.6]}, "iou_in_hits"), rows({"a": [0.6]}, "iou_in_hits")
-    assert summary.difference(one, other, "iou_in_hits", draws=50).value == pytest.approx(0.1)
+    parts = [summary.contributions(part, "iou_in_hits") for part in (one, other)]
+    assert summary.lead(*parts, "iou_in_hits").value == pytest.approx(0.1)
 
 
 def test_a_seed_that_lacks_a_clip_is_refused():

@@ -243,9 +243,9 @@ def _training(params: p.Params, folder: Path, setting: str, model: str, seed: in
 
 
 def small_study(*experiments: str, models=("gavs-no_audio", "gavs@mismatched", "sam_fusion", "gavs")) -> p.Params:
-    """Some of the mini study's experiments, two seeds and few bootstrap draws; by default one of each kind."""
+    """Some of the mini study's experiments, two seeds; by default one of each kind."""
     names = experiments or ("table_benchmarks", "table_v3", "table_vggss")
-    params = study(evaluation={"bootstrap": 50})
+    params = study()
     metrics = {"table_vggss": ("ciou", "auc")}
     plain = {"methods": ("centre_disc", *models), "seeds": None, "curves": (), "dots": ()}
     kept = {

@@ -65,6 +65,9 @@ def test_the_file_has_a_row_for_each_comparison_and_one_for_each_claim_without(s
     assert (row["says"], row["section"], row["n_videos"], row["n_seeds"]) == (
         {1: "for", -1: "against", 0: "open"}[expected.sign], "table_v3", "4", "2",
     )  # fmt: skip
+    assert (row["interval_over"], row["family"]) == ("seeds and videos", "1 comparison")
+    assert float(row["p_against"]) == float(row["p_holm"]) == pytest.approx(expected.p_against, abs=1e-6)
+    assert (table.loc[table["decides"] != "yes", ["p_holm", "family"]] == "").all(axis=None)
     empty = table[table["name"] == "half_the_data"]
     assert (empty["verdict"].item(), empty["lead"].item()) == (UNTESTED, "")
 
@@ -95,14 +98,28 @@ def test_the_arm_of_sam_decides_if_leads_turn_round(elsewhere):
     assert claims.whatever_foundation(same).outcome == HOLDS  # which method comes first is another claim
 
 
-def measured(params, layout, values, setting="v3_0shot"):
-    """Adds rows {method: {metric: value}} to the runs' scores."""
+def test_that_leads_turn_round_is_corrected_for_the_number_of_pairs():
+    """Of one pair of leads or of five, each against the other at p = .02."""
+    clear = {"p_against": 1 - 1e-6}, {"p_against": 0.02}
+    pair = comparison(0.1, 0.3, **clear[0]), comparison(-0.3, -0.01, **clear[1])
+    agreeing = comparison(0.1, 0.3, **clear[0]), comparison(0.1, 0.3, **clear[0])
+    assert claims._same_way([pair], []).outcome == FAILS
+    several = claims._same_way([pair, *[agreeing] * 4], [])
+    assert (several.outcome, several.family) == (UNDECIDED, "5 pairs of comparisons")
+    assert several.comparisons[0].p_holm == pytest.approx(0.1)
+    assert claims._same_way([agreeing] * 4, []).outcome == HOLDS
+
+
+def measured(params, layout, values, setting="v3_0shot", copies=1):
+    """Adds rows {method: {metric: value}} to the runs' scores; copies: so many videos for each that was tested."""
     for method, metrics in values.items():
         model = method.partition("@")[0]
         for seed in params.seeds:
             path = layout.run(setting, model, seed) / "scores.parquet"
             rows = pd.read_parquet(path if path.exists() else layout.run(setting, "gavs", seed) / "scores.parquet")
             like = rows[(rows["metric"] == "miou") & (rows["method"] == rows["method"].iloc[0])]
+            named = [{name: like[name] + f"_{i}" for name in ("clip", "video")} for i in range(copies)]
+            like = pd.concat([like.assign(**names) for names in named]) if copies > 1 else like
             parts = [rows] if path.exists() else []
             parts += [like.assign(method=method, metric=metric, value=value) for metric, value in metrics.items()]
             parts = [rows[(rows["selection"] == "v3/unseen") | ~rows["metric"].str.startswith("kn")] for rows in parts]
@@ -122,16 +139,20 @@ def test_knowledge_is_judged_against_full_tuning_and_against_nothing_tuned(study
     assert lost.lead == pytest.approx(kept - 0.81)
 
 
-@pytest.mark.parametrize(("alarm", "outcome"), [(0.0, HOLDS), (0.9, FAILS)])
-def test_alarms_for_sounds_of_nothing(study, alarm, outcome):
+@pytest.mark.parametrize(
+    ("alarm", "copies", "outcome"), [(0.0, 40, HOLDS), (0.0, 1, UNDECIDED), (0.9, 40, FAILS), (0.9, 1, FAILS)]
+)
+def test_alarms_for_sounds_of_nothing(study, alarm, copies, outcome):
+    """That none of four videos has an alarm does not prove that fewer than 5 % of all have one."""
     params, layout = study
     probes = {f"gavs@{probe}": {"alarm": alarm} for probe in claims.EMPTY}
-    measured(params, layout, probes)
+    measured(params, layout, probes, copies=copies)
     asked = p.Experiment(title="t", settings=("v3_0shot",), methods=tuple(probes))
     params = params.model_copy(update={"experiments": {**params.experiments, "study_negative_audio": asked}})
     found = claims.quiet_without_source(Scores(params, layout))
     assert found.outcome == outcome
     assert len(found.comparisons) == 3 and found.comparisons[0].lead == pytest.approx(alarm)
+    assert all(0 <= c.low <= c.high <= 1 for c in found.comparisons)
 
 
 def test_seeds_are_those_that_experiments_ask_for(study):

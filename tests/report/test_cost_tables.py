@@ -29,7 +29,7 @@ def asking(settings=("v1s", "v1s@size_64")) -> p.Params:
         "plots": ["cost"],
     }
     raw = p.read_yaml(artifacts.ROOT / "params.yaml")
-    raw |= {"experiments": {NAME: experiment}, "seeds": [0, 1], "evaluation": {"bootstrap": 20}}
+    raw |= {"experiments": {NAME: experiment}, "seeds": [0, 1]}
     return p.validate(raw)
 
 

@@ -28,9 +28,7 @@ def drawn(study, tmp_path):
 def view_of(settings=(), methods=("gavs",), **tests):
     experiment = p.Experiment(title="t", settings=tuple(settings), methods=tuple(methods))
     specs = {name: p.Setting(model_of="v2", test=tests.get(name, ("v2/test",))) for name in settings}
-    return p.TableView(
-        study="s", name="n", experiment=experiment, settings=specs, models={}, seeds=(0,), evaluation=p.Evaluation()
-    )
+    return p.TableView(study="s", name="n", experiment=experiment, settings=specs, models={}, seeds=(0,))
 
 
 def test_places_come_from_the_numbers_that_names_end_in():

@@ -1,6 +1,7 @@
 import re
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 import artifacts
@@ -74,6 +75,47 @@ def test_the_page_opens_with_the_claims_and_an_index_of_grouped_sections(page, s
     index = page[page.index("<nav") : page.index("</nav>")]
     assert re.search(r"<span>Main tables</span><ul><li><a href=\"#table_v3\">", index)
     assert study[1].claims.exists()
+
+
+def words_of(page, start, end):
+    """The text between two marks, in one line."""
+    part = page[page.index(start) : page.index(end, page.index(start))]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", part))
+
+
+def test_it_says_which_intervals_it_shows_and_what_is_corrected(page):
+    claims = words_of(page, '<section id="verdicts">', "</section>")
+    assert "95 % interval over seeds and test videos" in claims
+    assert "Family 2 comparisons" not in claims and "Family 1 comparison, so nothing to correct for" in claims
+    assert "Family 4 comparisons, each tested against the claim after Holm" in claims
+    chapter = words_of(page, '<section id="table_v3">', "</section>")
+    assert "that of this one mean over seeds" in chapter
+    assert "the 95 % interval of that paired difference over seeds and test videos" in chapter
+
+
+def test_a_page_of_one_seed_decides_nothing_and_marks_no_best(study):
+    params, layout = study
+    params = params.model_copy(update={"seeds": (0,)})
+    artifacts.tabulate(params, layout)
+    page = html.render(params, layout)
+    assert "no claim is decided and no best method is marked" in page
+    assert 'class="best"' not in page
+    claims = words_of(page, '<table class="claims">', "</table>")
+    assert "undecided at this size" in claims and "(one seed: over videos only)" in claims
+    assert "holds" not in claims and "does not hold" not in claims
+
+
+def test_an_interval_that_is_not_known_is_said_not_to_be(study):
+    """All clips of the test come from one video."""
+    params, layout = study
+    for path in [*layout.runs.rglob("scores.parquet"), layout.floors("v3_0shot")]:
+        rows = pd.read_parquet(path).assign(video="film")
+        path.unlink()
+        artifacts._parquet(rows, path)
+    artifacts.tabulate(params, layout)
+    page = html.render(params, layout)
+    assert "no interval" in words_of(page, '<table class="claims">', "</table>")
+    assert Page(page).open == [] and not re.search(r"\bnan\b", page)
 
 
 def test_zero_shots_stand_beside_few_on_the_same_clips(page):

@@ -63,6 +63,27 @@ def test_difference_is_the_references_lead(table):
     assert mute["difference"] == pytest.approx(gavs["mean"] - mute["mean"], abs=2e-6)
     assert mute["difference_low"] <= mute["difference"] <= mute["difference_high"]
     assert np.isnan(gavs["difference"])
+    assert mute["difference_over"] == row(table, method="centre_disc", **MIOU)["difference_over"] == "seeds and videos"
+
+
+def one_seed_each(view, layout):
+    """The table as it is with the first seed of every model."""
+    view = view.model_copy(update={"seeds": (0,)})
+    tables.run(view, layout)
+    return view, tables.read(layout.result_table(view.name))
+
+
+def test_with_one_seed_nothing_is_best_and_no_lead_is_clear(view, table, study):
+    marked = [cell for sheet in fragments.by_setting(view, table) for line in sheet.rows for cell in line.cells]
+    assert any(cell.best for cell in marked)
+    view, single = one_seed_each(view, study[1])
+    mute = row(single, method="gavs-no_audio", **MIOU)
+    assert (mute["difference_over"], mute["interval_over"]) == ("videos", "videos")
+    assert mute["difference_low"] > 0, "it would look clear"
+    sheets = [fragments.overview(view, single), *fragments.by_setting(view, single)]
+    cells = [cell for sheet in sheets for line in sheet.rows for cell in line.cells]
+    assert not any(cell.best for cell in cells)
+    assert any(cell.spread.endswith("videos only") for cell in cells)
 
 
 def test_kinds_of_class_are_told_apart(table, study):

@@ -1,44 +1,89 @@
-"""Intervals and comparisons: over seeds by Student's t, over test clips by the bootstrap.
+"""Intervals by Student's t: of one method, of the difference of two on the same videos, and over worlds.
 
-A dataset's value is a ratio: the sum of the clips' contributions over the sum of their weights (a
-mean over clips is the case of weight 1). Clips cut from one source video are not independent, so
-videos, not clips, are drawn. Which videos and seeds are drawn depends on their numbers alone, so
-draws are made once and shared by all comparisons of a table.
+A dataset's value is a ratio: the sum of the clips' contributions over the sum of their weights (a mean over clips
+is the case of weight 1). It varies with the seed of the training and with the videos that are tested, and each of
+the two gives a *term*, a variance with its degrees of freedom:
+- seeds: the variance of their values, divided by their number. Methods with the same seeds are compared seed by
+  seed: runs of one seed draw the same clips in the same order, so that part of what a seed does is common to both;
+- videos: the jackknife that leaves out one source video at a time. Clips cut from one video are not independent,
+  so videos are left out, not clips; their degrees of freedom count videos by their weight (Kish's effective number).
+
+The critical value of a sum of terms is the mean of the terms' own t quantiles, weighted by their variances (Cochran
+and Cox, Experimental Designs, 1950). It errs to the safe side. The degrees of freedom of Welch and Satterthwaite do
+not: with two or three seeds they find leads that are not there (the rates of both are in docs/log.md).
 """
 
 from __future__ import annotations
 
-import functools
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import optimize
+from scipy.special import stdtrit
 
-LEVEL = 0.95
+TAIL = 0.025  # beyond each end of a 95 % interval, and the level of a one-sided test
+SEEDS, VIDEOS, BOTH, WORLDS = "seeds", "videos", "seeds and videos", "worlds"  # what an interval is over
 
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its spread: sd over seeds (NaN for one seed) and the ends of a 95 % interval."""
-
-    mean: float
-    sd: float
-    low: float
-    high: float
-    n: int
+Term = tuple[float, float]  # variance, degrees of freedom
 
 
 @dataclass(frozen=True)
-class Difference:
-    """First method minus second, and the ends of the 95 % interval of a paired bootstrap."""
+class Estimate:
+    """A value and what its interval is made from.
+
+    over: SEEDS, VIDEOS, BOTH or WORLDS. terms: what varies; without any there is no interval. sd: over seeds, NaN for
+    fewer than two. one_seed: a trained method has a single seed, so that nothing is known of what another would give.
+    """
 
     value: float
-    low: float
-    high: float
-    n_videos: int
-    n_seeds: int
+    over: str
+    terms: tuple[Term, ...] = ()
+    sd: float = math.nan
+    n_videos: int = 0
+    n_seeds: int = 0
     n_worlds: int = 1
+    one_seed: bool = False
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval, NaN where there is none."""
+        return self.value - self._half(TAIL)
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95 % interval, NaN where there is none."""
+        return self.value + self._half(TAIL)
+
+    def p_below(self, bar: float) -> float:
+        """One-sided p value of a true value of `bar` or more: small where the estimate lies clearly below the bar.
+
+        It is under TAIL exactly where the whole interval is below the bar. NaN where there is no interval.
+        """
+        distance = abs(self.value - bar)
+        if math.isnan(distance) or math.isnan(self._half(TAIL)):
+            return math.nan
+        smallest = math.log(1e-15)
+        if self._half(math.exp(smallest)) <= distance:
+            tail = 0.0 if distance else 0.5
+        else:
+            tail = math.exp(optimize.brentq(lambda log: self._half(math.exp(log)) - distance, smallest, math.log(0.5)))
+        return tail if self.value < bar else 1 - tail
+
+    def columns(self) -> dict[str, float | str]:
+        """As a table holds one method's value; interval_over: '' where there is no interval."""
+        ends = {"mean": self.value, "sd": self.sd, "low": self.low, "high": self.high}
+        return {**ends, "interval_over": self.over if self.terms else "", "n_seeds": self.n_seeds}
+
+    def _half(self, tail: float) -> float:
+        """Half of the interval that leaves `tail` beyond each of its ends."""
+        total = sum(variance for variance, _ in self.terms)
+        if not self.terms or math.isnan(total):
+            return math.nan
+        if total == 0:
+            return 0.0
+        return float(sum(variance * -stdtrit(freedom, tail) for variance, freedom in self.terms) / total**0.5)
 
 
 @dataclass(frozen=True)
@@ -46,130 +91,149 @@ class Contributions:
     """What each source video adds to a dataset's value, for each seed.
 
     totals, weights: (seeds, videos) float64; the value of a seed is totals.sum() / weights.sum().
+    trained: whether another seed would give another value; False for floors.
     """
 
     totals: np.ndarray
     weights: np.ndarray
     seeds: tuple[int, ...]
     videos: tuple[str, ...]
-    _drawn: dict[tuple[int, int], np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    trained: bool = True
 
     def values(self) -> np.ndarray:
         """The dataset's value for each seed, (seeds,); NaN where nothing has weight."""
         return _ratio(self.totals.sum(1), self.weights.sum(1))
 
-    def drawn_values(self, draws: int, stream: int = 0) -> np.ndarray:
-        """The value of each seed when videos are drawn anew, (draws, seeds); computed once for each stream."""
-        if (draws, stream) not in self._drawn:
-            counts = _draw_videos(len(self.videos), draws, stream)
-            self._drawn[draws, stream] = _ratio(counts @ self.totals.T, counts @ self.weights.T)
-        return self._drawn[draws, stream]
+    def without_each(self) -> np.ndarray:
+        """The mean over seeds of the value when one video is left out, for each of them, (videos,)."""
+        rest = (part.sum(1, keepdims=True) - part for part in (self.totals, self.weights))
+        return _ratio(*rest).mean(0)
+
+    def shares(self) -> np.ndarray:
+        """Each video's share of the weight, mean over seeds, (videos,)."""
+        return _ratio(self.weights, np.broadcast_to(self.weights.sum(1, keepdims=True), self.weights.shape)).mean(0)
+
+    def of_seeds(self, seeds: Sequence[int]) -> Contributions:
+        """The same of some of the seeds."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return replace(self, totals=self.totals[rows], weights=self.weights[rows], seeds=tuple(seeds))
 
 
-def t_interval(values: np.ndarray) -> Interval:
-    """Mean and 95 % t-interval over seeds; the ends are NaN for fewer than two values.
+def over_seeds(values: Sequence[float] | np.ndarray) -> Estimate:
+    """Mean of one value for each seed, with its interval over seeds; none for a single seed.
 
-    With three seeds the half-width is 2.5 standard deviations: wide, as so few runs deserve.
+    Raises ValueError for no values.
     """
     values = np.asarray(values, float)
-    n = len(values)
-    if n == 0:
+    if not len(values):
         raise ValueError("no values")
-    mean = float(values.mean())
-    if n == 1:
-        return Interval(mean, np.nan, np.nan, np.nan, 1)
-    sd = float(values.std(ddof=1))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / n**0.5
-    return Interval(mean, sd, mean - half, mean + half, n)
+    sd = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+    return Estimate(float(values.mean()), SEEDS, _seed_terms(values), sd, n_seeds=len(values))
 
 
-def bootstrap_interval(of: Contributions, draws: int) -> Interval:
-    """Mean over seeds, and the 95 % interval of drawing the test videos anew (percentiles).
+def own(of: Contributions) -> Estimate:
+    """One method's value: its interval over seeds where there are several, else over test videos.
 
-    For floors and single runs, which have no spread over seeds. Deterministic.
+    Over seeds it says what another training would give on the same videos, and nothing of other videos.
     """
-    means = of.drawn_values(draws).mean(1)
+    if len(of.seeds) > 1:
+        return replace(over_seeds(of.values()), n_videos=len(of.videos))
+    terms = (_video_term(of.without_each(), of.shares()),)
+    n_seeds = len(of.seeds)
+    return Estimate(float(of.values().mean()), VIDEOS, terms, n_videos=len(of.videos), n_seeds=n_seeds)
+
+
+def level(of: Contributions, bar: float) -> Estimate:
+    """One method's value, a share in [0, 1] that is to be held against a bar, with its interval over seeds and videos.
+
+    The videos vary by no less than shares at the bar may: that none of ten videos has an alarm does not prove that
+    fewer than 5 % of all have one.
+    """
     values = of.values()
-    sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-    low, high = _ends(means)
-    return Interval(float(values.mean()), sd, low, high, len(values))
+    variance, freedom = _video_term(of.without_each(), shares := of.shares())
+    at_the_bar = bar * (1 - bar) * float((shares**2).sum())
+    terms = (*_seed_terms(values), (max(variance, at_the_bar), freedom))
+    return _covering(float(values.mean()), terms, [of])
 
 
-def paired_bootstrap(first: Contributions, second: Contributions, draws: int) -> Difference:
-    """Difference of two methods on the same test videos, drawing videos and seeds anew.
+def difference(first: Contributions, second: Contributions) -> Estimate:
+    """First minus second on the same test videos, with its interval over seeds and videos.
 
-    Videos are drawn together for both methods. Seeds are drawn together when both methods have the
-    same ones, else for each on its own; a method with one seed (a floor) keeps it. A handful of
-    seeds says little of their spread, so with three the interval is rather too narrow.
-    Deterministic. Raises ValueError when the videos differ.
+    Of seeds that only one method has nothing is used, unless fewer than two are shared: then each method has a seed
+    term of its own. A floor has none. Raises ValueError when the videos differ.
     """
-    value = float(first.values().mean() - second.values().mean())
-    ends = _ends(_drawn_differences(first, second, draws, 0))
-    return Difference(value, *ends, len(first.videos), min(len(first.seeds), len(second.seeds)))
-
-
-def worlds_bootstrap(worlds: Sequence[tuple[Contributions, Contributions]], draws: int) -> Difference:
-    """Mean difference of two methods over worlds, drawing worlds, in each its seeds, and its videos anew.
-
-    worlds: (first, second) of each. A world that is drawn twice gets other seeds and videos each time.
-    Three worlds have only ten different samples, so the ends lie near the lowest and highest world: it
-    takes all of them to clear zero. Deterministic. Raises ValueError for no world, or when the videos of a
-    world differ between the methods.
-    """
-    n = len(worlds)
-    if n == 0:
-        raise ValueError("no worlds")
-    leads = [float(first.values().mean() - second.values().mean()) for first, second in worlds]
-    chosen = np.random.default_rng([3, n, draws]).integers(n, size=(draws, n))
-    drawn = np.zeros(draws)
-    for place in range(n):
-        of_world = [_drawn_differences(*pair, draws, 1 + place * n + i) for i, pair in enumerate(worlds)]
-        drawn += np.stack(of_world, axis=1)[np.arange(draws), chosen[:, place]] / n
-    n_seeds = min(len(of.seeds) for pair in worlds for of in pair)
-    return Difference(float(np.mean(leads)), *_ends(drawn), sum(len(first.videos) for first, _ in worlds), n_seeds, n)
-
-
-def _drawn_differences(first: Contributions, second: Contributions, draws: int, stream: int) -> np.ndarray:
-    """First minus second with videos and seeds drawn anew, (draws,). Raises ValueError when the videos differ."""
     if first.videos != second.videos:
         raise ValueError("the methods were scored on different videos")
-    seeds = _draw_seeds(len(first.seeds), draws, 1, stream)
-    others = seeds if first.seeds == second.seeds else _draw_seeds(len(second.seeds), draws, 2, stream)
-    return _drawn_means(first, draws, stream, seeds) - _drawn_means(second, draws, stream, others)
+    first, second = _on_shared_seeds(first, second)
+    one, two = first.values(), second.values()
+    if first.trained and second.trained and first.seeds == second.seeds:
+        terms = _seed_terms(one - two)
+    else:
+        terms = tuple(
+            term for of, values in ((first, one), (second, two)) if of.trained for term in _seed_terms(values)
+        )
+    left_out = first.without_each() - second.without_each()
+    terms = (*terms, _video_term(left_out, (first.shares() + second.shares()) / 2))
+    return _covering(float(one.mean() - two.mean()), terms, [first, second])
 
 
-def _drawn_means(of: Contributions, draws: int, stream: int, seeds: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(of.drawn_values(draws, stream), seeds, axis=1).mean(1)
+def over_worlds(leads: Sequence[Estimate]) -> Estimate:
+    """The mean of the leads in several worlds, with its interval over worlds by Student's t.
+
+    What seeds and videos add is in the spread of the leads already. Raises ValueError for no world.
+    """
+    if not leads:
+        raise ValueError("no worlds")
+    values = np.array([lead.value for lead in leads])
+    counts = {"n_videos": sum(lead.n_videos for lead in leads), "n_seeds": min(lead.n_seeds for lead in leads)}
+    return Estimate(float(values.mean()), WORLDS, _seed_terms(values), n_worlds=len(leads), **counts)
 
 
-@functools.lru_cache(maxsize=16)
-def _draw_videos(n: int, draws: int, stream: int = 0) -> np.ndarray:
-    """How often each video is drawn, (draws, n), not to be written to; another stream has other draws."""
-    if n == 0:
-        raise ValueError("no videos")
-    rng = np.random.default_rng([0, n, draws, *([stream] if stream else [])])
-    counts = np.zeros((draws, n))
-    for row in counts:  # one call for each draw: the numbers are those of earlier versions
-        row += np.bincount(rng.integers(n, size=n), minlength=n)
-    counts.setflags(write=False)
-    return counts
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values of a family of tests by Holm's step-down correction (Scand. J. Statist. 6, 1979), in their order.
+
+    That any corrected value is at most `TAIL` by chance has a probability of at most `TAIL`. NaN stands for a test that
+    could not be made; it counts in the family and becomes 1.
+    """
+    p = np.nan_to_num(np.asarray(p_values, float), nan=1.0)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return corrected.tolist()
 
 
-@functools.lru_cache(maxsize=64)
-def _draw_seeds(n: int, draws: int, purpose: int, stream: int = 0) -> np.ndarray:
-    rng = np.random.default_rng([purpose, n, draws, *([stream] if stream else [])])
-    chosen = rng.integers(n, size=(draws, n))
-    chosen.setflags(write=False)
-    return chosen
+def _on_shared_seeds(first: Contributions, second: Contributions) -> tuple[Contributions, Contributions]:
+    shared = [seed for seed in first.seeds if seed in second.seeds]
+    enough = len(shared) >= min(2, len(first.seeds), len(second.seeds))
+    if first.trained and second.trained and enough:
+        return first.of_seeds(shared), second.of_seeds(shared)
+    return first, second
+
+
+def _covering(value: float, terms: tuple[Term, ...], methods: list[Contributions]) -> Estimate:
+    """An estimate over seeds and videos; over videos alone where a trained method has a single seed."""
+    counts = [len(of.seeds) for of in methods if of.trained]
+    one_seed = 1 in counts
+    terms = terms[-1:] if one_seed else terms  # the last is that of the videos
+    n_videos, n_seeds = len(methods[0].videos), min(counts, default=1)
+    over = VIDEOS if one_seed else BOTH
+    return Estimate(value, over, terms, n_videos=n_videos, n_seeds=n_seeds, one_seed=one_seed)
+
+
+def _seed_terms(values: np.ndarray) -> tuple[Term, ...]:
+    """The term of a mean of independent values; none for a single one."""
+    n = len(values)
+    return ((float(values.var(ddof=1)) / n, n - 1),) if n > 1 else ()
+
+
+def _video_term(without_each: np.ndarray, shares: np.ndarray) -> Term:
+    """The jackknife over videos that have weight. NaN where one video has all of it."""
+    there = shares > 0
+    left_out, n = without_each[there], np.count_nonzero(there)
+    variance = (n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum()) if n else math.nan
+    effective = shares.sum() ** 2 / (shares**2).sum() if n else math.nan
+    return variance, float(effective - 1)
 
 
 def _ratio(totals: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.divide(totals, weights, out=np.full(np.shape(totals), np.nan), where=weights > 0)
-
-
-def _ends(draws: np.ndarray) -> tuple[float, float]:
-    draws = draws[~np.isnan(draws)]
-    if not len(draws):
-        return np.nan, np.nan
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)

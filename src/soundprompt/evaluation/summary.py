@@ -14,20 +14,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from soundprompt.evaluation import metrics as formulas
-from soundprompt.evaluation.statistics import (
-    Contributions,
-    Difference,
-    Interval,
-    bootstrap_interval,
-    paired_bootstrap,
-    t_interval,
-)
+from soundprompt.evaluation import statistics
+from soundprompt.evaluation.statistics import Contributions, Estimate
+from soundprompt.params import FLOORS
 
 BY_CLIP = ("miou", "miou_04", "f_score", "knowledge", "knowledge_untouched")
 ALIGNMENT = ("retrieval", "retrieval_chance", "margin_kept", "modality_gap")
@@ -71,7 +67,8 @@ def contributions(scores: pd.DataFrame, metric: str) -> Contributions:
     totals = sums if by_frame else np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     of_video = place // len(clips)
     summed = [np.stack([np.bincount(of_video, row, len(videos)) for row in part]) for part in (totals, weights)]
-    return Contributions(*summed, tuple(map(int, seeds)), tuple(map(str, videos)))
+    trained = rows["method"].iloc[0] not in FLOORS
+    return Contributions(*summed, tuple(map(int, seeds)), tuple(map(str, videos)), trained)
 
 
 def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -137,30 +134,12 @@ def overview(runs: Sequence[Path], floors: Path) -> str:
     return means.dropna(axis=1, how="all").round(3).to_string(na_rep="")
 
 
-def interval(scores: pd.DataFrame, metric: str, draws: int) -> Interval:
-    """Value with its 95 % interval: over seeds where there are several, else over test videos.
-
-    scores: the rows of one selection and one method.
-    """
-    of = contributions(scores, metric)
-    return t_interval(of.values()) if len(of.seeds) > 1 else bootstrap_interval(of, draws)
+def lead(first: Contributions, second: Contributions, metric: str) -> Estimate:
+    """First minus second method on one selection. Raises ValueError when they were scored on different videos."""
+    return statistics.difference(*_on_same_videos(first, second, metric))
 
 
-def difference(first: pd.DataFrame, second: pd.DataFrame, metric: str, draws: int) -> Difference:
-    """First minus second method on the same selection: paired bootstrap over videos and seeds.
-
-    first, second: the rows of one selection and one method each. Raises ValueError when they were
-    scored on different videos.
-    """
-    return lead(contributions(first, metric), contributions(second, metric), metric, draws)
-
-
-def lead(first: Contributions, second: Contributions, metric: str, draws: int) -> Difference:
-    """As `difference`, from what the videos add. Raises ValueError when they were scored on different videos."""
-    return paired_bootstrap(*on_same_videos(first, second, metric), draws)
-
-
-def on_same_videos(first: Contributions, second: Contributions, metric: str) -> tuple[Contributions, Contributions]:
+def _on_same_videos(first: Contributions, second: Contributions, metric: str) -> tuple[Contributions, Contributions]:
     """The pair as it is; for iou_in_hits a video without a hit has no row, and counts with weight 0."""
     if metric == "iou_in_hits" and first.videos != second.videos:
         first, second = _on_all_videos(first, second)
@@ -175,5 +154,5 @@ def _on_all_videos(*several: Contributions) -> list[Contributions]:
         columns = [place[video] for video in of.videos]
         totals, weights = (np.zeros((len(of.seeds), len(videos))) for _ in range(2))
         totals[:, columns], weights[:, columns] = of.totals, of.weights
-        widened.append(Contributions(totals, weights, of.seeds, videos))
+        widened.append(replace(of, totals=totals, weights=weights, videos=videos))
     return widened

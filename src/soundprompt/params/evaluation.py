@@ -19,7 +19,6 @@ class Evaluation(Settings):
     hit_iou: Rate = Field(0.5, description="a frame counts as the right object from this IoU on")
     wrong_iou: Rate = Field(0.2, description="and as a wrong object below this IoU")
     alarm_area: Rate = Field(0.01, description="a mask of more than this share of the frame is an alarm")
-    bootstrap: Positive = Field(2000, description="draws of the paired bootstrap over clips and seeds")
     examined_frames: Positive = Field(
         400, description="frames of a test selection on which trained models are examined, drawn by their names"
     )

@@ -143,7 +143,6 @@ class TableView(View):
     settings: dict[str, Setting]
     models: dict[str, Model]
     seeds: tuple[int, ...]
-    evaluation: Evaluation
 
 
 def world_view(params: Params) -> WorldView:
@@ -259,7 +258,6 @@ def table_view(params: Params, name: str) -> TableView:
         },
         models={m: params.models[m] for m in map(model_of, experiment.methods) if m in params.models},
         seeds=experiment.seeds or params.seeds,
-        evaluation=params.evaluation,
     )
 
 

@@ -6,8 +6,11 @@ import csv
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import isnan, nan
 
 from soundprompt import files
+from soundprompt.evaluation import statistics
+from soundprompt.evaluation.statistics import TAIL
 from soundprompt.layout import Layout
 from soundprompt.params import Params, variant_of
 from soundprompt.report import names, origins
@@ -20,8 +23,8 @@ HEADLINE = ("v1s", "v3_0shot")  # one on seen, one on unseen classes
 RIVALS = ("avsbench_tpavi", "avsegformer")
 EMPTY = ("silence", "ambient", "off_screen")  # sounds that nothing in view makes
 COLUMNS = (
-    "name", "claim", "verdict", "paper", "rule", "section", "comparison", "decides", "lead", "low", "high", "bar",
-    "says", "n_videos", "n_seeds", "n_worlds",
+    "name", "claim", "verdict", "paper", "rule", "section", "comparison", "decides", "lead", "low", "high",
+    "interval_over", "bar", "says", "p_against", "p_holm", "family", "n_videos", "n_seeds", "n_worlds",
 )  # fmt: skip
 
 
@@ -39,7 +42,9 @@ def _placed(params: Params, name: str, sections: tuple[str, ...], verdict: Verdi
 def write(verdicts: Iterable[Verdict], layout: Layout) -> None:
     """Writes layout.claims: a row for each comparison, with its claim's columns; one for a claim that has none.
 
-    says: 'for', 'against' or 'open': on which side of its bar the comparison's interval lies.
+    says: 'for', 'against' or 'open': on which side of its bar the comparison's 95 % interval lies by itself.
+    p_against: one-sided p value of a lead on the other side of the bar; p_holm: corrected for the comparisons (or
+    pairs of them) that family counts. A claim does not hold where one says 'against' and its p_holm is .025 or less.
     """
     stream = io.StringIO()
     table = csv.DictWriter(stream, COLUMNS, lineterminator="\n", restval="")
@@ -48,15 +53,18 @@ def write(verdicts: Iterable[Verdict], layout: Layout) -> None:
         about = {key: getattr(verdict, key) for key in ("name", "claim", "paper", "rule", "section")}
         about["verdict"] = verdict.outcome
         for comparison in verdict.comparisons or [None]:
-            table.writerow(about | (_cells(comparison) if comparison else {}))
+            cells = _cells(comparison) if comparison else {}
+            table.writerow(about | cells | ({"family": verdict.family} if comparison and comparison.decides else {}))
     files.write_text(layout.claims, stream.getvalue())
 
 
 def _cells(c: Comparison) -> dict[str, str]:
-    numbers = {key: f"{getattr(c, key):.6f}" for key in ("lead", "low", "high", "bar")}
+    numbers = {key: getattr(c, key) for key in ("lead", "low", "high", "bar", "p_against", "p_holm")}
+    numbers = {key: "" if isnan(number) else f"{number:.6f}" for key, number in numbers.items()}
     counts = {key: str(getattr(c, key) or "") for key in ("n_videos", "n_seeds", "n_worlds")}
     says = {1: "for", -1: "against", 0: "open"}[c.sign]
-    return {"comparison": c.label, "decides": "yes" if c.decides else "no", "says": says, **numbers, **counts}
+    about = {"comparison": c.label, "decides": "yes" if c.decides else "no", "interval_over": c.over, "says": says}
+    return about | numbers | counts
 
 
 # -------------------------------------------------------------------------- the paper's claims
@@ -278,14 +286,14 @@ def across_worlds(scores: Scores) -> Verdict:
         ]
         if len(pairs) < 2:
             continue
-        found += scores.pooled(f"{names.setting(base)}, mIoU, {len(pairs)} worlds together", pairs, "miou")
+        found.append(scores.pooled(f"{names.setting(base)}, mIoU, {len(pairs)} worlds together", pairs, "miou"))
         for (setting, _), pair in zip(places, pairs, strict=True):
             label = f"{names.setting(setting)}{'' if variant_of(setting) else ' · world 0'}"
             found.append(scores.compare(label, *pair, "miou", decides=False))
     return decide(
         "GAVS is ahead of SAM-Fusion whatever world and foundation models the seeds give.",
         "The paper has one SAM and one set of datasets.",
-        "The mean lead over worlds is above zero, by a bootstrap over worlds, their seeds and their videos.",
+        "The mean lead over worlds is above zero, by Student's t over worlds.",
         found,
     )
 
@@ -310,10 +318,17 @@ def whatever_foundation(scores: Scores) -> Verdict:
 
 
 def _same_way(pairs: list[tuple[Comparison, Comparison]], asides: list[Comparison]) -> Verdict:
-    """Holds when both leads of every pair are clear and of one sign, fails when some pair is clear and opposed."""
+    """Holds when both leads of every pair are clear and of one sign, fails when some pair is clear and opposed.
+
+    A pair is opposed where one lead is above zero and the other below, so its p value is the larger of the two; any of
+    the pairs may be so, so these are corrected for the number of pairs.
+    """
     known = [pair for pair in pairs if all(c.known for c in pair)]
+    p_values = statistics.holm([_opposed(*pair) for pair in known])
+    known = [tuple(replace(c, p_holm=p) for c in pair) for pair, p in zip(known, p_values, strict=True)]
     agree = [one.sign * other.sign for one, other in known]
-    outcome = UNTESTED if not known else FAILS if -1 in agree else UNDECIDED
+    clash = [sign < 0 and p <= TAIL for sign, p in zip(agree, p_values, strict=True)]
+    outcome = UNTESTED if not known else FAILS if any(clash) else UNDECIDED
     outcome = HOLDS if known and set(agree) == {1} else outcome
     words = {1: "favours GAVS", -1: "favours SAM-Fusion", 0: "favours neither clearly"}
     notes = [f"{c.label}: {words[c.sign]}." for pair in known for c in pair]
@@ -324,7 +339,15 @@ def _same_way(pairs: list[tuple[Comparison, Comparison]], asides: list[Compariso
         outcome,
         [c for pair in known for c in pair] + asides,
         notes or ["The scores that would decide are missing."],
+        family=f"{len(known)} pair{'s' if len(known) > 1 else ''} of comparisons" if known else "",
     )
+
+
+def _opposed(one: Comparison, other: Comparison) -> float:
+    """The p value of two leads of one sign, against leads of opposite signs; NaN where it is not known."""
+    if isnan(one.p_against) or isnan(other.p_against):
+        return nan
+    return min(max(a.p_against, 1 - b.p_against) for a, b in ((one, other), (other, one)))
 
 
 def quiet_without_source(scores: Scores) -> Verdict:

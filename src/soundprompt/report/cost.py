@@ -30,7 +30,8 @@ def rows(view: TableView, layout: Layout, setting: str, selection: str) -> list[
             if metric in MEASURED:
                 own = _measured(measured.get(model, {}).get(metric))
             else:
-                own = _trained(training(view, layout, setting, model)[metric])
+                taken = training(view, layout, setting, model)[metric]
+                own = statistics.over_seeds(taken).columns() if taken else {}
             if own:
                 found.append({**head, "method": model, "metric": metric, **own, "n_clips": 0, "n_frames": 0})
     return found
@@ -80,17 +81,3 @@ def _measured(entry: dict[str, float] | None) -> dict[str, Any]:
     over = "repeats" if "low" in entry else ""
     ends = {end: entry.get(end, np.nan) for end in ("low", "high")}
     return {"mean": entry["value"], "sd": np.nan, **ends, "interval_over": over, "n_seeds": 0}
-
-
-def _trained(values: list[float]) -> dict[str, Any]:
-    if not values:
-        return {}
-    of = statistics.t_interval(np.array(values))
-    return {
-        "mean": of.mean,
-        "sd": of.sd,
-        "low": of.low,
-        "high": of.high,
-        "interval_over": "seeds",
-        "n_seeds": of.n,
-    }

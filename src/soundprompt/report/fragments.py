@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from soundprompt.evaluation import statistics
 from soundprompt.params import TableView, variant_of
 from soundprompt.report import evidence, names, published
 
@@ -16,7 +17,10 @@ NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Cell:
-    """value and spread as text; full: with the interval, for a tooltip; paper: the paper's figure; best: bold."""
+    """value and spread as text; full: with the interval, for a tooltip; paper: the paper's figure; best: bold.
+
+    best: the best mean of its column, or a lead that is clear of zero; neither is said of a single seed.
+    """
 
     value: str = NOTHING
     spread: str = ""
@@ -92,7 +96,7 @@ def by_setting(view: TableView, table: pd.DataFrame) -> list[Sheet]:
                 heads = [(names.metric(m).label, names.metric(m).meaning) for m in metrics]
                 if view.experiment.reference:
                     lead = f"lead of {names.method(view.experiment.reference)}"
-                    meaning = f"{names.metric(metrics[0]).label}, with its 95 % interval over videos and seeds"
+                    meaning = f"{names.metric(metrics[0]).label}: paired difference, its 95 % interval below"
                     heads.append((lead, meaning))
                 sheets.append(Sheet(" · ".join(where), [], heads, rows))
     return sheets
@@ -122,16 +126,14 @@ def _entry(indexed: pd.DataFrame, column: Column, method: str) -> pd.Series | No
 
 
 def _best(view: TableView, indexed: pd.DataFrame, column: Column) -> str | None:
-    """The method with the best mean; floors may be it too."""
-    if names.metric(column[3]).higher_is_better is None:
-        return None
-    entries = {m: _entry(indexed, column, m) for m in view.experiment.methods}
-    means = {m: e["mean"] for m, e in entries.items() if e is not None and np.isfinite(e["mean"])}
-    if len(means) < 2:
-        return None
+    """The method with the best mean, floors too; none where a trained one has a single seed, which may be luck."""
     higher = names.metric(column[3]).higher_is_better
-    if higher is None:
+    entries = {m: _entry(indexed, column, m) for m in view.experiment.methods}
+    known = {m: e for m, e in entries.items() if e is not None and np.isfinite(e["mean"])}
+    single = any(e["n_seeds"] == 1 and not names.is_floor(m) for m, e in known.items())
+    if higher is None or single or len(known) < 2:
         return None
+    means = {method: entry["mean"] for method, entry in known.items()}
     choose = max if higher else min
     return choose(means, key=means.get)
 
@@ -142,7 +144,7 @@ def _cell(entry: pd.Series | None, best: bool, metric: str) -> Cell:
     write = amount if names.metric(metric).amount else number
     several = np.isfinite(entry["sd"])
     over = {
-        "seeds": f"95 % interval over {entry['n_seeds']:.0f} seeds",
+        "seeds": f"95 % interval of this mean over {entry['n_seeds']:.0f} seeds, same videos",
         "videos": "95 % interval over test videos",
         "repeats": "quartiles of repeated timings",
     }.get(entry["interval_over"])
@@ -156,9 +158,15 @@ def _cell(entry: pd.Series | None, best: bool, metric: str) -> Cell:
 def _lead(entry: pd.Series | None) -> Cell:
     if entry is None or not np.isfinite(entry["difference"]):
         return Cell("")
-    ends = f"{signed(entry['difference_low'])} to {signed(entry['difference_high'])}"
-    clear = entry["difference_low"] > 0 or entry["difference_high"] < 0
-    return Cell(signed(entry["difference"]), ends, "clear of zero" if clear else "zero lies inside", best=clear)
+    low, high, over = (entry[f"difference_{part}"] for part in ("low", "high", "over"))
+    value = signed(entry["difference"])
+    if not np.isfinite(low):
+        return Cell(value, "no interval", "one test video says nothing of others")
+    whole = over == statistics.BOTH
+    clear = whole and (low > 0 or high < 0)
+    meaning = "clear of zero" if clear else "zero lies inside" if whole else "one seed: nothing is known of others"
+    ends = f"{signed(low)} to {signed(high)}{'' if whole else ', videos only'}"
+    return Cell(value, ends, f"95 % interval over {over}; {meaning}", best=clear)
 
 
 def _paper_only(view: TableView, columns: list[Column]) -> list[Row]:

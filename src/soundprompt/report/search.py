@@ -32,7 +32,8 @@ def rows(view: TableView, layout: Layout) -> list[dict[str, Any]]:
         for method, runs in results.items():
             head = {"setting": setting, "selection": "validation", "kind": "all", "method": method}
             frames = next(iter(runs.values())).get("validation_frames")
-            own = {**_summary(runs), "n_frames": frames, "remark": remarks.get(method)}
+            value = statistics.over_seeds([result["validation"] for result in runs.values()])
+            own = {**value.columns(), "n_frames": frames, "remark": remarks.get(method)}
             found.append({**head, "metric": "validation", **own})
     return found
 
@@ -105,10 +106,3 @@ def _results(view: TableView, layout: Layout, setting: str, method: str) -> dict
             raise InputError("has no validation score", path=path, remedy="delete it and run `soundprompt train` again")
         found[seed] = result
     return found
-
-
-def _summary(runs: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """mean, sd, low, high, interval_over, n_seeds; one seed has no interval, and no video to draw one from."""
-    value = statistics.t_interval(np.array([result["validation"] for result in runs.values()]))
-    ends = {"mean": value.mean, "sd": value.sd, "low": value.low, "high": value.high}
-    return {**ends, "interval_over": "seeds" if value.n > 1 else "", "n_seeds": value.n}

@@ -19,7 +19,7 @@ from soundprompt.report import cost, data, evidence, published, search
 KEYS = ("setting", "selection", "kind", "method", "metric")
 OURS = ("mean", "sd", "low", "high", "interval_over", "n_seeds", "n_clips", "n_frames", "n_expected")
 PAPER = ("published", "published_source")
-AGAINST = ("reference", "difference", "difference_low", "difference_high")
+AGAINST = ("reference", "difference", "difference_low", "difference_high", "difference_over")
 COLUMNS = (*KEYS, *OURS, *PAPER, *AGAINST, "remark")
 
 
@@ -58,11 +58,12 @@ def read(path: Path) -> pd.DataFrame:
 def build(view: TableView, layout: Layout) -> pd.DataFrame:
     """One row for each setting, selection, kind of class, method and metric, with COLUMNS.
 
-    mean: over seeds of the dataset's value, in [0, 1]. low, high: 95 % interval, over seeds where
-    there are several, else over test videos (interval_over says which). difference: the reference
-    minus this method, on the same clips, with the 95 % interval of a paired bootstrap over videos
-    and seeds. Breakdowns by kind are for the selection that a setting is about. n_expected: clips
-    that the dataset names for the selection, of which n_clips were there. remark: what a search found.
+    Two kinds of 95 % intervals stand beside each other. mean: over seeds of the dataset's value, in [0, 1]; low, high:
+    its own interval, over seeds where there are several, else over test videos (interval_over says which). difference:
+    the reference minus this method, on the same clips, with an interval over seeds and videos; over videos alone where
+    a method has one seed (difference_over says which), and then no lead is clear. Each is for itself, nothing is
+    corrected for the number of rows. Breakdowns by kind are for the selection that a setting is about. n_expected:
+    clips that the dataset names for the selection, of which n_clips were there. remark: what a search found.
     """
     if view.experiment.of_validation:
         return pd.DataFrame(search.rows(view, layout), columns=list(COLUMNS))
@@ -117,7 +118,7 @@ def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dic
             head = {"setting": setting, "selection": selection, "kind": kind, "method": method, "metric": metric}
             paper = published.find(view.experiment.published, setting, selection, method, metric)
             figure = {"published": paper.value, "published_source": paper.source} if paper and kind == "all" else {}
-            own = _summary(of, view.evaluation.bootstrap)
+            own = statistics.own(of).columns()
             n_clips = summary.rows_of(methods[method], metric)["clip"].nunique()
             counts = {"n_clips": n_clips, "n_frames": n_frames[method]}
             rows.append({**head, **own, **counts, **figure, **_against(view, parts, method, metric)})
@@ -134,27 +135,13 @@ def _n_frames(scores: pd.DataFrame) -> int:
     return len(scores.loc[scores["frame"] >= 0, ["clip", "frame"]].drop_duplicates())
 
 
-def _summary(of: Contributions, draws: int) -> dict:
-    """The value with its spread and interval."""
-    several = len(of.seeds) > 1
-    value = statistics.t_interval(of.values()) if several else statistics.bootstrap_interval(of, draws)
-    return {
-        "mean": value.mean,
-        "sd": value.sd,
-        "low": value.low,
-        "high": value.high,
-        "interval_over": "seeds" if several else "videos",
-        "n_seeds": value.n,
-    }
-
-
 def _against(view: TableView, parts: dict[str, Contributions | None], method: str, metric: str) -> dict:
     """The reference's lead over a method; empty for the reference itself or where they share no clips."""
-    reference, draws = view.experiment.reference, view.evaluation.bootstrap
+    reference = view.experiment.reference
     if reference in (None, method) or parts.get(reference) is None:
         return {}
     try:
-        lead = summary.lead(parts[reference], parts[method], metric, draws)
+        lead = summary.lead(parts[reference], parts[method], metric)
     except ValueError:  # some clips are scored for one of them only
         return {}
     return {
@@ -162,4 +149,5 @@ def _against(view: TableView, parts: dict[str, Contributions | None], method: st
         "difference": lead.value,
         "difference_low": lead.low,
         "difference_high": lead.high,
+        "difference_over": lead.over,
     }

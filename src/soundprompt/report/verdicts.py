@@ -1,20 +1,24 @@
 """How claims are judged: comparisons with intervals, and the verdict that they add up to.
 
-A claim is decided by intervals, never by means alone: it holds when every comparison it rests on
-lies wholly on its side, does not hold when one lies wholly on the other side, and is undecided
-else. The comparisons are shown with the verdict. The claims themselves stand in `claims`.
+A claim is decided by intervals, never by means alone. What it takes is asked in both directions apart:
+- it holds when *every* comparison it rests on lies wholly on its side. Each is asked at the full level: that all of
+  several tests succeed by chance is no likelier than that one does, so nothing is corrected;
+- it does not hold when *any* of them lies wholly on the other side. That one of k does so by chance is up to k times
+  as likely, so this is asked after Holm's correction for the k comparisons of the claim, its *family*.
+Else it is undecided. A comparison in which a trained method has one seed decides nothing. The comparisons are shown
+with the verdict. Claims are questions of their own: nothing is corrected for their number. They stand in `claims`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from math import nan
+from dataclasses import dataclass, field, replace
+from math import inf, nan
 
 import pandas as pd
 
 from soundprompt.evaluation import statistics, summary
-from soundprompt.evaluation.statistics import Contributions, Difference
+from soundprompt.evaluation.statistics import TAIL, Contributions, Estimate
 from soundprompt.layout import Layout
 from soundprompt.params import Params, plain, variant_of
 from soundprompt.report import evidence
@@ -28,7 +32,10 @@ class Comparison:
 
     first, second: the two values where the claim asks whether intervals touch; the verdict then
     asks that they do not. bar: what the lead must exceed; below: what it must stay under instead.
-    decides: part of the verdict, or shown for its interest only. n_*: what the interval is made from.
+    decides: part of the verdict, or shown for its interest only. over: what the interval is over (`statistics`);
+    n_*: what it is made from. one_seed: it says nothing of other seeds, and decides nothing.
+    p_against: one-sided p value of the lead against the claim: small where it lies clearly on the other side of its
+    bar; NaN for one seed. p_holm: the same, corrected for the comparisons of its family; NaN for one that has none.
     """
 
     label: str
@@ -43,6 +50,10 @@ class Comparison:
     n_videos: int = 0
     n_seeds: int = 0
     n_worlds: int = 1
+    over: str = ""
+    one_seed: bool = False
+    p_against: float = nan
+    p_holm: float = nan
 
     @property
     def known(self) -> bool:
@@ -50,8 +61,23 @@ class Comparison:
         return self.lead == self.lead  # not NaN
 
     @property
+    def bounded(self) -> bool:
+        """Whether its interval is known: two videos are needed, and over worlds two of them."""
+        return self.low == self.low  # not NaN
+
+    @property
+    def against(self) -> bool:
+        """Whether it speaks against the claim also after correction."""
+        return self.sign < 0 and self.p_holm <= TAIL
+
+    @property
     def sign(self) -> int:
-        """1: wholly on the claim's side, -1: wholly on the other, 0: the interval holds the bar, or values touch."""
+        """1: the interval lies wholly on the claim's side, -1: wholly on the other, 0: neither, or it decides nothing.
+
+        Where two values are asked not to touch and do, it is 0 too.
+        """
+        if self.one_seed:
+            return 0
         sign = 1 if self.low > self.bar else -1 if self.high < self.bar else 0
         if self.first and self.second and sign:
             touching = self.first[1] <= self.second[2] if sign > 0 else self.second[1] <= self.first[2]
@@ -61,6 +87,8 @@ class Comparison:
     @property
     def room(self) -> float:
         """How far the interval's worse end is on the claim's side of the bar; negative where it is not."""
+        if not self.bounded:
+            return -inf
         return self.bar - self.high if self.below else self.low - self.bar
 
 
@@ -69,6 +97,7 @@ class Verdict:
     """A claim with its outcome, the rule that decided, the comparisons, and what was missing.
 
     name: in files; section: the experiment whose section of the report shows more, '' for none.
+    family: what `p_holm` is corrected for, such as '6 comparisons'; '' where nothing was compared.
     """
 
     claim: str
@@ -79,6 +108,7 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
     name: str = ""
     section: str = ""
+    family: str = ""
 
     @property
     def key(self) -> Comparison | None:
@@ -143,44 +173,36 @@ class Scores:
         other: the metric of the second, if not the same. apart: the verdict also asks that the two values' own
         intervals do not touch.
         """
-        draws = self.params.evaluation.bootstrap
         try:
             one, two = _contributions(first, second, metric, other or metric)
-            lead = statistics.paired_bootstrap(one, two, draws)
-            ends = [_ends(of, draws) for of in (one, two)] if apart else (None, None)
+            lead = summary.lead(one, two, metric)
         except ValueError:
             return Comparison(label, nan, nan, nan, decides=decides)
-        return _comparison(label, lead, decides, bar, *ends)
+        ends = [_ends(statistics.own(of)) for of in (one, two)] if apart else (None, None)
+        return _comparison(label, lead, bar, decides=decides, first=ends[0], second=ends[1])
 
-    def pooled(self, label: str, pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]], metric: str) -> list[Comparison]:
-        """The mean lead over worlds, by the bootstrap over worlds, and for interest by Student's t over them."""
-        draws = self.params.evaluation.bootstrap
+    def pooled(self, label: str, pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]], metric: str) -> Comparison:
+        """The mean lead over worlds, by Student's t over them; its lead is NaN where a world lacks scores."""
         try:
-            worlds = [_contributions(first, second, metric, metric) for first, second in pairs]
-            lead = statistics.worlds_bootstrap(worlds, draws)
-        except ValueError:
-            return [Comparison(label, nan, nan, nan)]
-        by_t = statistics.t_interval([one.values().mean() - two.values().mean() for one, two in worlds])
-        aside = f"{label}, t-interval over the {by_t.n} worlds alone"
-        pooled = _comparison(label, lead, True, 0.0)
-        return [pooled, Comparison(aside, by_t.mean, by_t.low, by_t.high, decides=False, n_worlds=by_t.n)]
-
-    def level(self, label: str, rows: pd.DataFrame, metric: str, bar: float) -> Comparison:
-        """One method's value, which should stay below a bar; the interval is over seeds, or over videos for one."""
-        try:
-            of = summary.contributions(rows, metric)
+            leads = [summary.lead(*_contributions(*pair, metric, metric), metric) for pair in pairs]
+            return _comparison(label, statistics.over_worlds(leads), 0.0)
         except ValueError:
             return Comparison(label, nan, nan, nan)
-        mean, low, high = _ends(of, self.params.evaluation.bootstrap)
-        counts = {"n_videos": len(of.videos), "n_seeds": len(of.seeds)}
-        return Comparison(label, mean, low, high, bar=bar, below=True, **counts)
+
+    def level(self, label: str, rows: pd.DataFrame, metric: str, bar: float) -> Comparison:
+        """One method's value, a share that should stay below a bar; the interval is over seeds and videos."""
+        try:
+            value = statistics.level(summary.contributions(rows, metric), bar)
+        except ValueError:
+            return Comparison(label, nan, nan, nan)
+        found = _comparison(label, value, bar, below=True)
+        return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 
 def _contributions(
     first: pd.DataFrame, second: pd.DataFrame, metric: str, other: str
 ) -> tuple[Contributions, Contributions]:
-    """Of the clips, and of the seeds, that both have. Raises ValueError when there are no such clips."""
-    first, second = _same_seeds(first, second)
+    """Of the clips that both have. Raises ValueError when there are no such clips."""
     pair = [summary.rows_of(rows, name) for rows, name in ((first, metric), (second, other))]
     if metric != "iou_in_hits":  # there a method without hits on a clip has no row of it
         shared = set(pair[0]["clip"]) & set(pair[1]["clip"])
@@ -190,26 +212,18 @@ def _contributions(
         summary.contributions(rows[rows["clip"].isin(shared)], name)
         for rows, name in zip(pair, (metric, other), strict=True)
     )
-    return summary.on_same_videos(one, two, metric)
+    return one, two
 
 
-def _same_seeds(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of the seeds of both, as the tables compare; one without a choice of seeds (a floor) meets them all."""
-    seeds = [set(rows["seed"]) for rows in (first, second)]
-    if min(map(len, seeds)) < 2:
-        return first, second
-    return tuple(rows[rows["seed"].isin(seeds[0] & seeds[1])] for rows in (first, second))
+def _ends(of: Estimate) -> tuple[float, float, float]:
+    return of.value, of.low, of.high
 
 
-def _ends(of: Contributions, draws: int) -> tuple[float, float, float]:
-    several = len(of.seeds) > 1
-    found = statistics.t_interval(of.values()) if several else statistics.bootstrap_interval(of, draws)
-    return found.mean, found.low, found.high
-
-
-def _comparison(label: str, lead: Difference, decides: bool, bar: float, first=None, second=None) -> Comparison:
-    counts = {"n_videos": lead.n_videos, "n_seeds": lead.n_seeds, "n_worlds": lead.n_worlds}
-    return Comparison(label, lead.value, lead.low, lead.high, first, second, decides, bar, **counts)
+def _comparison(label: str, of: Estimate, bar: float, *, below: bool = False, **more) -> Comparison:
+    p = nan if of.one_seed else of.p_below(bar)
+    counts = {"n_videos": of.n_videos, "n_seeds": of.n_seeds, "n_worlds": of.n_worlds}
+    tested = {"over": of.over, "one_seed": of.one_seed, "p_against": 1 - p if below else p}
+    return Comparison(label, *_ends(of), bar=bar, below=below, **counts, **tested, **more)
 
 
 # ---------------------------------------------------------------------------------- deciding
@@ -223,15 +237,33 @@ def decide(claim: str, paper: str, rule: str, found: list[Comparison]) -> Verdic
         return Verdict(claim, paper, rule, UNTESTED, comparisons, missing)
     absent = len(found) - len(comparisons)
     notes = [f"{absent} of {len(found)} comparisons lack scores on the same clips."] if absent else []
-    signs = {c.sign for c in deciding}
-    outcome = HOLDS if signs == {1} and whole else FAILS if -1 in signs else UNDECIDED
-    return Verdict(claim, paper, rule, outcome, comparisons, [*notes, *_exceptions(deciding)])
+    comparisons = corrected(comparisons)
+    deciding = [c for c in comparisons if c.decides]
+    outcome = HOLDS if {c.sign for c in deciding} == {1} and whole else UNDECIDED
+    outcome = FAILS if any(c.against for c in deciding) else outcome
+    family = f"{len(deciding)} comparison{'s' if len(deciding) > 1 else ''}"
+    return Verdict(claim, paper, rule, outcome, comparisons, [*notes, *_exceptions(deciding)], family=family)
+
+
+def corrected(comparisons: list[Comparison]) -> list[Comparison]:
+    """The same with `p_holm`, those that decide being one family."""
+    p = iter(statistics.holm([c.p_against for c in comparisons if c.decides]))
+    return [replace(c, p_holm=next(p)) if c.decides else c for c in comparisons]
 
 
 def _exceptions(deciding: list[Comparison]) -> list[str]:
-    against = [c.label for c in deciding if c.sign < 0]
-    open_ones = [c.label for c in deciding if c.sign == 0]
-    notes = [f"Against it: {label}." for label in against]
+    notes = [f"Against it: {c.label}." for c in deciding if c.against]
+    unsure = [c.label for c in deciding if c.sign < 0 and not c.against]
+    if unsure:
+        notes.append(
+            f"On the other side by {'its' if len(unsure) == 1 else 'their'} own interval, but not after Holm's "
+            f"correction for {len(deciding)} comparisons: {'; '.join(unsure)}."
+        )
+    single = [c.label for c in deciding if c.one_seed]
+    if single:
+        which = "" if len(single) == len(deciding) else f" ({'; '.join(single)})"
+        notes.append(f"One seed decides nothing: what another would give is not known{which}.")
+    open_ones = [c.label for c in deciding if c.sign == 0 and not c.one_seed]
     if open_ones and len(open_ones) < len(deciding):
         notes.append(f"Open: {'; '.join(open_ones)}.")
     return notes
