@@ -197,7 +197,7 @@ def import_checkpoint(settings: params.Audio, layout: Layout) -> None:
     module = Vggish(settings.final_relu, settings.pca)
     weights.load_strictly(module, tensors, path, "VGGish")
     save(module, settings, layout.foundation("audio"))
-    origin = provenance.record("foundation/audio", settings, None, inputs, watch)
+    origin = provenance.record("pretrain/audio", settings, None, inputs, watch)
     quality = {"parameters": count_parameters(module), "measured": None}
     write_json(layout.foundation_quality("audio"), {"quality": quality, "provenance": origin})
 

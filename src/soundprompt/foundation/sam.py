@@ -250,7 +250,7 @@ def import_checkpoint(settings: params.Sam, layout: Layout) -> None:
         raise InputError(f"foundation.sam.image_size: {settings.image_size} is not a multiple of {PATCH}")
     resize_tables(sam, settings.image_size)
     save(sam, settings, layout.foundation("sam"))
-    origin = provenance.record("foundation/sam", settings, None, {"checkpoint": digest_file(path)}, watch)
+    origin = provenance.record("pretrain/sam", settings, None, {"checkpoint": digest_file(path)}, watch)
     quality = {"parameters": count_parameters(sam), "measured": None}
     write_json(layout.foundation_quality("sam"), {"quality": quality, "provenance": origin})
 
