@@ -21,15 +21,9 @@ def test_key_names_what_a_result_depends_on():
     assert key(study) != key(params.validate(raw))
 
 
-def test_every_stage_names_real_code():
-    for stage in provenance.CODE:
-        files = provenance.code_files(stage)
-        assert files and all(path.is_file() for path in files)
-
-
 def test_foundation_models_are_made_apart():
     """A change in what makes one foundation model leaves the other's results alone."""
-    made = {name: set(provenance.code_files(f"foundation/{name}")) for name in ("sam", "audio")}
+    made = {name: set(provenance.code_files(f"pretrain/{name}")) for name in ("sam", "audio")}
     own = {name: {path.name for path in files} for name, files in made.items()}
     assert "pretrain_sam.py" in own["sam"] - own["audio"] and "pretrain_audio.py" in own["audio"] - own["sam"]
     assert "clips.py" not in own["sam"] | own["audio"]  # no clip is read in pre-training

@@ -17,9 +17,9 @@ from soundprompt import files
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout, pack_name
-from soundprompt.provenance import CODE
 
 DVC_FILE = Path("dvc.yaml")
+CODE = "src/soundprompt"  # any change calls Snakemake, which knows what it concerns
 FLOORS = "floors"  # stands for a model in pairs: what is scored without training
 Pair = tuple[str, str]  # setting (of the study, or of a variant: 'v1s@points'), model
 HEAD = """# Written by `soundprompt stages --study {study}`: run that again when experiments change, do not edit.
@@ -120,14 +120,13 @@ class Stages:
         keys += [f"models.{model}.visual.tune_from" for model in self.params.models]
         name = foundation_stage(study, self.params)
         keys += [f"variants.{name.removeprefix('foundation_')}"] if study is not self.params else []
-        foundations = [f"foundation/{model}" for model in study.foundations()]
         own = [path for path in self.base(study) if Path(path).name == study.study]
         borrowed = [path for path in self.base(study) if path not in own]
         whose = "" if study is self.params else f" of the variant {name.removeprefix('foundation_')}"
         return {
             "desc": f"dataset, frame tables, foundation models and the cache of their features{whose}",
             "cmd": self.call(name),
-            "deps": [*code("world", "tables", "leaks", *foundations, "features"), *borrowed],
+            "deps": [CODE, *borrowed],
             "params": self.keys(keys),
             "outs": [out(path, cache=self.large or path.startswith("weights")) for path in own],
         }
@@ -139,7 +138,7 @@ class Stages:
         return {
             "desc": f"runs that {' and '.join(users)} share",
             "cmd": self.call(name),
-            "deps": [*code("train", "score", "examine", "cost"), *self.bases(owned), *self.origins(name)],
+            "deps": [CODE, *self.bases(owned), *self.origins(name)],
             "params": self.keys(self.keys_of(owned, users)),
             "outs": [out(self.folder(pair)) for pair in owned],
         }
@@ -148,7 +147,7 @@ class Stages:
         """One experiment: the runs that it alone uses, its table, plots and metrics."""
         owned = self.groups[name]
         shared = [self.folder(pair) for pair in pairs(self.params, name) if pair not in owned]
-        deps = [*code("train", "score", "examine", "cost", "report"), *self.bases(owned), *shared]
+        deps = [CODE, *self.bases(owned), *shared]
         table, metrics = str(self.layout.result_table(name)), str(self.layout.results / "metrics" / f"{name}.json")
         costs = self.costs(name)
         own_costs = [path for path, owner in costs.items() if owner == name]
@@ -170,7 +169,7 @@ class Stages:
         return {
             "desc": "the report that a reader opens",
             "cmd": self.call("all"),
-            "deps": [*code("report"), *self.base(self.params), *made],
+            "deps": [CODE, *self.base(self.params), *made],
             "params": self.keys(keys),
             "outs": [out(str(path)) for path in (self.layout.report, self.layout.claims, self.layout.data_ledger)],
         }
@@ -247,12 +246,6 @@ class Stages:
         wanted = list(dict.fromkeys(keys))
         base, overlay = ([key for key in wanted if has(source, key)] for source in self.sources.values())
         return [*base, *([{self.overlay: overlay}] if overlay else [])]
-
-
-def code(*stages: str) -> list[str]:
-    """The source files and folders of stages: the same as Snakemake takes as inputs of its rules."""
-    found = {f"src/soundprompt/{part}" for stage in stages for part in CODE[stage]}
-    return sorted(part for part in found if not any(str(parent) in found for parent in Path(part).parents))
 
 
 def out(path: str, *, cache: bool = True) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import os
 import platform
@@ -16,53 +15,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from soundprompt import closure
 from soundprompt.files import digest_bytes, digest_value
 from soundprompt.params import ARCHITECTURES
 
-ROOT = Path(__file__).parent
-
-# What each stage executes: a change in these files, and only in these, makes its results stale.
-DATASETS = ("avs_v3", "avsbench", "avsbench_object", "vggss")
-READERS = (*DATASETS, "clip", "comparisons", "frame_table", "given", "ledger", "media", "numbered", "pixels", "tables")
-# Each foundation model has a stage of its own: what makes one of them is no reason to make the others again.
-MAKING = tuple(
-    f"foundation/{name}.py" for name in ("making", "pictures", "probes", "process", "quality", "resume", "weights")
-)
-PICTURES = tuple(f"data/world/{name}.py" for name in ("classes", "drawing", "pretraining"))
-SOUNDS = tuple(f"data/world/{name}.py" for name in ("classes", "sound", "pretraining"))
-SAM = tuple(f"foundation/{name}.py" for name in ("sam", "pretrain_sam", "prompting", "torchvision_ops"))
-AUDIO = ("foundation/audio.py", "foundation/pretrain_audio.py")
-PYRAMID = tuple(f"foundation/{name}.py" for name in ("pyramid", "pretrain_pyramid", "pyramid_quality"))
-FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
-ENCODERS = tuple(f"foundation/{name}.py" for name in ("encoders", "pyramid", "sam", "weights"))
-READING = tuple(f"features/{name}.py" for name in ("background", "frames", "inputs", "store"))
-RUNS = ("models/build.py", *READING, *ENCODERS)
-SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "pack", "predict", "scores", "run"))
-LOOKS = ("alignment", "examine", "knowledge", "pack", "predict", "scores")
-EXAMINING = tuple(f"evaluation/{name}.py" for name in LOOKS)
-HELD_OUT = tuple(f"foundation/{name}.py" for name in ("pictures", "prompting", "quality"))
-CODE = {
-    "world": ("data/world",),
-    "tables": tuple(f"data/{name}.py" for name in READERS),
-    "leaks": tuple(f"data/{name}.py" for name in ("leaks", "comparisons", "frame_table")),
-    "foundation/sam": (*SAM, *MAKING, *PICTURES),
-    "foundation/audio": (*AUDIO, *MAKING, *SOUNDS),
-    "foundation/pyramid": (*PYRAMID, *SAM, *MAKING, *PICTURES),  # SAM: the losses they share
-    "features": (
-        "features/background.py",
-        "features/plan.py",
-        "features/store.py",
-        "features/extract.py",
-        "data/media.py",
-        "data/pixels.py",
-        *FROZEN,
-    ),
-    "train": ("training", *RUNS),
-    "score": (*SCORING, "training/checkpoint.py", *RUNS),
-    "examine": (*EXAMINING, "training/checkpoint.py", *HELD_OUT, *PICTURES, *RUNS),
-    "cost": ("models", "evaluation/cost.py", "evaluation/flops.py", *AUDIO, "foundation/process.py", *RUNS),
-    "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
-}
 PACKAGES = ("torch", "torchvision", "segment-anything", "timm", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 
 
@@ -71,39 +27,24 @@ OF_A_MODEL = ("train", "score", "examine")
 
 
 def code_files(stage: str, architecture: str | None = None) -> list[Path]:
-    """The source files that a stage executes, sorted; Snakemake takes them as inputs of its rules.
+    """The source files that a stage executes, sorted.
 
-    architecture: of the model that a stage of OF_A_MODEL works on: other models' files are no concern of it.
+    stage: a verb of the command line; 'pretrain/sam' says which foundation model. architecture: of the model that a
+    stage of OF_A_MODEL works on: other models' files are no concern of it.
     """
-    files: set[Path] = set()
-    for part in CODE[stage]:
-        place = ROOT / part
-        inside = place.rglob("*") if place.is_dir() else [place]
-        files.update(path for path in inside if path.is_file() and path.suffix != ".pyc")
-    return sorted(files | (model_files(ARCHITECTURES[architecture].module) if architecture else set()))
-
-
-@functools.cache
-def model_files(module: str) -> frozenset[Path]:
-    """The file of a model and those in `models` that it imports, by what stands in them."""
-    found: set[Path] = set()
-    waiting = [ROOT / "models" / f"{module}.py"]
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        names = [node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
-        inner = [name.removeprefix("soundprompt.models.") for name in names if name and ".models." in name]
-        waiting += [ROOT / "models" / f"{name}.py" for name in inner]
-    return frozenset(found)
+    verb, _, foundation = stage.partition("/")
+    facts = {"model": foundation} if foundation else {}
+    if architecture:
+        place = ARCHITECTURES[architecture]
+        facts |= {"place.module": place.module, "model.reads": place.reads}
+    return closure.of_verb(verb, facts)
 
 
 @functools.cache
 def code_digest(stage: str, architecture: str | None = None) -> str:
-    """sha256 over the stage's source files."""
+    """sha256 over the stage's source files: a rule's params, so that changed code makes its results stale."""
     files = code_files(stage, architecture)
-    return digest_value([[str(file.relative_to(ROOT)), digest_bytes(file.read_bytes())] for file in files])
+    return digest_value([[str(file.relative_to(closure.ROOT)), digest_bytes(file.read_bytes())] for file in files])
 
 
 def code_of(stage: str, view: BaseModel) -> str:

@@ -31,7 +31,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, quick_qu
 
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "b")
-    target, key = LAYOUT.foundation("audio"), provenance.key("foundation/audio", VIEW, 0, {})
+    target, key = LAYOUT.foundation("audio"), provenance.key("pretrain/audio", VIEW, 0, {})
     trainer = pretrain_audio.Trainer(VIEW)
 
     def keep_and_die():

@@ -37,7 +37,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, quick_qu
 
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "b")
-    target, key = LAYOUT.foundation("pyramid"), provenance.key("foundation/pyramid", view(), 0, {})
+    target, key = LAYOUT.foundation("pyramid"), provenance.key("pretrain/pyramid", view(), 0, {})
     trainer = pretrain_pyramid.Trainer(view())
 
     def keep_and_die():

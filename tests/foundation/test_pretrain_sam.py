@@ -38,7 +38,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, quick_qu
 
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "b")
-    target, key = LAYOUT.foundation("sam"), provenance.key("foundation/sam", view(), 0, {})
+    target, key = LAYOUT.foundation("sam"), provenance.key("pretrain/sam", view(), 0, {})
     trainer = pretrain_sam.Trainer(view())
 
     def keep_and_die():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from published_sam import segment_anything
 from soundprompt import params
 from soundprompt.errors import InputError
 from soundprompt.foundation import sam as foundation_sam
-from soundprompt.foundation.torchvision_ops import segment_anything
 from soundprompt.layout import Layout
 
 SETTINGS = params.Sam()

@@ -14,9 +14,9 @@ import yaml
 from PIL import Image
 from torchvggish.torchvggish import VGG, make_layers
 
+from published_sam import segment_anything
 from soundprompt import cli
 from soundprompt import params as p
-from soundprompt.foundation.torchvision_ops import segment_anything
 from soundprompt.layout import Layout
 
 STUDY = "clip"

@@ -7,6 +7,7 @@ import torch
 from random_models import batch_of, random_sam
 
 from soundprompt import params as p
+from soundprompt.foundation import sam as foundation_sam
 from soundprompt.models import adapters
 from soundprompt.models.adapters import EncoderTail
 
@@ -25,11 +26,9 @@ def test_zero_adapters_from_the_cache_equal_the_whole_encoder(sam, tap):
 
 def test_windows_and_fused_attention_equal_the_package(monkeypatch):
     """The released layout: windows of 14 that do not divide the grid, then global attention."""
-    from soundprompt.foundation.torchvision_ops import segment_anything
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        encoder = segment_anything.modeling.ImageEncoderViT(
+        encoder = foundation_sam.modeling.ImageEncoderViT(
             320, embed_dim=32, depth=2, num_heads=2, out_chans=16, use_rel_pos=True, window_size=14,
             global_attn_indexes=(1,),
         )  # fmt: skip

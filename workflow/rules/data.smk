@@ -29,8 +29,6 @@ rule fetch:
 
 
 rule world_part:
-    input:
-        code=code("world"),
     output:
         ANY.data / "world-{part}.csv",
     log:
@@ -39,6 +37,7 @@ rule world_part:
     resources:
         **asked("world_part"),
     params:
+        code=code("world"),
         settings=lambda wildcards: settings(params.world_view(asked_by(wildcards))),
     message:
         "generate {wildcards.part} clips of {wildcards.study}"
@@ -55,7 +54,6 @@ def parts_of_world(wildcards):
 rule world:
     input:
         parts=parts_of_world,
-        code=code("world"),
     output:
         ANY.avsbench / "metadata.csv",
     log:
@@ -64,6 +62,7 @@ rule world:
     resources:
         **asked("world_part"),
     params:
+        code=code("world"),
         settings=lambda wildcards: settings(params.world_view(asked_by(wildcards))),
     message:
         "write metadata and AVS-V3 splits of {wildcards.study}"
@@ -87,7 +86,6 @@ def dataset_on_disk(wildcards):
 rule frame_table:
     input:
         files=dataset_on_disk,
-        code=code("tables"),
     output:
         table=ANY.table("{dataset}"),
         ledger=ledger.path(ANY, "{dataset}"),
@@ -97,6 +95,7 @@ rule frame_table:
     resources:
         **asked("frame_table"),
     params:
+        code=code("tables"),
         settings=lambda wildcards: settings(
             params.tables_view(asked_by(wildcards), wildcards.dataset)
         ),
@@ -110,7 +109,6 @@ rule frame_table:
 rule leaks:
     input:
         tables=all_tables_of,
-        code=code("leaks"),
     output:
         leaks.path(ANY),
     log:
@@ -120,6 +118,7 @@ rule leaks:
     resources:
         **asked("table"),
     params:
+        code=code("leaks"),
         settings=lambda wildcards: settings(params.leaks_view(asked_by(wildcards))),
     message:
         "check that what is tested in {wildcards.study} is new to what was trained"

@@ -14,7 +14,6 @@ def scoring_inputs(wildcards):
 rule score:
     input:
         unpack(scoring_inputs),
-        code=code_of_model("score"),
     output:
         ANY.scored("{setting}", "{model}", "{pack}"),
     log:
@@ -23,6 +22,7 @@ rule score:
     resources:
         **asked("score"),
     params:
+        code=code_of_model("score"),
         settings=lambda wildcards: settings(
             params.score_view(asked_by(wildcards), wildcards.setting, wildcards.model)
         ),
@@ -35,7 +35,6 @@ rule score:
 rule examine:
     input:
         unpack(scoring_inputs),
-        code=code_of_model("examine"),
     output:
         ANY.examined("{setting}", "{model}", "{pack}"),
     log:
@@ -44,6 +43,7 @@ rule examine:
     resources:
         **asked("examine"),
     params:
+        code=code_of_model("examine"),
         settings=lambda wildcards: settings(
             params.examine_view(
                 asked_by(wildcards), wildcards.setting, wildcards.model
@@ -58,7 +58,6 @@ rule examine:
 rule floors:
     input:
         tables=tables_of,
-        code=code("score"),
     output:
         ANY.floors("{setting}"),
     log:
@@ -67,6 +66,7 @@ rule floors:
     resources:
         **asked("floors"),
     params:
+        code=code("floors"),
         settings=lambda wildcards: settings(
             params.floors_view(asked_by(wildcards), wildcards.setting)
         ),
@@ -80,7 +80,6 @@ rule floors:
 rule cost:
     input:
         foundation=lambda wildcards: foundation(asked_by(wildcards)),
-        code=code("cost"),
     output:
         ANY.cost,
     log:
@@ -89,6 +88,7 @@ rule cost:
     resources:
         **asked("cost"),
     params:
+        code=code("cost"),
         settings=lambda wildcards: settings(params.cost_view(asked_by(wildcards))),
     message:
         "measure what a frame costs in {wildcards.study}"

@@ -8,7 +8,6 @@ def features(study):
 rule feature_plan:
     input:
         tables=all_tables_of,
-        code=code("features"),
     output:
         ANY.visual_plan,
     log:
@@ -17,6 +16,7 @@ rule feature_plan:
     resources:
         **asked("frame_table"),
     params:
+        code=code("features"),
         settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
     message:
         "divide the pictures of {wildcards.study} over shards"
@@ -28,7 +28,6 @@ rule visual_features:
     input:
         plan=ANY.visual_plan,
         sam=lambda wildcards: asked_by(wildcards).layout.foundation("sam"),
-        code=code("features"),
     output:
         ANY.visual_shard("{shard}"),
     log:
@@ -37,6 +36,7 @@ rule visual_features:
     resources:
         **asked("visual_features"),
     params:
+        code=code("features"),
         settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
     message:
         "encode pictures of {wildcards.study}, shard {wildcards.shard}"
@@ -48,7 +48,6 @@ rule audio_features:
     input:
         tables=all_tables_of,
         audio=lambda wildcards: asked_by(wildcards).layout.foundation("audio"),
-        code=code("features"),
     output:
         ANY.audio_features,
     log:
@@ -57,6 +56,7 @@ rule audio_features:
     resources:
         **asked("audio_features"),
     params:
+        code=code("features"),
         settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
     message:
         "encode sounds of {wildcards.study}"

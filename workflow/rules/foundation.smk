@@ -18,7 +18,6 @@ def released_weights(wildcards):
 rule pretrain:
     input:
         checkpoint=released_weights,
-        code=lambda wildcards: code(f"foundation/{wildcards.foundation}"),
     output:
         weights=ANY.foundation("{foundation}"),
         quality=ANY.foundation_quality("{foundation}"),
@@ -31,6 +30,7 @@ rule pretrain:
     resources:
         **asked("pretrain"),
     params:
+        code=lambda wildcards: code(f"pretrain/{wildcards.foundation}"),
         settings=lambda wildcards: settings(
             params.pretrain_view(asked_by(wildcards), wildcards.foundation)
         ),

@@ -33,7 +33,6 @@ def experiment_inputs(wildcards):
 rule table:
     input:
         unpack(experiment_inputs),
-        code=code("report"),
     output:
         table=LAYOUT.result_table("{experiment}"),
         plots=directory(LAYOUT.result_plots("{experiment}")),
@@ -43,6 +42,7 @@ rule table:
     resources:
         **asked("table"),
     params:
+        code=code("table"),
         settings=lambda wildcards: settings(
             params.table_view(STUDY, wildcards.experiment)
         ),
@@ -63,7 +63,6 @@ rule report:
         ],
         ledgers=[ledger.path(LAYOUT, dataset) for dataset in STUDY.tables()],
         leaks=[leaks.path(study.layout) for study in STUDIES.values()],
-        code=code("report"),
     output:
         page=LAYOUT.report,
         headline=LAYOUT.headline,
@@ -75,6 +74,7 @@ rule report:
     resources:
         **asked("report"),
     params:
+        code=code("report"),
         settings=settings(STUDY, exclude={"resources"}),
     message:
         "write {output.page}"

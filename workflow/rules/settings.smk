@@ -51,8 +51,8 @@ def settings(view, **options):
 
 
 def code(stage, architecture=None):
-    """The stage's source files: inputs of its rules, so that changed code makes results stale."""
-    return [str(path) for path in provenance.code_files(stage, architecture)]
+    """Digest of the source files that a stage executes: a rule's params, so that changed code makes results stale."""
+    return provenance.code_digest(stage, architecture)
 
 
 def code_of_model(stage):

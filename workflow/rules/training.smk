@@ -15,7 +15,6 @@ def training_inputs(wildcards):
 rule train:
     input:
         unpack(training_inputs),
-        code=code_of_model("train"),
     output:
         ANY.trained("{setting}", "{model}", "{pack}"),
     log:
@@ -26,6 +25,7 @@ rule train:
         **asked("train"),
         processes=max(1, STUDY.resources.train.gpus),  # a GPU each
     params:
+        code=code_of_model("train"),
         settings=lambda wildcards: settings(
             params.train_view(asked_by(wildcards), wildcards.setting, wildcards.model)
         ),

@@ -102,7 +102,7 @@ def score_floors(view: FloorsView, layout: Layout) -> None:
     watch = provenance.Stopwatch()
     path = layout.floors(view.setting_name)
     inputs = tested_tables(view.setting, layout)
-    key = provenance.key("score", view, None, inputs)
+    key = provenance.key("floors", view, None, inputs)
     if kept(path.parent, PROVENANCE, key, [path.name]) is not None:
         return
     rows = frame_table.select(layout, view.setting.test)
@@ -117,7 +117,7 @@ def score_floors(view: FloorsView, layout: Layout) -> None:
             names = {"selection": selection, "method": name, "seed": FLOOR_SEED}
             parts.append(tally.rows(numbers, members.reset_index(drop=True), **names))
     scores.write(pd.concat(parts, ignore_index=True), path)
-    conclude(path.parent, PROVENANCE, provenance.record("score", view, None, inputs, watch), [path.name])
+    conclude(path.parent, PROVENANCE, provenance.record("floors", view, None, inputs, watch), [path.name])
 
 
 def _measure_floors(view: FloorsView, frames: pd.DataFrame) -> dict[str, scores.Tally]:

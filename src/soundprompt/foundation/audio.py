@@ -9,15 +9,18 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvggish import mel_features, vggish_params
-from torchvggish.torchvggish import VGG, make_layers
 
 from soundprompt import params, provenance
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_file, write_json
 from soundprompt.foundation import weights
+from soundprompt.foundation.packages import submodule
 from soundprompt.foundation.sam import count_parameters
 from soundprompt.layout import Layout
+
+mel_features, vggish_params, vggish = (
+    submodule("torchvggish", name) for name in ("mel_features", "vggish_params", "torchvggish")
+)
 
 RATE = vggish_params.SAMPLE_RATE  # Hz
 WINDOW_SAMPLES, HOP_SAMPLES = 400, 160  # 25 ms, 10 ms
@@ -67,7 +70,7 @@ class Vggish(nn.Module):
 
     def __init__(self, pca: bool):
         super().__init__()
-        self.vgg = VGG(make_layers(), postprocess=False)
+        self.vgg = vggish.VGG(vggish.make_layers(), postprocess=False)
         self.vgg.embeddings = self.vgg.embeddings[:-1]
         self.pca = pca
         if pca:
@@ -193,7 +196,7 @@ def import_checkpoint(settings: params.Audio, layout: Layout) -> None:
     module = Vggish(settings.pca)
     weights.load_strictly(module, tensors, path, "VGGish")
     save(module, settings, layout.foundation("audio"))
-    origin = provenance.record("foundation/audio", settings, None, inputs, watch)
+    origin = provenance.record("pretrain/audio", settings, None, inputs, watch)
     quality = {"parameters": count_parameters(module), "measured": None}
     write_json(layout.foundation_quality("audio"), {"quality": quality, "provenance": origin})
 

@@ -54,7 +54,7 @@ def run(
     again, it continues from its last saved state and ends with the same bytes.
     """
     watch = provenance.Stopwatch()
-    stage, seed = f"foundation/{name}", view.model.seed
+    stage, seed = f"pretrain/{name}", view.model.seed
     process.keep_freed_memory()
     with process.single_thread():
         target, key = layout.foundation(name), provenance.key(stage, view, seed, {})

@@ -239,7 +239,7 @@ def import_checkpoint(settings: params.Pyramid, layout: Layout) -> None:
     encoder = build(settings.architecture)
     weights.load_strictly(encoder, tensors, path, "PVT-v2-b5")
     save(encoder, settings, layout.foundation("pyramid"))
-    origin = provenance.record("foundation/pyramid", settings, None, {"checkpoint": digest_file(path)}, watch)
+    origin = provenance.record("pretrain/pyramid", settings, None, {"checkpoint": digest_file(path)}, watch)
     quality = {"parameters": sum(weight.numel() for weight in encoder.parameters()), "measured": None}
     write_json(layout.foundation_quality("pyramid"), {"quality": quality, "provenance": origin})
 

@@ -12,17 +12,19 @@ from typing import Self
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from soundprompt import params, provenance
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_file, write_json
 from soundprompt.foundation import weights
-from soundprompt.foundation.torchvision_ops import segment_anything
+from soundprompt.foundation.packages import submodule
 from soundprompt.layout import Layout
 
-Sam = segment_anything.modeling.Sam
-ResizeLongestSide = segment_anything.utils.transforms.ResizeLongestSide
+modeling = submodule("segment_anything", "modeling")
+released_builders = submodule("segment_anything", "build_sam").sam_model_registry
+Sam = modeling.Sam
 
 PATCH = 16
 RELEASED_SIZE = 1024  # side of the released models' input, pixels
@@ -48,7 +50,6 @@ class FrozenSam:
         self.dim = encoder.patch_embed.proj.out_channels
         self.prompt_dim = sam.prompt_encoder.embed_dim
         self.grid = sam.prompt_encoder.image_embedding_size[0]
-        self._resize = ResizeLongestSide(self.image_size)
 
     def to(self, device: torch.device | str) -> Self:
         """Moves the module; returns self."""
@@ -67,7 +68,8 @@ class FrozenSam:
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of a picture of that (height, width) once its longest side is S."""
-        return self._resize.get_preprocess_shape(size[0], size[1], self.image_size)
+        scale = self.image_size / max(size)
+        return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
 
     def preprocess(self, images: Sequence[np.ndarray], bgr: bool = False) -> Tensor:
         """Pictures as the encoder takes them, SAM's own way: PIL bilinear, SAM's mean and sd, padded right and below.
@@ -80,8 +82,10 @@ class FrozenSam:
         for image in images:
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
                 raise InputError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
-            image = self._resize.apply_image(image[..., ::-1] if bgr else image)
-            pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.sam.device)
+            height, width = self.resized(image.shape[:2])
+            picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1] if bgr else image))
+            resized = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
+            pixels = torch.from_numpy(resized).to(self.sam.device)
             batch.append(self.sam.preprocess(pixels.permute(2, 0, 1)))
         return torch.stack(batch)
 
@@ -147,14 +151,13 @@ def build(architecture: str, image_size: int) -> Sam:
         raise InputError(f"foundation.sam.image_size: {image_size} is not a multiple of {PATCH}")
     if architecture == "mini":
         return _build_mini(image_size)
-    sam = segment_anything.sam_model_registry[architecture]()
+    sam = released_builders[architecture]()
     resize_tables(sam, image_size)
     return sam
 
 
 def _build_mini(image_size: int) -> Sam:
     """Patches of 16, 4 blocks of global attention, a decoder of 2 two-way blocks; masks at a quarter of S."""
-    modeling = segment_anything.modeling
     grid, width = image_size // PATCH, MINI_PROMPT_WIDTH
     return Sam(
         image_encoder=modeling.ImageEncoderViT(
@@ -225,7 +228,7 @@ def load(path: Path | str) -> FrozenSam:
     known = ("mini", "vit_b", "vit_l", "vit_h")
     if facts.get("architecture") not in known or not facts.get("image_size", "").isdigit():
         what = f"its header names no SAM: architecture {facts.get('architecture')}, expected one of {', '.join(known)}"
-        raise InputError(what, path=path, remedy="run `soundprompt foundation` again")
+        raise InputError(what, path=path, remedy="run `soundprompt pretrain --model sam` again")
     with torch.random.fork_rng(devices=[]):  # the random values that `build` draws are overwritten
         sam = build(facts["architecture"], int(facts["image_size"]))
     weights.load_strictly(sam, tensors, path, f"SAM {facts['architecture']}")
@@ -247,7 +250,7 @@ def import_checkpoint(settings: params.Sam, layout: Layout) -> None:
         raise InputError(f"foundation.sam.image_size: {settings.image_size} is not a multiple of {PATCH}")
     resize_tables(sam, settings.image_size)
     save(sam, settings, layout.foundation("sam"))
-    origin = provenance.record("foundation/sam", settings, None, {"checkpoint": digest_file(path)}, watch)
+    origin = provenance.record("pretrain/sam", settings, None, {"checkpoint": digest_file(path)}, watch)
     quality = {"parameters": count_parameters(sam), "measured": None}
     write_json(layout.foundation_quality("sam"), {"quality": quality, "provenance": origin})
 

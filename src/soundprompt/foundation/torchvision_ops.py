@@ -1,13 +1,10 @@
-"""Lets torchvision, and with it segment_anything, import where torchvision's compiled operators are missing.
+"""Lets torchvision, and with it timm, import where torchvision's compiled operators are missing.
 
 torchvision wheels hold operators compiled against one build of torch. Beside another build (a CPU torch from
 one package index, a CUDA torchvision from another) they cannot be loaded, and `import torchvision` stops at
-"operator torchvision::nms does not exist". Nothing here calls these operators: segment_anything needs only the
-pure Python transforms. So where, and only where, the import fails for that reason, the two schemas that the
-import asks for are declared. Calling nms then still fails, as it should.
-
-Take the package from here, which settles the order of the imports:
-    from soundprompt.foundation.torchvision_ops import segment_anything
+"operator torchvision::nms does not exist". Nothing here calls these operators: timm's PVT-v2 needs none. So where,
+and only where, the import fails for that reason, the two schemas that the import asks for are declared. Calling nms
+then still fails, as it should.
 """
 
 from __future__ import annotations
@@ -43,11 +40,3 @@ def declare_missing() -> bool:
         operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _declared = operators
     return True
-
-
-# The one piece of work at import time in this package: it must precede the next line, for every importer.
-declare_missing()
-
-import segment_anything  # noqa: E402
-
-__all__ = ["declare_missing", "import_works", "segment_anything"]
