@@ -29,6 +29,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from soundprompt import finite
 from soundprompt import params as p
 from soundprompt.evaluation import metrics
 from soundprompt.files import publish
@@ -169,7 +170,10 @@ def central_square(picture: Tensor) -> Tensor:
 
 
 def write(rows: pd.DataFrame, path: Path) -> None:
-    """Publishes score rows as parquet, texts as categories (they repeat)."""
+    """Publishes score rows as parquet, texts as categories (they repeat). Raises InputError for NaN and infinity."""
+    for metric, of_metric in rows.groupby("metric", sort=False):
+        values, clips = of_metric["value"].to_numpy(float), of_metric["clip"].tolist()
+        finite.check(values, f"scores of {metric} are", clips=clips, path=path, remedy="look at these clips")
     texts = ["selection", "method", "clip", "video", "class_name", "kind", "metric"]
     with publish(path) as aside:
         rows[COLUMNS].astype(dict.fromkeys(texts, str)).to_parquet(aside, index=False)
