@@ -153,7 +153,9 @@ def test_activations_beyond_float16_are_refused(project):
     with torch.no_grad():
         model.image_encoder.patch_embed.proj.weight.mul_(1e7)
     sam_models.save(model, SamSettings(image_size=64), project.layout.foundation("sam"))
-    with pytest.raises(InputError, match="activations at block2 exceed float16") as caught:
+    with pytest.raises(
+        InputError, match=r"its activations at block2, as float16, are not finite \(infinite\)"
+    ) as caught:
         run_all(project)
     assert "float32" in caught.value.remedy
 

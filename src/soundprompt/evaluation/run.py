@@ -58,9 +58,9 @@ class _ScorePack(Pack[ScoreView]):
         conventions = scores.Conventions(view.evaluation, view.data.box_crop)
         tallies = {seed: scores.Tally(len(asked.pairs), conventions) for seed in seeds}
         recorder = predict.Recorder(asked)
-        progress = Progress(f"scoring {view.setting_name}/{view.model_name}", len(asked.pairs))
+        progress = Progress(f"scoring {self.label}", len(asked.pairs))
         boxes = asked.frames["boxes"].tolist()
-        for some in predict.answers(trained, frames, asked.pairs, device):
+        for some in predict.answers(trained, frames, asked.pairs, device, self.label):
             for seed in seeds:
                 maps = [torch.sigmoid(frame) for frame in encoder.restore(some.logits[seed], some.sizes)]
                 _measure(tallies[seed], some.numbers, maps, some.masks, [boxes[i] for i in some.frames])

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from soundprompt import finite
 from soundprompt.data import media
 from soundprompt.errors import InputError
 from soundprompt.features import background, plan, store
@@ -76,7 +77,11 @@ def run_audio(view: FeaturesView, layout: Layout) -> None:
     for digest, seconds in _encode_sounds(encoder, sounds):
         rows += [sound_row(digest, second) for second in range(len(seconds))]
         embeddings.append(seconds)
-    embeddings += [encoder.embed(encoder.examples(wave)) for wave in background.recordings()]
+    foreign = [encoder.embed(encoder.examples(wave)) for wave in background.recordings()]
+    remedy = "delete it and run: soundprompt pretrain --model audio"
+    where = layout.foundation("audio")
+    finite.check(torch.cat(foreign), "what it makes of silence and room noise is", path=where, remedy=remedy)
+    embeddings += foreign
     rows += background.ROWS
     store.write(path, recipe, rows, {SOUND: torch.cat(embeddings)})
 
@@ -99,9 +104,11 @@ def _encode_pictures(
         pixels = sam.preprocess([_picture(path, digest) for path, digest in batch], bgr=view.bgr)
         for tap, values in sam.prefix(pixels, view.taps).items():
             rounded = values.to(dtype).cpu()
-            if not rounded.isfinite().all():
-                what = f"activations at {tap_name(tap)} exceed {view.features.dtype}"
-                raise InputError(what, path=batch[0][0], remedy="set features.dtype to float32")
+            for (path, _), of_picture in zip(batch, rounded, strict=True):
+                what = f"its activations at {tap_name(tap)}, as {view.features.dtype}, are"
+                finite.check(
+                    of_picture, what, path=path, remedy="look at the picture, or set features.dtype to float32"
+                )
             found[tap][start : start + len(batch)] = rounded
         progress.advance(steps=len(batch))
     return {tap_name(tap): values for tap, values in found.items()}
@@ -131,8 +138,7 @@ def _encode_sounds(encoder: FrozenAudio, sounds: pd.DataFrame) -> Iterator[tuple
     for path, digest in zip(sounds["audio"], sounds["audio_digest"], strict=True):
         _check_digest(path, digest)
         seconds = encoder.embed(encoder.examples(media.read_audio(path)))
-        if not seconds.isfinite().all():
-            raise InputError("its embedding is not finite", path=path, remedy="look at the sound file")
+        finite.check(seconds, "its embedding is", path=path, remedy="look at the sound file")
         yield digest, seconds
         progress.advance()
 

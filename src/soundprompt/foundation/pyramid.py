@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -23,6 +22,7 @@ from soundprompt import params, provenance
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_file, write_json
 from soundprompt.foundation import weights
+from soundprompt.foundation.geometry import square
 from soundprompt.layout import Layout
 
 STRIDES = (4, 8, 16, 32)
@@ -36,13 +36,15 @@ class FrozenPyramid:
     """A pyramid that never trains, with the interface that models and batches need of an image encoder.
 
     encoder: (B, 3, S, S) to four maps (B, C_i, S / stride_i, S / stride_i); in evaluation mode, without gradients.
-    image_size: side S of the input, pixels. grid: side of the map at stride 16; masks are drawn at four times that.
+    image_size: side S of the input, pixels. square: how pictures lie there. grid: side of the map at stride 16; masks
+    are drawn at four times that.
     widths: channels C_i. digest: sha256 of the weight file.
     """
 
     def __init__(self, encoder: nn.Module, architecture: str, image_size: int, digest: str):
         self.encoder = encoder.eval().requires_grad_(False)
         self.architecture, self.image_size, self.digest = architecture, image_size, digest
+        self.square = square("pyramid", image_size)
         self.grid, self.widths = image_size // 16, WIDTHS[architecture]
 
     def to(self, device: torch.device | str) -> Self:
@@ -61,7 +63,7 @@ class FrozenPyramid:
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of a picture in the input: all of it, since pictures are stretched as in AVSBench."""
-        return self.image_size, self.image_size
+        return self.square.resized(size)
 
     def shrink(self, image: np.ndarray, bgr: bool = False) -> Tensor:
         """A picture at the input's size, uint8 (3, S, S): stretched by PIL (bilinear), not cropped, not padded.
@@ -91,16 +93,8 @@ class FrozenPyramid:
         return self.encoder(x)
 
     def restore(self, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """Logits (B, 1, 4h, 4w) at the pictures' own sizes: B tensors (H, W), bilinear; gradients pass."""
-        of_size = defaultdict(list)
-        for row, (height, width) in enumerate(sizes):
-            of_size[int(height), int(width)].append(row)
-        restored: list[Tensor] = [logits] * len(sizes)
-        for size, rows in of_size.items():
-            masks = F.interpolate(logits[rows], size, mode="bilinear", align_corners=False)
-            for row, mask in zip(rows, masks[:, 0], strict=True):
-                restored[row] = mask
-        return restored
+        """Logits (B, 1, 4h, 4w) at the pictures' own sizes: B tensors (H, W). See `Square.restore`."""
+        return self.square.restore(logits, sizes)
 
 
 def normalise(pixels: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from soundprompt import models
+from soundprompt import finite, models
 from soundprompt.data import video
 from soundprompt.errors import InputError
 from soundprompt.features import extract
@@ -121,8 +121,7 @@ class Listener:
             group=torch.zeros(len(sizes), dtype=torch.int64, device=self.device),
         )
         logits = self.model(batch).logits.float()
-        if not logits.isfinite().all():
-            raise InputError("answers with numbers that are not finite", path=self.run.folder, remedy="train it again")
+        finite.check(logits, "its logits are", path=self.run.folder, remedy="train it again")
         return logits
 
     @torch.inference_mode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from soundprompt.errors import InputError
 
 PATIENCE = timedelta(minutes=30)  # of a process that waits for the others
 
@@ -126,7 +129,10 @@ def gather(size: int, work: Callable[..., Any], *arguments: Any) -> Iterator[Tea
 def _follow(team: Team, meeting: Path, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the leader says when to stop
     _join(team, meeting)
-    work(team, *arguments)
+    try:
+        work(team, *arguments)
+    except InputError as error:
+        sys.exit(f"process {team.rank}: {error}")
     torch.distributed.destroy_process_group()
 
 
