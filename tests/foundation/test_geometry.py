@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from published_sam import segment_anything
 from soundprompt import params
 from soundprompt.foundation import encoders, geometry, pyramid, sam
-from soundprompt.foundation.torchvision_ops import segment_anything
 
 SIDE = 128
 SIZES = [(128, 128), (60, 160), (160, 60), (90, 91), (720, 1280), (300, 100), (97, 41)]

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from published_sam import segment_anything
 from soundprompt import models
 from soundprompt import params as p
 from soundprompt.features.frames import Batch
 from soundprompt.foundation.sam import FrozenSam
-from soundprompt.foundation.torchvision_ops import segment_anything
 from soundprompt.models import Segmenter
 
 FIGURES = Path(__file__).with_name("released_gavs.npz")
