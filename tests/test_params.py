@@ -131,7 +131,7 @@ def test_what_is_examined_follows_the_metrics(raw):
 
 
 def test_the_relu_behind_vggish_is_each_methods_own():
-    """AVSBench's and AVSegFormer's code has it, GAVS's release has not; the other reading of GAVS stands beside it."""
+    """As in the code of AVSBench and AVSegFormer; the embedding that GAVS released has none, and both are measured."""
     paper = params.load("paper")
     heard = {name for name, model in paper.models.items() if model.audio_relu}
     assert heard == {name for name, model in paper.models.items() if model.reads == "pyramid"} | {"gavs-relu"}
