@@ -32,7 +32,7 @@ def simulated(rng: np.random.Generator, seeds: int, videos: int, share: float, l
 
 
 def halves(found: Estimate) -> tuple[float, float, float]:
-    """Half of the 95 % interval by our rule, by Welch and Satterthwaite's, by the seeds' degrees of freedom."""
+    """Half of the 95 % interval by this project's rule, by Welch's and by the seeds' degrees of freedom."""
     variance, freedom = (np.array(part) for part in zip(*found.terms, strict=True))
     total = variance.sum()
     welch = total**2 / (variance**2 / freedom).sum()
