@@ -97,14 +97,14 @@ def test_a_second_call_asks_for_what_may_come_only(films, calls, tmp_path):
     first = (tmp_path / "clips.csv").read_bytes()
     assert len(calls()) == 5
     bring(films, tmp_path, *names)
-    assert len(calls()) == 6 and "robot" in calls()[-1]
+    assert [line.rpartition("=")[2] for line in calls()[5:]] == ["robot", "zero"]
     assert (tmp_path / "clips.csv").read_bytes() == first
     (tmp_path / "audio" / "good_000030.wav").unlink()
-    assert bring(films, tmp_path, *names)["found"] == 1 and len(calls()) == 8
+    assert bring(films, tmp_path, *names)["found"] == 1 and len(calls()) == 10
 
 
 def test_a_killed_job_goes_on(films, calls, tmp_path):
-    (tmp_path / "clips.csv").write_text("gone_000030,missing,removed\nprivate_000030,miss")
+    (tmp_path / "clips.csv").write_text(f"gone_000030,missing,{ANSWERS['gone'][7:]}\nprivate_000030,miss")
     bring(films, tmp_path, "gone", "private")
     assert len(calls()) == 1 and "private" in calls()[0]
 
@@ -116,6 +116,98 @@ def test_a_block_ends_the_asking_but_not_the_job(films, calls, tmp_path):
     assert len(calls()) == 2 and counts == {"missing": 4}
     assert "not tried after 2 failures" in vggss.read_outcomes(tmp_path)["good_000030"][1]
     assert bring(films, tmp_path, "good")["found"] == 1
+
+
+LIMIT = (
+    "ERROR: [youtube] {}: Video unavailable. This content isn't available, try again later. The current session has "
+    "been rate-limited by YouTube for up to an hour. It is recommended to use `-t sleep` to add a delay."
+)
+
+
+def test_a_limit_of_the_rate_writes_nothing_off(films, calls, tmp_path, capsys):
+    """Each call asks for the next ones, says what is left, and the last one has them all."""
+    names = [f"limited{number}" for number in range(6)]
+    for name in names:
+        (films / f"{name}.txt").write_text(LIMIT.format(name))
+    for first in (0, 2, 4, 0):
+        (films / "calls.txt").write_text("")
+        counts = bring(films, tmp_path, *names, patience=2)
+        assert counts == {"missing": 6}
+        assert [line.rpartition("=")[2] for line in calls()] == names[first : first + 2]
+        said = capsys.readouterr().err
+        assert "0 of 6 clips" in said and "4 are left for another call" in said and "for up to an hour" in said
+    for name in names:
+        (films / f"{name}.txt").unlink()
+        shutil.copy(films / "good.mkv", films / f"{name}.mkv")
+    assert bring(films, tmp_path, *names, patience=2) == {"found": 6}
+
+
+@pytest.mark.parametrize(
+    ("said", "gone"),
+    [
+        ("Video unavailable. This video has been removed by the uploader", True),
+        ("This video has been removed by the uploader.", True),
+        ("This video has been removed for violating YouTube\u2019s Terms of Service", True),
+        ("This video has been removed for violating YouTube's policy on hate speech. Learn more about it here.", True),
+        (
+            "Video unavailable. This video is no longer available because the YouTube account associated with this "
+            "video has been terminated.",
+            True,
+        ),
+        ("This video is no longer available because the uploader has closed their YouTube account.", True),
+        ("Video unavailable. This video is no longer available due to a copyright claim by Some Label, Inc.", True),
+        ("Private video. Sign in if you've been granted access to this video. Use --cookies-from-browser or", True),
+        ("This video is private", True),
+        ("Video unavailable", False),
+        ("Video unavailable. This content isn't available, try again later", False),
+        ("Video unavailable. This content isn\u2019t available.", False),
+        ("Video unavailable. This video is not available", False),
+        ("Video unavailable. This video contains content from SME, who has blocked it on copyright grounds", False),
+        ("The uploader has not made this video available in your country", False),
+        ("Sign in to confirm you\u2019re not a bot", False),
+        ("Unable to download webpage: HTTP Error 503: Service Unavailable (caused by <HTTPError 503>)", False),
+        ("HTTP Error 429: Too Many Requests", False),
+        ("unable to download video data: HTTP Error 403: Forbidden", False),
+        ("[Errno 2] No such file or directory: 'cookies.txt' does not exist", False),
+        ("Unable to download API page: [Errno -3] Temporary failure in name resolution", False),
+        ("Requested format is not available. Use --list-formats for a list of available formats", False),
+        ("The page has been removed by a proxy", False),
+    ],
+)
+def test_gone_for_good_are_known_words_alone(films, calls, tmp_path, said, gone):
+    (films / "answer.txt").write_text(f"ERROR: [youtube] answer: {said}")
+    for asked in (1, 1 if gone else 2):
+        bring(films, tmp_path, "answer")
+        assert len(calls()) == asked
+    status, reason = vggss.read_outcomes(tmp_path)["answer_000030"]
+    assert status == "missing" and reason.startswith("ask again: ") != gone
+
+
+def test_what_an_earlier_version_wrote_off_is_asked_for_again(films, calls, tmp_path):
+    reason = LIMIT.format("good").removeprefix("ERROR: ").replace(",", ";")
+    (tmp_path / "clips.csv").write_text(f"file,status,reason\ngood_000030,missing,{reason}\n")
+    assert bring(films, tmp_path, "good") == {"found": 1}
+
+
+def test_what_is_said_of_single_videos_ends_no_call(films, calls, tmp_path):
+    for number in range(4):
+        (films / f"plain{number}.txt").write_text(f"ERROR: [youtube] plain{number}: Video unavailable")
+    counts = bring(films, tmp_path, *(f"plain{number}" for number in range(4)), "good", patience=2)
+    assert counts == {"found": 1, "missing": 4} and len(calls()) == 5
+
+
+def test_a_cookies_file_that_goes_missing_stops_the_job(films, calls, tmp_path):
+    cookies = tmp_path / "cookies.txt"
+    cookies.touch()
+    settings = Youtube(pause_s=0, cookies=str(cookies))
+    source = youtube.from_youtube(settings, tmp_path, command=[sys.executable, str(films / "program.py")])
+    cookies.unlink()
+    with pytest.raises(InputError, match=r"cookies\.txt: missing"):
+        youtube.bring(["robot_000030"], tmp_path, source)
+    (films / "broken.txt").write_text("ERROR: 'cookies.txt' does not look like a Netscape format cookies file")
+    with pytest.raises(InputError, match="cannot read the cookies"):
+        bring(films, tmp_path, "broken")
+    assert "robot_000030" not in vggss.read_outcomes(tmp_path)
 
 
 def test_a_hanging_download_is_given_up(films, calls, tmp_path):
@@ -160,6 +252,45 @@ def test_clips_from_a_folder(films, tmp_path):
     assert counts == {"found": 1, "unusable": 1, "missing": 1}
     with pytest.raises(InputError, match="no such folder"):
         youtube.from_folder(tmp_path / "elsewhere", tmp_path)
+
+
+OTHERS = (".jpg", ".webp", ".en.vtt", ".info.json", ".f137.mp4", ".temp.mp4", ".mp4.part", ".mp4.ytdl", ".m4a")
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".MP4", ".mkv", ".webm"])
+def test_what_stands_beside_a_clip_is_not_the_clip(films, tmp_path, ending):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for other in OTHERS:
+        (folder / f"good_000030{other}").write_bytes(b"not a film")
+        (folder / f"none_000030{other}").write_bytes(b"not a film")
+    (folder / "zero_000030.mp4").touch()
+    shutil.copy(films / "good.mkv", folder / f"good_000030{ending}")
+    shutil.copy(films / "good.mkv", folder / "zero_000030.webm")
+    root = tmp_path / "vggss"
+    counts = youtube.bring(["good_000030", "none_000030", "zero_000030"], root, youtube.from_folder(folder, root))
+    assert counts == {"found": 2, "missing": 1}
+    assert vggss.read_outcomes(root)["none_000030"] == (
+        "missing",
+        f"ask again: {folder} has no none_000030.mp4, nor another film of that name",
+    )
+
+
+def test_a_clip_that_is_put_right_is_found(films, tmp_path):
+    (tmp_path / "clips").mkdir()
+    clip = tmp_path / "clips" / "good_000030.mp4"
+    clip.write_bytes(b"not a film")
+    root = tmp_path / "vggss"
+    assert youtube.bring(["good_000030"], root, youtube.from_folder(tmp_path / "clips", root)) == {"unusable": 1}
+    shutil.copy(films / "good.mkv", clip)
+    assert youtube.bring(["good_000030"], root, youtube.from_folder(tmp_path / "clips", root)) == {"found": 1}
+
+
+def test_a_name_with_a_star_is_that_name_alone(films, tmp_path):
+    (tmp_path / "clips").mkdir()
+    shutil.copy(films / "good.mkv", tmp_path / "clips" / "good_000030.mp4")
+    root = tmp_path / "vggss"
+    assert youtube.bring(["*", "g*"], root, youtube.from_folder(tmp_path / "clips", root)) == {"missing": 2}
 
 
 class Site(http.server.BaseHTTPRequestHandler):

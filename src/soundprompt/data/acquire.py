@@ -145,8 +145,6 @@ def _vggss_clips(view: FetchView, layout: Layout, known: Catalog) -> dict[str, A
         counts = youtube.bring(files, root, source, settings.pause_s, youtube.GIVE_UP)
     else:
         counts = youtube.bring(files, root, youtube.from_folder(Path(origin), root))
-    if counts["found"] < len(files):
-        print(f"VGG-SS: {counts['found']} of {len(files)} clips; {root / vggss.OUTCOMES} says why", file=sys.stderr)
     return {"clips": dict(sorted(counts.items())), "outcomes": digest_file(root / vggss.OUTCOMES)}
 
 
