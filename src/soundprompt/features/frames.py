@@ -31,7 +31,10 @@ AT_ONCE = 64  # pictures that go through a frozen front together
 
 @dataclass
 class Batch:
-    """B frames as a model takes them. h = w: side of the encoder's grid (S / 16), C: width of SAM's prompts.
+    """B frames as a model takes them.
+
+    h = w: side of the encoder's grid (S / 16); n: of the grid that masks are drawn on (4h, or S where a baseline draws
+    at its input's size); C: width of SAM's prompts.
 
     visual: float32; (B, h, w, D), the input of a block of SAM's encoder, or what a frozen front made of it; or
     (B, C, h, w), the encoder's output F_V; or (B, 3, S, S), normalised pixels.
@@ -39,8 +42,8 @@ class Batch:
     valid: (B, h, w) bool, False where the square input is padding.
     sizes: (height, width) of each original frame.
     masks: B tensors (H, W) bool, True where it sounds, loaded when first looked at; None if unlabelled.
-    targets: (B, 1, 4h, 4w) float32 in [0, 1], the share of each cell that sounds; None if unlabelled.
-    target_valid: (B, 1, 4h, 4w) bool, as `valid` on the decoder's grid.
+    targets: (B, 1, n, n) float32 in [0, 1], the share of each cell that sounds; None if unlabelled.
+    target_valid: (B, 1, n, n) bool, as `valid` on the grid of masks.
     clips, videos, classes: names of each frame's clip, source video and class.
     negative: (B,) bool on the CPU, frames given a sound that nothing in them makes (`training.negatives`); or None.
     group: (B,) int64, equal for frames of one clip under one sound condition; None: each frame by itself.
@@ -331,7 +334,7 @@ def _distinct(sizes: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], Tens
 
 
 class _Grid:
-    """How a frame of one size lies on the decoder's grid of 4h x 4w cells.
+    """How a frame of one size lies on the grid of n x n cells that masks are drawn on.
 
     A cell's target is the mean of the mask over the part of the cell that lies in the frame. A cell counts as
     valid when at least half of its rows and of its columns lie in the frame, as in `FrozenSam.valid_cells`.
@@ -339,7 +342,7 @@ class _Grid:
 
     def __init__(self, size: tuple[int, int], encoder: Encoder):
         self.size = size
-        cells, side = 4 * encoder.grid, encoder.image_size // (4 * encoder.grid)
+        cells, side = encoder.cells, encoder.image_size // encoder.cells
         ends = encoder.resized(size)
         self._rows, self._columns = (
             _overlaps(length, end, cells, side) for length, end in zip(size, ends, strict=True)
@@ -348,7 +351,7 @@ class _Grid:
         self.valid = rows[:, None] & columns
 
     def average(self, mask: Tensor) -> Tensor:
-        """(H, W) bool -> (4h, 4w) float32 in [0, 1]; 0 in the padding."""
+        """(H, W) bool -> (n, n) float32 in [0, 1]; 0 in the padding."""
         return (self._rows @ mask.float() @ self._columns.T).clamp(0, 1)
 
 
@@ -394,7 +397,7 @@ class _Labels:
         return mask
 
     def targets(self, indices: list[int]) -> Tensor:
-        """(B, 1, 4h, 4w) float32."""
+        """(B, 1, n, n) float32."""
         if self._targets is None:
             return torch.stack([self._grids[i].average(self.mask(i)) for i in indices])[:, None]
         for i in indices:

@@ -17,4 +17,5 @@ Encoder: TypeAlias = Union["FrozenSam", "FrozenPyramid"]
 
 def load(model: Model, layout: Layout) -> Encoder:
     """What `model.reads` names. Raises InputError when its weights are missing or damaged."""
-    return importlib.import_module(f"soundprompt.foundation.{model.reads}").load(layout.foundation(model.reads))
+    found = importlib.import_module(f"soundprompt.foundation.{model.reads}").load(layout.foundation(model.reads))
+    return found.used_as(model.pyramid) if model.reads == "pyramid" else found

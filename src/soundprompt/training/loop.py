@@ -76,7 +76,7 @@ class Trainer:
         self.sampler, self.train, self.validation = sampler, train, validation
         self.device, self.label, self.team = torch.device(device), label, team
         self.precision = precision(settings.schedule, self.device.type)
-        self.parameters = model.trained_parameters()
+        self.parameters, self.changing = model.trained_parameters(), model.trained_state()
         groups = model.parameter_groups(settings.schedule)
         self.rates = [group["lr"] for group in groups]
         # fused: one call for all tensors, a fifth of the time of a loop over them
@@ -108,10 +108,13 @@ class Trainer:
         with self._autocast():
             prediction = self.model(mine)
         share = count / length
-        mask = self._mask_loss(prediction.logits, mine) * share
+        mask = self._mask_loss(prediction.logits, mine, self.settings.schedule.mask_loss) * share
         total = mask
         if prediction.auxiliary is not None:
-            total = mask + self.model.auxiliary_weight * self._mask_loss(prediction.auxiliary, mine) * share
+            auxiliary = self._mask_loss(prediction.auxiliary, mine, self.model.auxiliary_loss)
+            total = total + self.model.auxiliary_weight * auxiliary * share
+        if prediction.penalty is not None:
+            total = total + prediction.penalty.mean() * share
         if not self.settings.triplet.weight:
             return {"loss": total, "mask": mask.detach()}
         prediction.cue = self.team.whole(prediction.cue[:count], here, length)
@@ -124,7 +127,7 @@ class Trainer:
         """Backward pass and optimiser step; returns the gradient's norm. Not finite: nothing is updated."""
         self.optimizer.zero_grad()
         loss.backward()
-        self.team.add_gradients(self.parameters.values())
+        self.team.add_gradients(weight for weight in self.parameters.values() if weight.requires_grad)
         clip = self.settings.schedule.clip_norm
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), clip)
         factor = self.plan.factor(step)
@@ -138,6 +141,8 @@ class Trainer:
         """Takes the next step; returns its row of metrics. Raises InputError when the loss is not finite."""
         step = self.step + 1
         torch.manual_seed(self.sampler.torch_seed(step))
+        for name, weight in self.parameters.items():
+            weight.requires_grad_(step > self.plan.frozen or not name.startswith("encoder."))
         batch, spare = self.sample(step)
         parts = self.loss(batch, spare)
         row = {"step": step, **self._of_team({name: value.item() for name, value in parts.items()})}
@@ -151,13 +156,14 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """Scores the model as it is and keeps it if it is the best; returns the scores by selection and their mean."""
         self.model.eval()
+        self.team.average(self.model.running_statistics().values())
         scores = {
             name: validation.mean_iou(self._predict, self._batches(frames), self.restore, self.team)
             for name, frames in self.validation.items()
         }
         mean = sum(scores.values()) / len(scores)
         if mean > self.best.score:
-            kept = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+            kept = {name: tensor.detach().clone() for name, tensor in self.changing.items()}
             self.best = Best(self.step, mean, scores, kept)
         else:
             self.best.misses += 1
@@ -174,7 +180,7 @@ class Trainer:
         """All that the next steps depend on, as `checkpoint.save_resume` takes it; not a copy."""
         return {
             "step": self.step,
-            "parameters": {name: parameter.detach() for name, parameter in self.parameters.items()},
+            "parameters": {name: tensor.detach() for name, tensor in self.changing.items()},
             "optimizer": self.optimizer.state_dict(),
             "best": dataclasses.asdict(self.best),
         }
@@ -182,8 +188,8 @@ class Trainer:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes back to a state."""
         with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(state["parameters"][name])
+            for name, tensor in self.changing.items():
+                tensor.copy_(state["parameters"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], Best(**state["best"])
 
@@ -196,10 +202,10 @@ class Trainer:
         mask, masks = self.team.total([row["mask"], row["loss"] - of_triplet])
         return {**row, "mask": mask, "loss": masks + of_triplet}
 
-    def _mask_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def _mask_loss(self, logits: Tensor, batch: Batch, kind: str) -> Tensor:
         if self.settings.schedule.loss_size == "decoder":
-            return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid)
-        return losses.original_loss(logits.float(), batch.masks, self.restore)
+            return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid, kind)
+        return losses.original_loss(logits.float(), batch.masks, self.restore, kind)
 
     def _triplet(self, prediction, batch: Batch, spare: Batch | None) -> tuple[Tensor, Tensor]:
         cue, sound = prediction.cue, prediction.sound
