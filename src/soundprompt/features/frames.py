@@ -48,6 +48,7 @@ class Batch:
     negative: (B,) bool on the CPU, frames given a sound that nothing in them makes (`training.negatives`); or None.
     group: (B,) int64, equal for frames of one clip under one sound condition; None: each frame by itself.
     Only models that look across time (`Segmenter.temporal`) read it.
+    context: further frames of the same clips, which such a model is shown in training without a loss of their own.
     """
 
     visual: Tensor
@@ -62,13 +63,26 @@ class Batch:
     classes: list[str]
     negative: Tensor | None = None
     group: Tensor | None = None
+    context: Batch | None = None
+
+    def with_context(self) -> Batch:
+        """What a model is shown: its frames and behind them those of `context`."""
+        if self.context is None:
+            return self
+        shown = ("visual", "audio", "valid", "group")
+        both = {name: torch.cat([getattr(self, name), getattr(self.context, name)]) for name in shown}
+        return replace(self, sizes=self.sizes + self.context.sizes, context=None, **both)
 
     def part(self, rows: slice) -> Batch:
-        """Some neighbouring frames of it."""
+        """Some neighbouring frames of it, with all of their clips' context."""
         tensors = ("visual", "audio", "valid", "targets", "target_valid", "negative", "group")
         listed = ("sizes", "masks", "clips", "videos", "classes")
         taken = {name: getattr(self, name) for name in (*tensors, *listed)}
-        return replace(self, **{name: None if value is None else value[rows] for name, value in taken.items()})
+        part = {name: None if value is None else value[rows] for name, value in taken.items()}
+        if self.context is not None:
+            theirs = torch.isin(self.context.group, part["group"]).nonzero()[:, 0].tolist()
+            part["context"] = self.context.part(slice(theirs[0], theirs[-1] + 1)) if theirs else None
+        return replace(self, **part)
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on a device; masks are loaded for that, unless they are there already."""
@@ -81,7 +95,8 @@ class Batch:
             if getattr(self, name) is not None
         }
         masks = None if self.masks is None else [mask.to(device) for mask in self.masks]
-        return replace(self, masks=masks, **moved)
+        context = None if self.context is None else self.context.to(device)
+        return replace(self, masks=masks, context=context, **moved)
 
 
 class Frames:
@@ -151,15 +166,24 @@ class Frames:
     def _background(self) -> Tensor:
         return Store(self._layout.audio_features).read(extract.SOUND, background.ROWS)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def context(self, indices: Sequence[int]) -> Batch | None:
+        """The other frames of the clips that these frames belong to, clip by clip in the order of `indices`."""
+        here = self.group[torch.as_tensor(np.asarray(indices, dtype=np.int64))]
+        taken = set(indices)
+        clips = [torch.nonzero(self.group == clip)[:, 0].tolist() for clip in dict.fromkeys(here.tolist())]
+        others = [index for clip in clips for index in clip if index not in taken]
+        return self.batch(others, labels=False) if others else None
+
+    def batch(self, indices: Sequence[int], *, labels: bool = True) -> Batch:
         """The frames at these indices, in this order; frames with and without a mask do not mix.
 
-        Raises InputError when a mask is missing, unreadable, or of another size than its frame.
+        labels: with masks and targets where there are some. Raises InputError when a mask is missing, unreadable, or
+        of another size than its frame.
         """
         picked = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         each = picked.tolist()
         shapes = self._shape_of[picked]
-        labelled = self._labels.of(each)
+        labelled = labels and self._labels.of(each)
         return Batch(
             visual=self._visual.of(picked),
             audio=self.audio[picked],

@@ -27,10 +27,10 @@ class AvsbenchTpavi(PyramidSegmenter):
     def __init__(self, model: p.Model, pyramid: FrozenPyramid, seed: int):
         super().__init__(model, pyramid)
         settings = model.tpavi
-        self.kl = settings.kl
+        self.kl, self.whole_clips = settings.kl, self.temporal and settings.whole_clips
         with seeded(seed, "tpavi"):
             self.scales = nn.ModuleList(DilatedConvolutions(width, settings) for width in pyramid.widths)
-            self.fusions = nn.ModuleList(Tpavi(settings.width) for _ in pyramid.widths)
+            self.fusions = nn.ModuleList(Tpavi(settings) for _ in pyramid.widths)
             self.decoder = TopDown(settings, len(pyramid.widths), model.pyramid.mask_stride)
 
     def segment(self, features: list[Tensor], audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
@@ -71,17 +71,19 @@ class Tpavi(nn.Module):
 
     Queries come from the pictures, keys from the sound, which is the same at all positions of a second, values from
     the pictures; the sum over keys is divided by their number, T x H x W, without a softmax. Such attention is linear,
-    so that the sum over all keys is one matrix a clip: the mean over seconds of key times mean value. The batch
-    normalisation in front of the addition has weight and bias zero at first.
+    so that the sum over all keys is one matrix a clip: the mean over seconds of key times mean value. The norm in
+    front of the addition has weight and bias zero at first.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, settings: p.Tpavi):
         super().__init__()
+        width = settings.width
         inner = max(width // 2, 1)
         self.sound = nn.Linear(AUDIO_DIM, width)
         self.query, self.value = nn.Conv2d(width, inner, 1), nn.Conv2d(width, inner, 1)
         self.key = nn.Linear(width, inner)
-        self.out, self.scale = nn.Conv2d(inner, width, 1), nn.BatchNorm2d(width)
+        self.out = nn.Conv2d(inner, width, 1)
+        self.scale = (nn.BatchNorm2d if settings.norm == "batch" else FrameNorm)(width)
         nn.init.zeros_(self.scale.weight)
         self.norm = nn.LayerNorm(width)
 
@@ -99,6 +101,23 @@ class Tpavi(nn.Module):
         frames = torch.bincount(clip, minlength=count).to(sums.dtype)
         mean = (sums / frames[:, None, None])[clip]
         return torch.einsum("bihw,bio->bohw", self.query(x), mean)
+
+
+class FrameNorm(nn.Module):
+    """(B, C, h, w): each channel without its mean over the frame, all channels together of size 1; weight and bias.
+
+    It passes on what differs from place to place, where a batch normalisation also passes on what is the same all
+    over a frame, which is far more.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - x.mean(dim=(2, 3), keepdim=True)
+        x = x / (x.square().mean(dim=(1, 2, 3), keepdim=True) + 1e-12).sqrt()
+        return x * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 class TopDown(nn.Module):

@@ -44,10 +44,12 @@ class Segmenter(nn.Module):
     from one foundation without touching it. Subclasses implement `segment`.
 
     temporal: whether an answer depends on the other frames of its group (`Batch.group`), which must then all be
-    in the batch. auxiliary_weight: of the loss of `Prediction.auxiliary`, auxiliary_loss: its kind, as
+    in the batch. whole_clips: whether training shows it all frames of a clip, also those without a loss, as
+    `Batch.context`. auxiliary_weight: of the loss of `Prediction.auxiliary`, auxiliary_loss: its kind, as
     `params.Schedule.mask_loss`.
     """
 
+    whole_clips = False
     auxiliary_weight, auxiliary_loss = 0.0, "bce"
 
     def __init__(self, model: p.Model, sam: FrozenSam, seed: int):

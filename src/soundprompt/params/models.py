@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from soundprompt.params.base import Count, Positive, Rate, Settings, Share
+from soundprompt.params.loading import describe, merge
 
 
 class Sap(Settings):
@@ -104,7 +105,14 @@ class Tpavi(Settings):
         False, description="a 1 x 1 convolution to `width` before the dilated ones, which then cost less (mini study)"
     )
     head: tuple[Positive, Positive] = Field((128, 32), description="channels of the convolutions that draw the mask")
+    norm: Literal["batch", "frame"] = Field(
+        "batch", description="of what attention adds: batch normalisation, or of each frame by itself (mini study)"
+    )
     temporal: bool = Field(True, description="attend to all seconds of the clip; false: to the frame's own alone")
+    whole_clips: bool = Field(
+        True, description="training shows all seconds of a clip, those without a mask or a loss too (v1s); false: those "
+        "that a step draws"
+    )  # fmt: skip
     kl: Annotated[float, Field(ge=0)] = Field(
         0.0, description="weight, in the mean over frames, of the divergence between sound and masked picture"
     )
@@ -205,6 +213,9 @@ class Model(Settings):
     tpavi: Tpavi = Tpavi()
     avsegformer: Avsegformer = Avsegformer()
     schedule: Schedule = Schedule()
+    per_setting: dict[str, dict[str, Any]] = Field(
+        {}, description="setting that trains -> what differs there, as an overlay of these settings"
+    )
 
     @field_validator("architecture")
     @classmethod
@@ -227,6 +238,27 @@ class Model(Settings):
         if self.schedule.negatives and deaf:
             raise ValueError("a model without sound cannot tell negatives: set schedule.negatives to 0")
         return self
+
+    @model_validator(mode="after")
+    def _stays_the_same_model(self) -> Model:
+        """What other stages plan by does not differ between settings."""
+        for setting in self.per_setting:
+            where = f"per_setting.{setting}"
+            try:
+                there = self.on(setting)
+            except ValidationError as error:
+                raise ValueError(f"{where}.{describe(error.errors()[0])}") from error
+            for name in ("architecture", "mute", "temporal", "tap"):
+                if getattr(there, name) != getattr(self, name):
+                    raise ValueError(f"{where}: it is another model there, by {name}: give it a name of its own")
+            if there.measures() != self.measures():
+                raise ValueError(f"{where}: it is another model there, by its parts: give it a name of its own")
+        return self
+
+    def on(self, setting: str) -> Model:
+        """The settings with which it is trained on a setting."""
+        content = merge(self.model_dump(), self.per_setting.get(setting, {}))
+        return Model.model_validate({**content, "base": None, "per_setting": {}})
 
     def measures(self) -> tuple[str, ...]:
         """What can be measured of it besides its masks: 'alignment' of sound and visual cue, 'knowledge' of SAM."""

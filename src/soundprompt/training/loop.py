@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from soundprompt.features.frames import Batch, Frames
     from soundprompt.foundation.encoders import Encoder
     from soundprompt.models import Segmenter
+    from soundprompt.models.segmenter import Prediction
 
 RESUME = "resume.pt"
 METRICS = "metrics.csv"
@@ -88,7 +89,11 @@ class Trainer:
     def sample(self, step: int) -> tuple[Batch, Batch | None]:
         """The batch of a step, and the spare frame that it needs for a triplet, if it does."""
         spare = self.sampler.spare(step) if self.settings.triplet.weight else None
-        batch = self._load(self.train, self.sampler.batch(step))
+        indices = self.sampler.batch(step)
+        batch = self._load(self.train, indices)
+        if self.model.whole_clips:
+            context = self.train.context(indices)
+            batch = dataclasses.replace(batch, context=context and context.to(self.device))
         if share := self.settings.schedule.negatives:
             masks = self.settings.schedule.loss_size == "original"
             batch = negatives.given(batch, self.sampler.negatives(step, share), self.train, masks=masks)
@@ -106,7 +111,7 @@ class Trainer:
         # a process without a frame of its own looks at the first, which then counts for nothing
         mine = batch if count == length else batch.part(here if count else slice(0, 1))
         with self._autocast():
-            prediction = self.model(mine)
+            prediction = self._answer(mine)
         share = count / length
         mask = self._mask_loss(prediction.logits, mine, self.settings.schedule.mask_loss) * share
         total = mask
@@ -226,6 +231,12 @@ class Trainer:
         if self.team.size > 1:  # the processes draw the same negatives, whatever their models drew before
             torch.manual_seed(self.sampler.torch_seed(self.step + 1))
         return losses.triplet_loss(cue, sound, others, triplet.margin, triplet.anchor)
+
+    def _answer(self, batch: Batch) -> Prediction:
+        """What the model says of the batch's frames; frames that are shown beside them are context only."""
+        found, count = self.model(batch.with_context()), len(batch.sizes)
+        auxiliary = None if found.auxiliary is None else found.auxiliary[:count]
+        return dataclasses.replace(found, logits=found.logits[:count], auxiliary=auxiliary)
 
     def _predict(self, batch: Batch) -> Tensor:
         with self._autocast():
