@@ -71,7 +71,7 @@ def test_what_a_frame_goes_through():
     """Encoder, adapters, what reaches mask 0 of the decoder, ColA, both projections with the noise, VGGish."""
     sam = on_paper("vit_b")
     with torch.device("meta"):
-        vggish = audio_models.FrozenAudio(audio_models.Vggish(final_relu=True, pca=False), "vggish", "none")
+        vggish = audio_models.FrozenAudio(audio_models.Vggish(pca=False), "vggish", "none")
     for first, adapters in ((None, 0), (9, 3 * 197_504)):
         model = models.build(p.Model(visual=p.Visual(tune_from=first)), sam, 0)
         viewer = SimpleNamespace(model=model, encoder=sam, audio=vggish)  # on meta there is nothing to look at

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from soundprompt.evaluation import metrics
 from soundprompt.features import background
 from soundprompt.files import read_json
 from soundprompt.training import checkpoint, run
@@ -108,6 +109,36 @@ def test_loss_at_original_size_and_in_low_precision_are_near_the_plain_one(train
     assert rows[1]["mask"] == pytest.approx(rows[0]["mask"], rel=0.05) and rows[1]["mask"] != rows[0]["mask"]
     assert rows[2]["mask"] == pytest.approx(rows[0]["mask"], rel=0.05) and rows[2]["mask"] != rows[0]["mask"]
     assert all(weight.dtype == torch.float32 for weight in low.parameters.values())
+
+
+def test_without_clipping_a_step_takes_the_whole_gradient(trainer):
+    """Adam divides by the gradient's size, but not in its first moment's memory of it."""
+    size = trainer(schedule={"clip_norm": None}).advance()["gradient"]
+    moments = {}
+    for clip in (None, 2 * size, size / 4):
+        ours = trainer(schedule={"clip_norm": clip})
+        assert ours.advance()["gradient"] == pytest.approx(size)
+        weight = ours.parameters["decoder.cola.0.up.weight"]
+        moments[clip] = ours.optimizer.state[weight]["exp_avg"]
+    assert torch.equal(moments[None], moments[2 * size])
+    torch.testing.assert_close(moments[size / 4], moments[None] / 4)
+
+
+def test_selection_cuts_masks_where_the_settings_say(trainer):
+    """As scoring at that threshold would."""
+    scores = {}
+    for threshold in (0.3, 0.5):
+        ours = trainer(schedule={"selection_threshold": threshold, "clips_per_step": 4})
+        for _ in range(3):
+            ours.advance()
+        scores[threshold] = ours.validate()["v2/val"]
+        frames = ours.validation["v2/val"]
+        batch = frames.batch(range(len(frames)))
+        with torch.no_grad():
+            pictures = ours.restore(ours.model(batch).logits, batch.sizes)
+        expected = metrics.mask_iou(torch.stack(pictures), torch.stack(list(batch.masks)), threshold)
+        assert scores[threshold] == pytest.approx(expected, rel=1e-6)
+    assert scores[0.3] != scores[0.5]
 
 
 def test_patience_ends_a_run_that_gets_no_better(tiny, view):

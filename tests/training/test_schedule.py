@@ -16,6 +16,13 @@ def test_rates_warm_up_and_fall_to_zero():
     assert plan(Schedule(warmup=0), 7, continued=False).factor(1) == 1
 
 
+def test_without_annealing_rates_are_constant_after_the_warm_up():
+    for continued in (False, True):
+        constant = plan(Schedule(steps=100, warmup=4, annealing="none", shot_epochs=20), 5, continued=continued)
+        assert [constant.factor(step) for step in (1, 2, 4, 5, 99, 100)] == [0.25, 0.5, 1, 1, 1, 1]
+    assert plan(Schedule(warmup=0, annealing="none"), 7, continued=False).factor(1) == 1
+
+
 def test_validates_at_its_rhythm_and_at_the_end():
     whole = plan(Schedule(steps=25, validate_every=10, patience=3), 7, continued=False)
     assert [step for step in range(1, 26) if whole.validates(step)] == [10, 20, 25]

@@ -12,6 +12,8 @@ def test_iou_at_half_and_the_rule_for_empty_masks():
     mask = torch.tensor([[True, True], [False, False]])
     assert float(frame_iou(torch.tensor([[1.0, -1.0], [1.0, 0.0]]), mask)) == pytest.approx(1 / 3)
     assert float(frame_iou(torch.full((2, 2), -1.0), mask)) == 0
+    likely = torch.tensor([[-0.3, -0.5], [-0.4, -0.41]])  # probabilities .43, .38, .401, .399
+    assert float(frame_iou(likely, mask, 0.4)) == pytest.approx(1 / 3) and float(frame_iou(likely, mask)) == 0
     empty = torch.zeros(2, 2, dtype=torch.bool)
     assert float(frame_iou(torch.tensor([[1.0, -1.0], [-1.0, -1.0]]), empty)) == pytest.approx(0.75)
 

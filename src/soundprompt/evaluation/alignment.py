@@ -139,9 +139,8 @@ def _batches(frames: Frames, device: torch.device | str) -> Iterator[tuple[list[
 
 
 def _compare(model: Segmenter, batch: Batch, choices: Sequence[Choice]) -> Compared:
-    sap = model.sap
-    features = batch.visual.permute(0, 2, 3, 1) if model.encoder is None else model.encoder(batch.visual)
-    sound = F.normalize(batch.audio if sap.sound is None else sap.sound(batch.audio), dim=1)
+    sap, features, heard = model.sap, model.encode(batch.visual), model.hear(batch.audio)
+    sound = F.normalize(heard if sap.sound is None else sap.sound(heard), dim=1)
     cue = F.normalize(sap.cue(sap.pooled(features, batch.valid)), dim=1)
     retrieval, chance = np.full(len(sound), np.nan), np.full(len(sound), np.nan)
     for place, choice in enumerate(choices):

@@ -221,8 +221,7 @@ def _ask(
 ) -> Tensor:
     """As `model(batch)`, for the rows `which` of the batch with other sounds; the encoder runs once for each row."""
     features = model.rows(model.encode(batch.visual), which)
-    audio = torch.zeros_like(sounds) if model.mute else sounds
-    logits = model.segment(features, audio, batch.valid[which], group).logits.float()
+    logits = model.answer(features, sounds, batch.valid[which], group).logits.float()
     if not logits.isfinite().all():
         bad = int((~logits.isfinite()).flatten(1).any(1).nonzero()[0])
         what = f"seed {seed} answers with numbers that are not finite (clip {batch.clips[which[bad]]})"

@@ -38,7 +38,7 @@ class Batch:
 
     visual: float32; (B, h, w, D), the input of a block of SAM's encoder, or what a frozen front made of it; or
     (B, C, h, w), the encoder's output F_V; or (B, 3, S, S), normalised pixels.
-    audio: (B, 128) float32, the second of sound that belongs to each frame.
+    audio: (B, 128) float32, the second of sound that belongs to each frame, as the sound encoder gives it.
     valid: (B, h, w) bool, False where the square input is padding.
     sizes: (height, width) of each original frame.
     masks: B tensors (H, W) bool, True where it sounds, loaded when first looked at; None if unlabelled.

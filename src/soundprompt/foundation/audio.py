@@ -61,15 +61,14 @@ class MiniVggish(nn.Module):
 class Vggish(nn.Module):
     """torchvggish's VGGish, (N, 1, 96, 64) log-mel to (N, 128).
 
-    final_relu: keep the ReLU behind the last layer (as AVSBench's features). pca: torchvggish's post-processing,
-    PCA with whitening and quantisation to whole numbers 0..255.
+    Without the package's ReLU behind the last layer, which is the choice of each model (`params.Model.audio_relu`).
+    pca: with it, and then torchvggish's post-processing: PCA with whitening and quantisation to whole numbers 0..255.
     """
 
-    def __init__(self, final_relu: bool, pca: bool):
+    def __init__(self, pca: bool):
         super().__init__()
         self.vgg = VGG(make_layers(), postprocess=False)
-        if not final_relu:
-            self.vgg.embeddings = self.vgg.embeddings[:-1]
+        self.vgg.embeddings = self.vgg.embeddings[:-1]
         self.pca = pca
         if pca:
             self.register_buffer("pca_eigen_vectors", torch.zeros(EMBEDDING, EMBEDDING))
@@ -80,7 +79,7 @@ class Vggish(nn.Module):
         if not self.pca:
             return found
         low, high = vggish_params.QUANTIZE_MIN_VAL, vggish_params.QUANTIZE_MAX_VAL
-        turned = (self.pca_eigen_vectors @ (found.T - self.pca_means)).T.clamp(low, high)
+        turned = (self.pca_eigen_vectors @ (found.relu().T - self.pca_means)).T.clamp(low, high)
         return torch.round((turned - low) * (255 / (high - low)))
 
 
@@ -152,7 +151,7 @@ def build(settings: params.Audio) -> nn.Module:
     """An untrained encoder."""
     if settings.architecture == "mini_vggish":
         return MiniVggish()
-    return Vggish(settings.final_relu, settings.pca)
+    return Vggish(settings.pca)
 
 
 def save(module: nn.Module, settings: params.Audio, path: Path | str) -> None:
@@ -191,7 +190,7 @@ def import_checkpoint(settings: params.Audio, layout: Layout) -> None:
     if settings.pca:
         tensors |= read_pca(Path(settings.pca_checkpoint or ""))
         inputs["pca_checkpoint"] = digest_file(settings.pca_checkpoint or "")
-    module = Vggish(settings.final_relu, settings.pca)
+    module = Vggish(settings.pca)
     weights.load_strictly(module, tensors, path, "VGGish")
     save(module, settings, layout.foundation("audio"))
     origin = provenance.record("foundation/audio", settings, None, inputs, watch)

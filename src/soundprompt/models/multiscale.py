@@ -21,8 +21,7 @@ class PyramidSegmenter(Segmenter):
     """A model that runs a private copy of the pyramid on pixels, and trains it unless `pyramid.tune` is 'none'."""
 
     def __init__(self, model: p.Model, pyramid: FrozenPyramid):
-        nn.Module.__init__(self)  # the base class builds the end of SAM's encoder
-        self.tap, self.mute, self.temporal = model.tap, model.mute, model.temporal
+        super().__init__(model, pyramid, seed=0)  # of an encoder's own end, which is not needed here
         self.encoder = pyramid.copy(model.pyramid.drop_path).requires_grad_(model.pyramid.tune == "all")
 
     def encode(self, visual: Tensor) -> list[Tensor]:

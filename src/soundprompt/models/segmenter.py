@@ -15,7 +15,7 @@ from soundprompt.models.adapters import EncoderTail
 
 if TYPE_CHECKING:
     from soundprompt.features.frames import Batch
-    from soundprompt.foundation.sam import FrozenSam
+    from soundprompt.foundation.encoders import Encoder
 
 
 @dataclass
@@ -52,16 +52,25 @@ class Segmenter(nn.Module):
     whole_clips = False
     auxiliary_weight, auxiliary_loss = 0.0, "bce"
 
-    def __init__(self, model: p.Model, sam: FrozenSam, seed: int):
+    def __init__(self, model: p.Model, encoder: Encoder, seed: int):
         super().__init__()
         self.tap: int | Literal["pixels"] | None = model.tap
-        self.mute, self.temporal = model.mute, model.temporal
-        self.encoder = None if self.tap is None else EncoderTail(sam, model.visual, seed)
+        self.mute, self.audio_relu, self.temporal = model.mute, model.audio_relu, model.temporal
+        self.encoder = EncoderTail(encoder, model.visual, seed) if isinstance(self.tap, int) else None
 
     def forward(self, batch: Batch) -> Prediction:
         """Reads audio (B, 128), valid (B, h, w) and visual: of its tap, or what `models.frozen_front` makes of that."""
-        audio = torch.zeros_like(batch.audio) if self.mute else batch.audio
-        return self.segment(self.encode(batch.visual), audio, batch.valid, batch.group)
+        return self.answer(self.encode(batch.visual), batch.audio, batch.valid, batch.group)
+
+    def answer(self, features: Any, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
+        """As `segment`, with audio (B, 128) as it is in a batch."""
+        return self.segment(features, self.hear(audio), valid, group)
+
+    def hear(self, audio: Tensor) -> Tensor:
+        """What this model takes for the sound, of embeddings (B, 128) as the sound encoder gives them."""
+        if self.mute:
+            return torch.zeros_like(audio)
+        return audio.relu() if self.audio_relu else audio
 
     def encode(self, visual: Tensor) -> Any:
         """What `segment` takes of `Batch.visual`: here F_V with channels last, (B, h, w, C)."""
@@ -73,7 +82,7 @@ class Segmenter(nn.Module):
 
     @abstractmethod
     def segment(self, features: Any, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
-        """features: of `encode`; audio (B, 128); valid (B, h, w) bool, False in padding; group as in Batch."""
+        """features: of `encode`; audio (B, 128) of `hear`; valid (B, h, w) bool, False in padding; group of Batch."""
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
         """Exactly the parameters that training may change, by name."""

@@ -93,7 +93,9 @@ class Variant(Settings):
     """
 
     world: dict[str, Any] = Field({})
-    data: dict[Literal["bgr", "box_crop"], Any] = Field({}, description="what no frame table depends on")
+    data: dict[Literal["bgr", "box_crop", "v1s_supervision"], Any] = Field(
+        {}, description="what no frame table depends on"
+    )
     foundation: dict[str, Any] = Field({})
 
     @property

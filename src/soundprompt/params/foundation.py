@@ -40,13 +40,12 @@ class Sam(Settings):
 
 
 class Audio(Settings):
-    """The sound encoder: 0.96 s of log-mel in, 128 numbers out."""
+    """The sound encoder: 0.96 s of log-mel in, 128 numbers out, without a ReLU behind them (`Model.audio_relu`)."""
 
     source: Literal["pretrain", "checkpoint"] = "pretrain"
     architecture: Literal["mini_vggish", "vggish"] = "mini_vggish"
     checkpoint: str | None = None
-    final_relu: bool = Field(True, description="vggish only: the ReLU after the last layer; torchvggish has it")
-    pca: bool = Field(False, description="vggish only: PCA and quantisation to 0..255")
+    pca: bool = Field(False, description="vggish only: ReLU, PCA and quantisation to 0..255, as torchvggish")
     pca_checkpoint: str | None = Field(None, description="path of the released PCA parameters, with pca: true")
     seed: Count = 0
     sounds: Positive = Field(2000, description="one-second sounds of the pre-training pool")

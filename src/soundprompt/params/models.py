@@ -157,7 +157,15 @@ class Schedule(Settings):
     patience: Positive = Field(6, description="validations without a new best before it stops")
     warmup: Count = 30
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    annealing: Literal["cosine", "none"] = Field(
+        "cosine", description="of the learning rates after the warm-up: along a cosine to 0, or constant rates"
+    )
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
+        1.0, description="a step's gradient is scaled down to this norm where it is larger; null: never"
+    )
+    selection_threshold: Rate = Field(
+        0.5, description="validation, which chooses the best step, cuts masks at this probability"
+    )
     clips_per_step: Positive = 8
     frames_per_clip: Positive = 2
     shot_epochs: Positive = Field(10, description="few-shot: epochs from the seen model (AVS-V3 protocol)")
@@ -204,6 +212,9 @@ class Model(Settings):
         "frozen", description="which weights of SAM's own mask decoder train, besides ColA"
     )
     mute: bool = Field(False, description="the sound is replaced by zeros in training and test: a model without audio")
+    audio_relu: bool = Field(
+        False, description="a ReLU behind the sound encoder's last layer, as in AVSBench and AVSegFormer"
+    )
     sap: Sap = Sap()
     cola: Cola = Cola()
     visual: Visual = Visual()

@@ -133,8 +133,8 @@ class Trainer:
         self.optimizer.zero_grad()
         loss.backward()
         self.team.add_gradients(weight for weight in self.parameters.values() if weight.requires_grad)
-        clip = self.settings.schedule.clip_norm
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), clip)
+        largest = self.settings.schedule.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), largest)
         factor = self.plan.factor(step)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
@@ -162,8 +162,9 @@ class Trainer:
         """Scores the model as it is and keeps it if it is the best; returns the scores by selection and their mean."""
         self.model.eval()
         self.team.average(self.model.running_statistics().values())
+        threshold = self.settings.schedule.selection_threshold
         scores = {
-            name: validation.mean_iou(self._predict, self._batches(frames), self.restore, self.team)
+            name: validation.mean_iou(self._predict, self._batches(frames), self.restore, threshold, self.team)
             for name, frames in self.validation.items()
         }
         mean = sum(scores.values()) / len(scores)

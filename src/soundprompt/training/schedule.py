@@ -14,9 +14,9 @@ SHOT_VALIDATIONS = 5  # of a few-shot run, besides that of its starting point
 class Plan:
     """Steps of one run.
 
-    patience None: it runs to its end. scale: of the settings' learning rates. continued: it starts
-    from a trained model, and that model, unchanged, is a candidate for the best. frozen: steps at the
-    beginning in which the image encoder's weights stand still.
+    patience None: it runs to its end. scale: of the settings' learning rates. annealing: as in `Schedule`.
+    continued: it starts from a trained model, and that model, unchanged, is a candidate for the best. frozen: steps
+    at the beginning in which the image encoder's weights stand still.
     """
 
     steps: int
@@ -25,6 +25,7 @@ class Plan:
     warmup: int
     scale: float
     continued: bool
+    annealing: str = "cosine"
     frozen: int = 0
 
     def validates(self, step: int) -> bool:
@@ -32,8 +33,10 @@ class Plan:
         return step % self.validate_every == 0 or step == self.steps
 
     def factor(self, step: int) -> float:
-        """What the settings' rates are multiplied with at a step (from 1): linear warm-up times a cosine to 0."""
+        """What the settings' rates are multiplied with at a step (from 1): linear warm-up times the annealing."""
         warm = min(1.0, step / self.warmup) if self.warmup else 1.0
+        if self.annealing == "none":
+            return self.scale * warm
         return self.scale * warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / self.steps))
 
 
@@ -46,16 +49,17 @@ def plan(schedule: Schedule, steps_per_epoch: int, continued: bool) -> Plan:
     are frozen then.
     `shot_learning_rate` scales the adapters' rate along with the head's.
     """
+    warmup, annealing = schedule.warmup, schedule.annealing
     frozen = schedule.frozen_epochs * steps_per_epoch
     if not continued and schedule.epochs:
         steps = schedule.epochs * steps_per_epoch
-        return Plan(steps, steps_per_epoch, schedule.patience, min(schedule.warmup, steps // 10), 1.0, False, frozen)
+        return Plan(steps, steps_per_epoch, schedule.patience, min(warmup, steps // 10), 1.0, False, annealing, frozen)
     if not continued:
-        return Plan(schedule.steps, schedule.validate_every, schedule.patience, schedule.warmup, 1.0, False, frozen)
+        return Plan(schedule.steps, schedule.validate_every, schedule.patience, warmup, 1.0, False, annealing, frozen)
     steps = schedule.shot_epochs * steps_per_epoch
     every = -(-schedule.shot_epochs // SHOT_VALIDATIONS) * steps_per_epoch
     scale = (schedule.shot_learning_rate or schedule.learning_rate) / schedule.learning_rate
-    return Plan(steps, every, None, min(schedule.warmup, steps // 10), scale, True)
+    return Plan(steps, every, None, min(warmup, steps // 10), scale, True, annealing)
 
 
 def precision(schedule: Schedule, device: str) -> str:

@@ -1,7 +1,8 @@
-"""The score by which training chooses its best step: mean IoU at 0.5, at the frames' original size."""
+"""The score by which training chooses its best step: mean IoU at the frames' original size."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -20,28 +21,31 @@ def mean_iou(
     predict: Callable[[Batch], Tensor],
     batches: Iterable[Batch],
     restore: Restore,
+    threshold: float = 0.5,
     team: Team = Team(),
 ) -> float:
     """Mean of `frame_iou` over all frames of the batches, which must have masks.
 
-    predict: gives a batch's logits (B, 1, 4h, 4w). restore: `FrozenSam.restore`. team: processes that have a
-    part of the batches each.
+    predict: gives a batch's logits (B, 1, 4h, 4w). restore: `FrozenSam.restore`. threshold: of probabilities. team:
+    processes that have a part of the batches each.
     """
     total, count = 0.0, 0
     for batch in batches:
         pictures = restore(predict(batch).float(), [tuple(mask.shape) for mask in batch.masks])
-        total += sum(float(frame_iou(picture, mask)) for picture, mask in zip(pictures, batch.masks, strict=True))
+        total += sum(
+            float(frame_iou(picture, mask, threshold)) for picture, mask in zip(pictures, batch.masks, strict=True)
+        )
         count += len(pictures)
     total, count = team.total([total, count])
     return total / count
 
 
-def frame_iou(logits: Tensor, mask: Tensor) -> Tensor:
-    """IoU of the pixels with probability above 0.5 and a bool mask, both (H, W).
+def frame_iou(logits: Tensor, mask: Tensor, threshold: float = 0.5) -> Tensor:
+    """IoU of the pixels with probability above `threshold` and a bool mask, both (H, W).
 
     For an empty mask: the share of pixels rightly left empty, as in AVSBench's metric.
     """
-    on = logits > 0
+    on = logits > math.log(threshold / (1 - threshold))
     if not mask.any():
         return (~on).float().mean()
     return (on & mask).sum() / (on | mask).sum()
