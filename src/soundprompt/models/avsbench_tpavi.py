@@ -73,6 +73,9 @@ class Tpavi(nn.Module):
     the pictures; the sum over keys is divided by their number, T x H x W, without a softmax. Such attention is linear,
     so that the sum over all keys is one matrix a clip: the mean over seconds of key times mean value. The norm in
     front of the addition has weight and bias zero at first.
+
+    Norm "frame" brings the answer to size 1 in each frame instead, and asks only with what differs from place to place:
+    features differ there far less than from zero, so that otherwise what is the same all over a frame fills a norm.
     """
 
     def __init__(self, settings: p.Tpavi):
@@ -80,10 +83,11 @@ class Tpavi(nn.Module):
         width = settings.width
         inner = max(width // 2, 1)
         self.sound = nn.Linear(AUDIO_DIM, width)
-        self.query, self.value = nn.Conv2d(width, inner, 1), nn.Conv2d(width, inner, 1)
-        self.key = nn.Linear(width, inner)
-        self.out = nn.Conv2d(inner, width, 1)
-        self.scale = (nn.BatchNorm2d if settings.norm == "batch" else FrameNorm)(width)
+        self.by_place = settings.norm == "frame"
+        self.query = nn.Conv2d(width, inner, 1, bias=not self.by_place)  # a bias is the same all over a frame
+        self.key, self.value = nn.Linear(width, inner), nn.Conv2d(width, inner, 1)
+        self.out = nn.Conv2d(inner, width, 1, bias=not self.by_place)
+        self.scale = FrameNorm(width) if self.by_place else nn.BatchNorm2d(width)
         nn.init.zeros_(self.scale.weight)
         self.norm = nn.LayerNorm(width)
 
@@ -100,24 +104,19 @@ class Tpavi(nn.Module):
         sums = products.new_zeros(count, *products.shape[1:]).index_add(0, clip, products)
         frames = torch.bincount(clip, minlength=count).to(sums.dtype)
         mean = (sums / frames[:, None, None])[clip]
-        return torch.einsum("bihw,bio->bohw", self.query(x), mean)
+        query = self.query(x - x.mean(dim=(2, 3), keepdim=True) if self.by_place else x)
+        return torch.einsum("bihw,bio->bohw", query, mean)
 
 
 class FrameNorm(nn.Module):
-    """(B, C, h, w): each channel without its mean over the frame, all channels together of size 1; weight and bias.
-
-    It passes on what differs from place to place, where a batch normalisation also passes on what is the same all
-    over a frame, which is far more.
-    """
+    """(B, C, h, w): each frame brought to a mean square of 1, times a weight for each channel."""
 
     def __init__(self, width: int):
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x - x.mean(dim=(2, 3), keepdim=True)
-        x = x / (x.square().mean(dim=(1, 2, 3), keepdim=True) + 1e-12).sqrt()
-        return x * self.weight[:, None, None] + self.bias[:, None, None]
+        return x * self.weight[:, None, None] / (x.square().mean(dim=(1, 2, 3), keepdim=True) + 1e-12).sqrt()
 
 
 class TopDown(nn.Module):

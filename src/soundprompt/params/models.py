@@ -110,9 +110,8 @@ class Tpavi(Settings):
     )
     temporal: bool = Field(True, description="attend to all seconds of the clip; false: to the frame's own alone")
     whole_clips: bool = Field(
-        True, description="training shows all seconds of a clip, those without a mask or a loss too (v1s); false: those "
-        "that a step draws"
-    )  # fmt: skip
+        True, description="training shows all seconds of a clip, also those without a mask (v1s); false: those drawn"
+    )
     kl: Annotated[float, Field(ge=0)] = Field(
         0.0, description="weight, in the mean over frames, of the divergence between sound and masked picture"
     )

@@ -178,7 +178,7 @@ class Params(Settings):
         return self.models[model].on(self.settings[setting].model_of or setting)
 
     def costed(self) -> dict[str, str]:
-        """The models whose cost some experiment asks for, in the order of `models`, and the first setting it asks of."""
+        """The models whose cost some experiment asks for, in the order of `models`, and for which setting first."""
         asked: dict[str, str] = {}
         for experiment in self.experiments.values():
             if experiment.measures_cost:
