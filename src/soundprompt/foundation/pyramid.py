@@ -216,7 +216,8 @@ class Pvt(nn.Module):
         from timm.layers import DropPath
 
         blocks = [block for stage in self.net.stages for block in stage.blocks]
-        for block, share in zip(blocks, torch.linspace(0, rate, len(blocks)).tolist(), strict=True):
+        for number, block in enumerate(blocks):
+            share = rate * number / (len(blocks) - 1)
             block.drop_path1, block.drop_path2 = DropPath(share), DropPath(share)
 
     def forward(self, x: Tensor) -> list[Tensor]:
