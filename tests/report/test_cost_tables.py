@@ -148,8 +148,8 @@ def test_the_page_shows_the_plots_and_leads_from_training_to_cost(view):
 
 def test_who_is_measured():
     params = asking()
-    assert params.costed() == ["gavs", "sam_fusion"]
-    assert params.variant("size_64").costed() == ["gavs", "sam_fusion"]
+    assert list(params.costed()) == ["gavs", "sam_fusion"]
+    assert list(params.variant("size_64").costed()) == ["gavs", "sam_fusion"]
     assert p.cost_view(params).picture == (128, 128)
     slower = params.models["gavs"].model_copy(update={"schedule": p.Schedule(steps=3)})
     other = params.model_copy(update={"models": params.models | {"gavs": slower}})

@@ -53,16 +53,19 @@ def run(view: p.CostView, layout: Layout) -> None:
         raise InputError(f"study '{view.study}' has no experiment that asks for costs", remedy=remedy)
     watch = provenance.Stopwatch()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    seers = {model.reads: encoders.load(model, layout).to(device) for model in view.models.values()}
+    kinds = {(model.reads, model.pyramid): model for model in view.models.values()}
+    seers = {kind: encoders.load(model, layout).to(device) for kind, model in kinds.items()}
     audio = audio_models.load(layout.foundation("audio")).to(device)
     with single_thread():
-        viewers = {name: Viewer(model, seers[model.reads], audio, view.picture) for name, model in view.models.items()}
+        viewers = {
+            name: Viewer(model, seers[model.reads, model.pyramid], audio, view.picture)
+            for name, model in view.models.items()
+        }
         found = {name: {**sizes(viewer), **work(viewer)} for name, viewer in viewers.items()}
         for name, timed in timings(viewers, view.cost).items():
             found[name] |= timed
-    origin = provenance.record(
-        "cost", view, None, {name: each.digest for name, each in {**seers, "audio": audio}.items()}, watch
-    )
+    inputs = {reads: seer.digest for (reads, _), seer in seers.items()} | {"audio": audio.digest}
+    origin = provenance.record("cost", view, None, inputs, watch)
     write_json(layout.cost, {"models": found, "device": _device_name(device), "provenance": origin})
     _print(found)
 
@@ -97,7 +100,7 @@ class Viewer:
     @torch.no_grad()
     def mask(self, visual: Tensor, sound: Tensor) -> Tensor:
         """(H, W) bool on the CPU, at the picture's own size."""
-        size, grid = self.picture.shape[:2], 4 * self.encoder.grid
+        size, cells = self.picture.shape[:2], self.encoder.cells
         batch = Batch(
             visual=visual,
             audio=sound,
@@ -105,7 +108,7 @@ class Viewer:
             sizes=[size],
             masks=None,
             targets=None,
-            target_valid=torch.zeros((1, 1, grid, grid), dtype=torch.bool),  # for training only
+            target_valid=torch.zeros((1, 1, cells, cells), dtype=torch.bool),  # for training only
             clips=[],
             videos=[],
             classes=[],

@@ -31,7 +31,10 @@ AT_ONCE = 64  # pictures that go through a frozen front together
 
 @dataclass
 class Batch:
-    """B frames as a model takes them. h = w: side of the encoder's grid (S / 16), C: width of SAM's prompts.
+    """B frames as a model takes them.
+
+    h = w: side of the encoder's grid (S / 16); n: of the grid that masks are drawn on (4h, or S where a baseline draws
+    at its input's size); C: width of SAM's prompts.
 
     visual: float32; (B, h, w, D), the input of a block of SAM's encoder, or what a frozen front made of it; or
     (B, C, h, w), the encoder's output F_V; or (B, 3, S, S), normalised pixels.
@@ -39,12 +42,13 @@ class Batch:
     valid: (B, h, w) bool, False where the square input is padding.
     sizes: (height, width) of each original frame.
     masks: B tensors (H, W) bool, True where it sounds, loaded when first looked at; None if unlabelled.
-    targets: (B, 1, 4h, 4w) float32 in [0, 1], the share of each cell that sounds; None if unlabelled.
-    target_valid: (B, 1, 4h, 4w) bool, as `valid` on the decoder's grid.
+    targets: (B, 1, n, n) float32 in [0, 1], the share of each cell that sounds; None if unlabelled.
+    target_valid: (B, 1, n, n) bool, as `valid` on the grid of masks.
     clips, videos, classes: names of each frame's clip, source video and class.
     negative: (B,) bool on the CPU, frames given a sound that nothing in them makes (`training.negatives`); or None.
     group: (B,) int64, equal for frames of one clip under one sound condition; None: each frame by itself.
     Only models that look across time (`Segmenter.temporal`) read it.
+    context: further frames of the same clips, which such a model is shown in training without a loss of their own.
     """
 
     visual: Tensor
@@ -59,13 +63,26 @@ class Batch:
     classes: list[str]
     negative: Tensor | None = None
     group: Tensor | None = None
+    context: Batch | None = None
+
+    def with_context(self) -> Batch:
+        """What a model is shown: its frames and behind them those of `context`."""
+        if self.context is None:
+            return self
+        shown = ("visual", "audio", "valid", "group")
+        both = {name: torch.cat([getattr(self, name), getattr(self.context, name)]) for name in shown}
+        return replace(self, sizes=self.sizes + self.context.sizes, context=None, **both)
 
     def part(self, rows: slice) -> Batch:
-        """Some neighbouring frames of it."""
+        """Some neighbouring frames of it, with all of their clips' context."""
         tensors = ("visual", "audio", "valid", "targets", "target_valid", "negative", "group")
         listed = ("sizes", "masks", "clips", "videos", "classes")
         taken = {name: getattr(self, name) for name in (*tensors, *listed)}
-        return replace(self, **{name: None if value is None else value[rows] for name, value in taken.items()})
+        part = {name: None if value is None else value[rows] for name, value in taken.items()}
+        if self.context is not None:
+            theirs = torch.isin(self.context.group, part["group"]).nonzero()[:, 0].tolist()
+            part["context"] = self.context.part(slice(theirs[0], theirs[-1] + 1)) if theirs else None
+        return replace(self, **part)
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on a device; masks are loaded for that, unless they are there already."""
@@ -78,7 +95,8 @@ class Batch:
             if getattr(self, name) is not None
         }
         masks = None if self.masks is None else [mask.to(device) for mask in self.masks]
-        return replace(self, masks=masks, **moved)
+        context = None if self.context is None else self.context.to(device)
+        return replace(self, masks=masks, context=context, **moved)
 
 
 class Frames:
@@ -148,15 +166,24 @@ class Frames:
     def _background(self) -> Tensor:
         return Store(self._layout.audio_features).read(extract.SOUND, background.ROWS)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def context(self, indices: Sequence[int]) -> Batch | None:
+        """The other frames of the clips that these frames belong to, clip by clip in the order of `indices`."""
+        here = self.group[torch.as_tensor(np.asarray(indices, dtype=np.int64))]
+        taken = set(indices)
+        clips = [torch.nonzero(self.group == clip)[:, 0].tolist() for clip in dict.fromkeys(here.tolist())]
+        others = [index for clip in clips for index in clip if index not in taken]
+        return self.batch(others, labels=False) if others else None
+
+    def batch(self, indices: Sequence[int], *, labels: bool = True) -> Batch:
         """The frames at these indices, in this order; frames with and without a mask do not mix.
 
-        Raises InputError when a mask is missing, unreadable, or of another size than its frame.
+        labels: with masks and targets where there are some. Raises InputError when a mask is missing, unreadable, or
+        of another size than its frame.
         """
         picked = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         each = picked.tolist()
         shapes = self._shape_of[picked]
-        labelled = self._labels.of(each)
+        labelled = labels and self._labels.of(each)
         return Batch(
             visual=self._visual.of(picked),
             audio=self.audio[picked],
@@ -331,7 +358,7 @@ def _distinct(sizes: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], Tens
 
 
 class _Grid:
-    """How a frame of one size lies on the decoder's grid of 4h x 4w cells.
+    """How a frame of one size lies on the grid of n x n cells that masks are drawn on.
 
     A cell's target is the mean of the mask over the part of the cell that lies in the frame. A cell counts as
     valid when at least half of its rows and of its columns lie in the frame, as in `FrozenSam.valid_cells`.
@@ -339,7 +366,7 @@ class _Grid:
 
     def __init__(self, size: tuple[int, int], encoder: Encoder):
         self.size = size
-        cells, side = 4 * encoder.grid, encoder.image_size // (4 * encoder.grid)
+        cells, side = encoder.cells, encoder.image_size // encoder.cells
         ends = encoder.resized(size)
         self._rows, self._columns = (
             _overlaps(length, end, cells, side) for length, end in zip(size, ends, strict=True)
@@ -348,7 +375,7 @@ class _Grid:
         self.valid = rows[:, None] & columns
 
     def average(self, mask: Tensor) -> Tensor:
-        """(H, W) bool -> (4h, 4w) float32 in [0, 1]; 0 in the padding."""
+        """(H, W) bool -> (n, n) float32 in [0, 1]; 0 in the padding."""
         return (self._rows @ mask.float() @ self._columns.T).clamp(0, 1)
 
 
@@ -394,7 +421,7 @@ class _Labels:
         return mask
 
     def targets(self, indices: list[int]) -> Tensor:
-        """(B, 1, 4h, 4w) float32."""
+        """(B, 1, n, n) float32."""
         if self._targets is None:
             return torch.stack([self._grids[i].average(self.mask(i)) for i in indices])[:, None]
         for i in indices:

@@ -19,9 +19,11 @@ Encoder: TypeAlias = Union["FrozenSam", "FrozenPyramid"]
 
 def load(model: Model, layout: Layout) -> Encoder:
     """What `model.reads` names. Raises InputError when its weights are missing or damaged."""
-    return importlib.import_module(f"soundprompt.foundation.{model.reads}").load(layout.foundation(model.reads))
+    found = importlib.import_module(f"soundprompt.foundation.{model.reads}").load(layout.foundation(model.reads))
+    return found.used_as(model.pyramid) if model.reads == "pyramid" else found
 
 
 def square(model: Model, foundation: Foundation) -> geometry.Square:
     """How pictures lie on the input of what `model.reads` names: that of a loaded encoder, without its weights."""
-    return geometry.square(model.reads, getattr(foundation, model.reads).image_size)
+    size = getattr(foundation, model.reads).image_size
+    return geometry.square(model.reads, (model.reads == "pyramid" and model.pyramid.image_size) or size)

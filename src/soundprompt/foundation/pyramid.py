@@ -36,16 +36,20 @@ class FrozenPyramid:
     """A pyramid that never trains, with the interface that models and batches need of an image encoder.
 
     encoder: (B, 3, S, S) to four maps (B, C_i, S / stride_i, S / stride_i); in evaluation mode, without gradients.
-    image_size: side S of the input, pixels. square: how pictures lie there. grid: side of the map at stride 16; masks
-    are drawn at four times that.
-    widths: channels C_i. digest: sha256 of the weight file.
+    image_size: side S of the input, pixels. square: how pictures lie there. grid: side of the map at stride 16. cells:
+    side of the grid that masks are drawn on, S / mask_stride. widths: channels C_i. digest: sha256 of the weight file.
     """
 
-    def __init__(self, encoder: nn.Module, architecture: str, image_size: int, digest: str):
+    def __init__(self, encoder: nn.Module, architecture: str, image_size: int, digest: str, mask_stride: int = 4):
         self.encoder = encoder.eval().requires_grad_(False)
         self.architecture, self.image_size, self.digest = architecture, image_size, digest
         self.square = square("pyramid", image_size)
-        self.grid, self.widths = image_size // 16, WIDTHS[architecture]
+        self.grid, self.cells, self.widths = image_size // 16, image_size // mask_stride, WIDTHS[architecture]
+
+    def used_as(self, settings: params.Tuning) -> FrozenPyramid:
+        """The same weights for a model: at its input size, with the grid that it draws masks on."""
+        size = settings.image_size or self.image_size
+        return FrozenPyramid(self.encoder, self.architecture, size, self.digest, settings.mask_stride)
 
     def to(self, device: torch.device | str) -> Self:
         """Moves the module; returns self."""
@@ -57,9 +61,18 @@ class FrozenPyramid:
         """Where the weights lie."""
         return next(self.encoder.parameters()).device
 
-    def copy(self) -> nn.Module:
-        """A private copy of the encoder, still without gradients."""
-        return copy.deepcopy(self.encoder)
+    def copy(self, drop_path: float = 0.0) -> nn.Module:
+        """A private copy of the encoder, still without gradients. drop_path: as `Pvt.drop_paths`, PVT-v2 alone.
+
+        Raises InputError when it has no blocks to leave out.
+        """
+        copied = copy.deepcopy(self.encoder)
+        if drop_path:
+            if not isinstance(copied, Pvt):
+                what = f"pyramid.drop_path: {drop_path} is for PVT-v2, this encoder is {self.architecture}"
+                raise InputError(what, remedy="set it to 0")
+            copied.drop_paths(drop_path)
+        return copied
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of a picture in the input: all of it, since pictures are stretched as in AVSBench."""
@@ -93,7 +106,7 @@ class FrozenPyramid:
         return self.encoder(x)
 
     def restore(self, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """Logits (B, 1, 4h, 4w) at the pictures' own sizes: B tensors (H, W). See `Square.restore`."""
+        """Logits (B, 1, n, n) at the pictures' own sizes: B tensors (H, W). See `Square.restore`."""
         return self.square.restore(logits, sizes)
 
 
@@ -187,6 +200,18 @@ class Pvt(nn.Module):
         from timm.models.pvt_v2 import pvt_v2_b5
 
         self.net = pvt_v2_b5(pretrained=False, num_classes=0)
+
+    def drop_paths(self, rate: float) -> None:
+        """In training, a sample goes past a block's halves with a chance that grows from block to block up to `rate`.
+
+        As the published programs build PVT-v2 ("drop path", arXiv 1603.09382).
+        """
+        from timm.layers import DropPath
+
+        blocks = [block for stage in self.net.stages for block in stage.blocks]
+        for number, block in enumerate(blocks):
+            share = rate * number / (len(blocks) - 1)
+            block.drop_path1, block.drop_path2 = DropPath(share), DropPath(share)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x, found = self.net.patch_embed(x), []

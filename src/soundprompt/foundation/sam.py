@@ -37,6 +37,7 @@ class FrozenSam:
 
     sam: the package's module, in evaluation mode; no parameter requires a gradient.
     image_size: side S of the padded input, pixels. square: how pictures lie there. grid: side h = w of F_V (S / 16).
+    cells: side of the grid that masks are drawn on, 4h.
     depth: encoder blocks. dim: width of their tokens. prompt_dim: channels C of F_V and of prompt tokens.
     digest: sha256 of the weight file; names everything that is computed with it.
     """
@@ -51,6 +52,7 @@ class FrozenSam:
         self.dim = encoder.patch_embed.proj.out_channels
         self.prompt_dim = sam.prompt_encoder.embed_dim
         self.grid = sam.prompt_encoder.image_embedding_size[0]
+        self.cells = 4 * self.grid
 
     def to(self, device: torch.device | str) -> Self:
         """Moves the module; returns self."""

@@ -1,6 +1,7 @@
 """AVSegFormer: queries made of the sound read multi-scale features, then draw on the finest map (arXiv 2307.01146).
 
-Our implementation from the paper's description, in plain PyTorch; docs/models.md lists where it differs.
+Our own code in plain PyTorch, with the layers, initial values and arithmetic of the published program
+(vvvb-github/AVSegFormer, PVT-v2); docs/models.md lists what differs.
 """
 
 from __future__ import annotations
@@ -13,52 +14,67 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundprompt import params as p
-from soundprompt.models.multiscale import AUDIO_DIM, PyramidSegmenter, enlarge, normed
+from soundprompt.models.multiscale import AUDIO_DIM, Drawing, PyramidSegmenter, enlarge
 from soundprompt.models.seeding import seeded
 from soundprompt.models.segmenter import Prediction
 
 if TYPE_CHECKING:
     from soundprompt.foundation.pyramid import FrozenPyramid
 
+SCALES = 3  # strides 8, 16 and 32 are read as tokens; on stride 4 the mask is drawn
+
 
 class AvsegFormer(PyramidSegmenter):
-    """Pyramid, deformable encoder on strides 8 to 32, decoder of sound queries, mixer on stride 4."""
+    """Pyramid, deformable encoder on strides 8 to 32, queries made of the sound, decoder, mixer on stride 4."""
+
+    auxiliary_loss = "dice"
 
     def __init__(self, model: p.Model, pyramid: FrozenPyramid, seed: int):
         super().__init__(model, pyramid)
         settings = model.avsegformer
         width = settings.width
         self.auxiliary_weight = settings.auxiliary
+        self.stride = model.pyramid.mask_stride
         with seeded(seed, "avsegformer"):
-            self.project = nn.ModuleList(normed(inputs, width) for inputs in pyramid.widths)
-            self.scale_codes = nn.Parameter(torch.randn(len(pyramid.widths) - 1, width) * 0.02)
-            layers = range(settings.encoder_layers)
-            self.reading = nn.ModuleList(EncoderLayer(settings, len(pyramid.widths) - 1) for _ in layers)
-            self.sound = nn.Sequential(nn.Linear(AUDIO_DIM, width), nn.LayerNorm(width))
-            self.queries = nn.Parameter(torch.randn(settings.queries, width) * 0.02)
+            self.sound = nn.Linear(AUDIO_DIM, width)
+            self.project = nn.ModuleList(normed(inputs, width, 1) for inputs in pyramid.widths)
+            self.scale_codes = nn.Parameter(torch.randn(SCALES, width))
+            self.generator = Generator(settings)
+            self.query_codes = nn.Parameter(torch.empty(settings.queries, width))
+            self.reading = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
             self.asking = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
-            self.smooth = nn.Conv2d(width, width, 3, padding=1)
+            self.lateral, self.smooth = normed(width, width, 1), normed(width, width, 3)
             self.mixer = Mixer(width, settings.heads)
-            self.auxiliary = nn.Conv2d(width, 1, 1) if settings.auxiliary else None
-            self.to_map = nn.Sequential(nn.Conv2d(settings.queries, width, 1), nn.ReLU(), nn.Conv2d(width, width, 1))
-            self.head = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 1, 1))
+            self.to_map = to_map(settings)
+            self.draw = Drawing(width, settings.head, 4 // self.stride, bias=False)
+            self.unused = Unused(settings)
+            self.start()
+
+    def start(self) -> None:
+        """The published initial values: Xavier's uniform in all matrices but those that deformable attention sets."""
+        for name, weight in self.named_parameters():
+            if weight.ndim > 1 and not name.startswith(("encoder.", "sound.", "scale_codes")):
+                nn.init.xavier_uniform_(weight)
+        for layer in self.reading:
+            layer.attend.start()
 
     def segment(self, features: list[Tensor], audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
         finest, *coarse = (project(scale) for project, scale in zip(self.project, features, strict=True))
-        memory, codes, shapes = self.read(coarse)
+        memory, shapes = self.read(coarse)
         sound = self.sound(audio)[:, None]
-        queries = sound + self.queries
+        queries = self.generator(sound) + self.query_codes
         for layer in self.asking:
-            queries = layer(queries, self.queries, memory, codes)
+            queries = layer(queries, memory)
         second = memory[:, : shapes[0][0] * shapes[0][1]].transpose(1, 2).unflatten(2, shapes[0])
-        fine = F.relu(self.smooth(finest + enlarge(second, finest)))
+        fine = F.relu(self.smooth(self.lateral(finest) + enlarge(second, finest)))
         mixed = self.mixer(fine, sound)
-        likeness = torch.einsum("bqc,bchw->bqhw", queries, mixed) / math.sqrt(mixed.shape[1])
-        logits = self.head(mixed + self.to_map(likeness))
-        return Prediction(logits, auxiliary=self.auxiliary(mixed) if self.auxiliary and self.training else None)
+        likeness = torch.einsum("bqc,bchw->bqhw", queries, mixed)
+        logits = self.draw(mixed + self.to_map(likeness))
+        heard = enlarge(mixed.mean(1, keepdim=True), logits) if self.training and self.auxiliary_weight else None
+        return Prediction(logits, auxiliary=heard)
 
-    def read(self, coarse: list[Tensor]) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
-        """Maps (B, C, h_i, w_i) to tokens (B, sum h_i w_i, C), their positional codes, and the maps' shapes."""
+    def read(self, coarse: list[Tensor]) -> tuple[Tensor, list[tuple[int, int]]]:
+        """Maps (B, C, h_i, w_i) to tokens (B, sum h_i w_i, C) that have read each other, and the maps' shapes."""
         shapes = [(scale.shape[2], scale.shape[3]) for scale in coarse]
         tokens = torch.cat([scale.flatten(2).transpose(1, 2) for scale in coarse], dim=1)
         places = [positions(*shape, tokens.shape[2]).to(tokens) for shape in shapes]
@@ -66,21 +82,70 @@ class AvsegFormer(PyramidSegmenter):
         centres = torch.cat([grid_centres(*shape) for shape in shapes]).to(tokens)
         for layer in self.reading:
             tokens = layer(tokens, codes, centres, shapes)
-        return tokens, codes, shapes
+        return tokens, shapes
+
+
+class Generator(nn.Module):
+    """Queries (B, Q, C) made of the sound (B, 1, C): learned ones that attend to each other and to the sound."""
+
+    def __init__(self, settings: p.Avsegformer):
+        super().__init__()
+        self.queries = nn.Parameter(torch.empty(settings.queries, settings.width))
+        self.layers = nn.ModuleList(
+            AttentionLayer(settings.width, settings.heads, settings.generator_hidden, bias=False)
+            for _ in range(settings.generator_layers)
+        )
+
+    def forward(self, sound: Tensor) -> Tensor:
+        queries = self.queries.expand(len(sound), -1, -1)
+        for layer in self.layers:
+            queries = layer(queries, sound)
+        return queries
+
+
+class AttentionLayer(nn.Module):
+    """Queries attend to each other and to a memory, then a feed-forward part; LayerNorm behind each residual.
+
+    No positions enter here: the published program leaves them out.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float = 0.0, *, bias: bool = True):
+        super().__init__()
+        options = {"dropout": dropout, "bias": bias, "batch_first": True}
+        self.among, self.across = (nn.MultiheadAttention(width, heads, **options) for _ in range(2))
+        self.feed = feed_forward(width, hidden, dropout)
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+        """queries (B, Q, C), memory (B, N, C). As queries."""
+        found = self.among(queries, queries, queries, need_weights=False)[0]
+        queries = self.norm1(queries + self.drop(found))
+        found = self.across(queries, memory, memory, need_weights=False)[0]
+        queries = self.norm2(queries + self.drop(found))
+        return self.norm3(queries + self.drop(self.feed(queries)))
+
+
+class DecoderLayer(AttentionLayer):
+    """A layer of the decoder: its memory are the tokens of all scales."""
+
+    def __init__(self, settings: p.Avsegformer):
+        super().__init__(settings.width, settings.heads, settings.hidden, settings.dropout)
 
 
 class EncoderLayer(nn.Module):
     """Deformable self-attention over all scales, then a feed-forward part, each residual with LayerNorm behind."""
 
-    def __init__(self, settings: p.Avsegformer, scales: int):
+    def __init__(self, settings: p.Avsegformer):
         super().__init__()
-        self.attend = DeformableAttention(settings.width, settings.heads, scales, settings.points)
-        self.feed = feed_forward(settings.width, settings.hidden)
+        self.attend = DeformableAttention(settings.width, settings.heads, SCALES, settings.points)
+        self.feed = feed_forward(settings.width, settings.hidden, settings.dropout)
         self.norm1, self.norm2 = nn.LayerNorm(settings.width), nn.LayerNorm(settings.width)
+        self.drop = nn.Dropout(settings.dropout)
 
     def forward(self, tokens: Tensor, codes: Tensor, centres: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
-        tokens = self.norm1(tokens + self.attend(tokens + codes, tokens, centres, shapes))
-        return self.norm2(tokens + self.feed(tokens))
+        tokens = self.norm1(tokens + self.drop(self.attend(tokens + codes, tokens, centres, shapes)))
+        return self.norm2(tokens + self.drop(self.feed(tokens)))
 
 
 class DeformableAttention(nn.Module):
@@ -96,14 +161,19 @@ class DeformableAttention(nn.Module):
         self.offsets = nn.Linear(width, heads * scales * points * 2)
         self.weights = nn.Linear(width, heads * scales * points)
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
-        angles = torch.arange(heads) * (2 * math.pi / heads)
+        self.start()
+
+    def start(self) -> None:
+        """Initial values."""
+        angles = torch.arange(self.heads) * (2 * math.pi / self.heads)
         rays = torch.stack([angles.cos(), angles.sin()], dim=-1)
         rays = rays / rays.abs().amax(dim=-1, keepdim=True)
-        steps = torch.arange(1, points + 1)
-        start = (rays[:, None, None] * steps[:, None]).expand(heads, scales, points, 2)
-        nn.init.zeros_(self.offsets.weight)
-        nn.init.zeros_(self.weights.weight)
-        nn.init.zeros_(self.weights.bias)
+        steps = torch.arange(1, self.points + 1)
+        start = (rays[:, None, None] * steps[:, None]).expand(self.heads, self.scales, self.points, 2)
+        for weight in (self.offsets.weight, self.weights.weight, self.weights.bias, self.value.bias, self.out.bias):
+            nn.init.zeros_(weight)
+        for layer in (self.value, self.out):
+            nn.init.xavier_uniform_(layer.weight)
         with torch.no_grad():
             self.offsets.bias.copy_(start.reshape(-1))
 
@@ -127,60 +197,72 @@ class DeformableAttention(nn.Module):
         return self.out(read.view(b, c, n).transpose(1, 2))
 
 
-class DecoderLayer(nn.Module):
-    """Queries attend to each other and to the picture's tokens, then a feed-forward part; LayerNorm behind each."""
-
-    def __init__(self, settings: p.Avsegformer):
-        super().__init__()
-        width, heads = settings.width, settings.heads
-        self.among = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.across = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.feed = feed_forward(width, settings.hidden)
-        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
-
-    def forward(self, queries: Tensor, identity: Tensor, memory: Tensor, codes: Tensor) -> Tensor:
-        """queries (B, Q, C), identity (Q, C) what tells them apart, memory (B, N, C), codes (N, C)."""
-        asking = queries + identity
-        queries = self.norm1(queries + self.among(asking, asking, queries, need_weights=False)[0])
-        found = self.across(queries + identity, memory + codes, memory, need_weights=False)[0]
-        queries = self.norm2(queries + found)
-        return self.norm3(queries + self.feed(queries))
-
-
 class Mixer(nn.Module):
-    """Scales the channels of the finest map by what the sound finds in it.
+    """Gates the channels of the finest map by what the sound finds in it.
 
-    The sound attends, head by head, to all positions of the map; what it reads there is one number a channel.
+    The sound attends, head by head, to all positions of the map; a sigmoid makes a factor for each channel of what
+    it reads there.
     """
 
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
+        self.query, self.key_value = nn.Linear(width, width, bias=False), nn.Linear(width, 2 * width, bias=False)
+        self.out = nn.Linear(width, width)
 
     def forward(self, fine: Tensor, sound: Tensor) -> Tensor:
         """fine (B, C, h, w), sound (B, 1, C). As fine."""
-        b, c, h, w = fine.shape
-        cells = fine.view(b, self.heads, c // self.heads, h * w)
-        query = self.query(sound).view(b, self.heads, 1, c // self.heads)
-        share = (query @ cells / math.sqrt(c / self.heads)).softmax(-1)
-        weights = (share @ cells.transpose(2, 3)).view(b, c, 1, 1)
-        return fine + fine * weights
+        parts = (self.query(sound), *self.key_value(fine.flatten(2).transpose(1, 2)).chunk(2, dim=2))
+        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
+        found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(1)
+        return fine * torch.sigmoid(self.out(found))[:, :, None, None]
 
 
-def feed_forward(width: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+class Unused(nn.Module):
+    """What the published head declares and none of its outputs reads, frozen.
+
+    It stems from an earlier loss on the decoder's attention; weight for weight, the heads can so be compared.
+    """
+
+    def __init__(self, settings: p.Avsegformer):
+        super().__init__()
+        width = settings.width
+        self.fpn = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(SCALES))
+        self.attention_masks = Drawing(width, settings.head, 4, bias=False)
+        self.requires_grad_(False)
+
+
+def normed(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    """Convolution and GroupNorm, eight channels a group."""
+    groups = math.gcd(max(outputs // 8, 1), outputs)
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.GroupNorm(groups, outputs))
+
+
+def feed_forward(width: int, hidden: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
+
+
+def to_map(settings: p.Avsegformer) -> nn.Sequential:
+    """From the likeness to each query to features, in each cell: (B, Q, h, w) to (B, C, h, w)."""
+    sizes = (settings.queries, settings.hidden, settings.hidden, settings.width)
+    first, second, third = (nn.Conv2d(sizes[i], sizes[i + 1], 1) for i in range(3))
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
 
 
 def positions(height: int, width: int, channels: int) -> Tensor:
-    """Sines and cosines of row and column, (height * width, channels)."""
-    quarter = -(-channels // 4)
-    rates = 10000.0 ** (-torch.arange(quarter) / quarter)
-    rows = (torch.arange(height) + 0.5)[:, None] / height * 2 * math.pi * rates
-    columns = (torch.arange(width) + 0.5)[:, None] / width * 2 * math.pi * rates
-    rows = torch.cat([rows.sin(), rows.cos()], dim=1)[:, None].expand(-1, width, -1)
-    columns = torch.cat([columns.sin(), columns.cos()], dim=1)[None].expand(height, -1, -1)
-    return torch.cat([rows, columns], dim=2).flatten(0, 1)[:, :channels]
+    """Sines and cosines of row and column, counted from 1, (height * width, channels): DETR's (arXiv 2005.12872).
+
+    channels: a multiple of 4; the first half tells rows apart.
+    """
+    half = channels // 2
+    rates = 10000.0 ** (-2 * torch.arange(half // 2) / half)
+
+    def waves(count: int) -> Tensor:
+        angles = torch.arange(1, count + 1)[:, None] * rates
+        return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
+
+    rows, columns = waves(height)[:, None].expand(-1, width, -1), waves(width)[None].expand(height, -1, -1)
+    return torch.cat([rows, columns], dim=2).flatten(0, 1)
 
 
 def grid_centres(height: int, width: int) -> Tensor:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +22,7 @@ class PyramidSegmenter(Segmenter):
 
     def __init__(self, model: p.Model, pyramid: FrozenPyramid):
         super().__init__(model, pyramid, seed=0)  # of an encoder's own end, which is not needed here
-        self.encoder = pyramid.copy().requires_grad_(model.pyramid.tune == "all")
+        self.encoder = pyramid.copy(model.pyramid.drop_path).requires_grad_(model.pyramid.tune == "all")
 
     def encode(self, visual: Tensor) -> list[Tensor]:
         """Pixels (B, 3, S, S) to maps (B, C_i, S / stride_i, S / stride_i), finest first."""
@@ -32,18 +31,25 @@ class PyramidSegmenter(Segmenter):
     def rows(self, features: list[Tensor], which: Sequence[int]) -> list[Tensor]:
         return [scale[which] for scale in features]
 
-    def train(self, mode: bool = True) -> Self:
-        """The encoder stays in evaluation mode: nothing in it depends on the batch or on chance."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
-
 
 def enlarge(x: Tensor, like: Tensor) -> Tensor:
     """Bilinear, to the height and width of `like`."""
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
 
 
-def normed(inputs: int, outputs: int) -> nn.Sequential:
-    """1 x 1 convolution and GroupNorm."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.GroupNorm(math.gcd(8, outputs), outputs))
+class Drawing(nn.Module):
+    """Features (B, C, h, w) to logits (B, 1, scale * h, scale * w): both published heads, but for the last bias."""
+
+    def __init__(self, width: int, channels: tuple[int, int], scale: int, *, bias: bool):
+        super().__init__()
+        wide, narrow = channels
+        self.wide = nn.Conv2d(width, wide, 3, padding=1)
+        self.scale = scale
+        self.narrow = nn.Conv2d(wide, narrow, 3, padding=1)
+        self.last = nn.Conv2d(narrow, 1, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.wide(x)
+        if self.scale > 1:
+            x = F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        return self.last(F.relu(self.narrow(x)))

@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 class Prediction:
     """What a model says about B frames.
 
-    logits: (B, 1, 4h, 4w) on the encoder's square; sigmoid gives the probability that a pixel sounds.
+    logits: (B, 1, n, n) on the encoder's square, n its `cells`; sigmoid gives the probability that a pixel sounds.
     cue, sound: (B, d) visual cue and sound of each frame in their joint space, for the triplet loss;
     None in models that do not have them.
     auxiliary: further logits like `logits` that training holds against the same masks, None in most models.
+    penalty: (B,) what training adds to the loss of each frame, None in most models.
     """
 
     logits: Tensor
     cue: Tensor | None = None
     sound: Tensor | None = None
     auxiliary: Tensor | None = None
+    penalty: Tensor | None = None
 
 
 class Segmenter(nn.Module):
@@ -42,10 +44,13 @@ class Segmenter(nn.Module):
     from one foundation without touching it. Subclasses implement `segment`.
 
     temporal: whether an answer depends on the other frames of its group (`Batch.group`), which must then all be
-    in the batch. auxiliary_weight: of the loss of `Prediction.auxiliary`.
+    in the batch. whole_clips: whether training shows it all frames of a clip, also those without a loss, as
+    `Batch.context`. auxiliary_weight: of the loss of `Prediction.auxiliary`, auxiliary_loss: its kind, as
+    `params.Schedule.mask_loss`.
     """
 
-    auxiliary_weight = 0.0
+    whole_clips = False
+    auxiliary_weight, auxiliary_loss = 0.0, "bce"
 
     def __init__(self, model: p.Model, encoder: Encoder, seed: int):
         super().__init__()
@@ -80,8 +85,18 @@ class Segmenter(nn.Module):
         """features: of `encode`; audio (B, 128) of `hear`; valid (B, h, w) bool, False in padding; group of Batch."""
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
-        """Exactly the parameters that training may change, by name; a checkpoint holds these."""
+        """Exactly the parameters that training may change, by name."""
         return {name: weight for name, weight in self.named_parameters() if weight.requires_grad}
+
+    def running_statistics(self) -> dict[str, Tensor]:
+        """Means and variances that batch normalisations gather in training and use in evaluation, by name."""
+        norms = [(name, part) for name, part in self.named_modules() if isinstance(part, nn.BatchNorm2d)]
+        kinds = ("running_mean", "running_var")
+        return {f"{name}.{kind}": getattr(part, kind) for name, part in norms for kind in kinds}
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """All that training changes, by name; a checkpoint holds this."""
+        return {**self.trained_parameters(), **self.running_statistics()}
 
     def parameter_groups(self, schedule: p.Schedule) -> list[dict[str, Any]]:
         """Optimiser groups: 'head', and 'adapters' (all that trains in the image encoder) at its own rate."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from soundprompt.params.base import Count, Positive, Rate, Settings, Share
+from soundprompt.params.loading import describe, merge
 
 
 class Sap(Settings):
@@ -74,9 +75,25 @@ class Fusion(Settings):
 
 
 class Tuning(Settings):
-    """What of the pyramid a baseline trains. Both papers tune all of their image encoder."""
+    """How a baseline uses the pyramid; the defaults are both papers'."""
 
     tune: Literal["all", "none"] = "all"
+    image_size: Positive | None = Field(
+        None, description="side of the square that pictures are stretched to, pixels; null: that of foundation.pyramid"
+    )
+    mask_stride: Literal[1, 4] = Field(
+        1, description="the mask is drawn at the size of the input (1), or of the finest map, with less to do (4)"
+    )
+    drop_path: Share = Field(
+        0.0, description="stochastic depth of PVT-v2 in training: chance to leave out the last block, less before it"
+    )
+
+    @field_validator("image_size")
+    @classmethod
+    def _divisible(cls, value: int | None) -> int | None:
+        if value is not None and value % 32:
+            raise ValueError("image_size is a multiple of 32, the coarsest stride")
+        return value
 
 
 class Tpavi(Settings):
@@ -87,19 +104,33 @@ class Tpavi(Settings):
     reduce_first: bool = Field(
         False, description="a 1 x 1 convolution to `width` before the dilated ones, which then cost less (mini study)"
     )
+    head: tuple[Positive, Positive] = Field((128, 32), description="channels of the convolutions that draw the mask")
+    norm: Literal["batch", "frame"] = Field(
+        "batch", description="of what attention adds: batch normalisation, or of each frame by itself (mini study)"
+    )
     temporal: bool = Field(True, description="attend to all seconds of the clip; false: to the frame's own alone")
+    whole_clips: bool = Field(
+        True, description="training shows all seconds of a clip, also those without a mask (v1s); false: those drawn"
+    )
+    kl: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="weight, in the mean over frames, of the divergence between sound and masked picture"
+    )
 
 
 class Avsegformer(Settings):
     """AVSegFormer (arXiv 2307.01146): queries made of the sound read multi-scale features; sizes are the paper's."""
 
-    width: Positive = 256
+    width: Annotated[int, Field(gt=0, multiple_of=4)] = 256
     queries: Positive = 300
+    generator_layers: Positive = Field(6, description="that make the queries of the sound")
     encoder_layers: Positive = 6
     decoder_layers: Positive = 6
     heads: Positive = 8
     points: Positive = Field(4, description="sampled by each head on each scale")
-    hidden: Positive = Field(2048, description="width inside the feed-forward layers")
+    hidden: Positive = Field(2048, description="width inside the feed-forward layers, and from queries to the mask")
+    generator_hidden: Positive = Field(1024, description="width inside the feed-forward layers of the generator")
+    head: tuple[Positive, Positive] = Field((128, 32), description="channels of the convolutions that draw the mask")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="in encoder and decoder")
     auxiliary: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the mixer's own mask loss; 0: none")
 
     @model_validator(mode="after")
@@ -143,7 +174,11 @@ class Schedule(Settings):
         description="share of a step's frames that get a sound which nothing in them makes (silence, room noise, "
         "another clip's), and an empty mask",
     )
-    loss_size: Literal["decoder", "original"] = Field("original", description="grid on which the mask loss is computed")
+    loss_size: Literal["decoder", "original"] = Field(
+        "original", description="where the mask loss is computed: on the grid that masks are drawn on, or frames' size"
+    )
+    mask_loss: Literal["bce", "dice"] = Field("bce", description="binary cross-entropy of pixels, or Dice of masks")
+    frozen_epochs: Count = Field(0, description="the image encoder's own weights train only after so many epochs")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32",
         description="of the model's forward and backward pass in training: bfloat16 autocasts, auto does so on a GPU "
@@ -188,6 +223,9 @@ class Model(Settings):
     tpavi: Tpavi = Tpavi()
     avsegformer: Avsegformer = Avsegformer()
     schedule: Schedule = Schedule()
+    per_setting: dict[str, dict[str, Any]] = Field(
+        {}, description="setting that trains -> what differs there, as an overlay of these settings"
+    )
 
     @field_validator("architecture")
     @classmethod
@@ -210,6 +248,27 @@ class Model(Settings):
         if self.schedule.negatives and deaf:
             raise ValueError("a model without sound cannot tell negatives: set schedule.negatives to 0")
         return self
+
+    @model_validator(mode="after")
+    def _stays_the_same_model(self) -> Model:
+        """What other stages plan by does not differ between settings."""
+        for setting in self.per_setting:
+            where = f"per_setting.{setting}"
+            try:
+                there = self.on(setting)
+            except ValidationError as error:
+                raise ValueError(f"{where}.{describe(error.errors()[0])}") from error
+            for name in ("architecture", "mute", "temporal", "tap"):
+                if getattr(there, name) != getattr(self, name):
+                    raise ValueError(f"{where}: it is another model there, by {name}: give it a name of its own")
+            if there.measures() != self.measures():
+                raise ValueError(f"{where}: it is another model there, by its parts: give it a name of its own")
+        return self
+
+    def on(self, setting: str) -> Model:
+        """The settings with which it is trained on a setting."""
+        content = merge(self.model_dump(), self.per_setting.get(setting, {}))
+        return Model.model_validate({**content, "base": None, "per_setting": {}})
 
     def measures(self) -> tuple[str, ...]:
         """What can be measured of it besides its masks: 'alignment' of sound and visual cue, 'knowledge' of SAM."""

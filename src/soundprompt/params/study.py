@@ -84,6 +84,9 @@ class Params(Settings):
             if experiment.reference and experiment.reference not in experiment.methods:
                 raise ValueError(f"{where}.reference: '{experiment.reference}' is not among its methods")
             _check_plots(where, experiment, self.settings)
+        for name, model in self.models.items() if self.parent is None else ():  # a variant has some of the settings
+            trained = [setting for setting, spec in self.settings.items() if spec.train]
+            _check_names(f"models.{name}.per_setting", model.per_setting, trained)
         return self
 
     # ---- the study and its variants
@@ -170,15 +173,18 @@ class Params(Settings):
         }
         return tuple(probe for probe in PROBES if probe == "own" or probe in asked)
 
-    def costed(self) -> list[str]:
-        """The models whose cost some experiment asks for, once, in the order of `models`."""
-        asked = {
-            model_of(method)
-            for experiment in self.experiments.values()
-            if experiment.measures_cost
-            for method in experiment.methods
-        }
-        return [name for name in self.models if name in asked]
+    def on(self, setting: str, model: str) -> Model:
+        """A model's settings for a setting: those with which it is, or was, trained for it."""
+        return self.models[model].on(self.settings[setting].model_of or setting)
+
+    def costed(self) -> dict[str, str]:
+        """The models whose cost some experiment asks for, in the order of `models`, and for which setting first."""
+        asked: dict[str, str] = {}
+        for experiment in self.experiments.values():
+            if experiment.measures_cost:
+                for method in experiment.methods:
+                    asked.setdefault(model_of(method), plain(experiment.settings[0]))
+        return {name: asked[name] for name in self.models if name in asked}
 
     def examinations(self) -> list[tuple[str, str, int]]:
         """Every (setting, model, seed) of which some experiment asks more than its masks, once."""
@@ -228,8 +234,8 @@ class Params(Settings):
 
     def taps(self) -> list[int | None]:
         """Encoder blocks whose input the visual cache holds; None is the encoder's output."""
-        used = {self.models[model] for _, model, _ in self.runs() if self.models[model].reads == "sam"}
-        return sorted({model.visual.tune_from for model in used}, key=lambda tap: (tap is None, tap))
+        used = {self.models[model].tap for _, model, _ in self.runs() if self.models[model].reads == "sam"}
+        return sorted(used, key=lambda tap: (tap is None, tap))
 
     def foundations(self) -> list[str]:
         """The foundation models that the study makes: the pyramid only where a model reads it."""

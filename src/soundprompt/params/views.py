@@ -207,7 +207,7 @@ def train_view(params: Params, setting: str, model: str) -> TrainView:
         setting_name=setting,
         setting=params.settings[setting],
         model_name=model,
-        model=params.models[model].model_copy(update={"base": None}),  # where its settings stand makes no difference
+        model=params.on(setting, model),
         data=_reading(params),
     )
 
@@ -223,7 +223,10 @@ def score_view(params: Params, setting: str, model: str) -> ScoreView:
 
 def cost_view(params: Params) -> CostView:
     """The part of the settings that measuring the models' cost may read; schedules are left at their defaults."""
-    models = {name: params.models[name].model_copy(update={"schedule": Schedule()}) for name in params.costed()}
+    models = {
+        name: params.on(setting, name).model_copy(update={"schedule": Schedule()})
+        for name, setting in params.costed().items()
+    }
     side = params.world.size
     picture = params.cost.picture or (side, side)
     return CostView(**_whose(params), models=models, picture=picture, cost=params.cost)

@@ -105,7 +105,7 @@ class Listener:
         """pictures: (H, W, 3) uint8 RGB; sounds: (15600,) float32 at 16 kHz. Returns (B, 1, 4h, 4w) on the encoder's
         square. A model that looks across time takes them for one clip."""
         sizes = [picture.shape[:2] for picture in pictures]
-        tap, grid = self.model.tap, 4 * self.encoder.grid
+        tap, cells = self.model.tap, self.encoder.cells
         pixels = self.encoder.preprocess(pictures, bgr=self.run.view.data.bgr)
         batch = Batch(
             visual=pixels if tap == "pixels" else self.encoder.prefix(pixels, [tap])[tap].float(),
@@ -114,7 +114,7 @@ class Listener:
             sizes=sizes,
             masks=None,
             targets=None,
-            target_valid=torch.zeros((len(sizes), 1, grid, grid), dtype=torch.bool),  # for training only
+            target_valid=torch.zeros((len(sizes), 1, cells, cells), dtype=torch.bool),  # for training only
             clips=[],
             videos=[],
             classes=[],

@@ -1,4 +1,4 @@
-"""What a run leaves on disk: the trained parameters, and while it lasts the state to go on from."""
+"""What a run leaves on disk: all that training changed in its model, and while it lasts the state to go on from."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def trained_digest(layout: Layout, setting: str, model: str, seed: int) -> str:
     return digest
 
 
-def save(parameters: dict[str, Tensor], path: Path | str, facts: dict[str, Any]) -> str:
-    """Writes trained parameters and what they belong to; returns the file's sha256.
+def save(state: dict[str, Tensor], path: Path | str, facts: dict[str, Any]) -> str:
+    """Writes what training changed (`Segmenter.trained_state`) and what it belongs to; returns the file's sha256.
 
-    Frozen weights are not in it. Equal parameters and facts give equal bytes.
+    Frozen weights are not in it. Equal tensors and facts give equal bytes.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parameters.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     content = serialise(tensors, metadata={HEADER: canonical_json(facts)})
     write_bytes(path, content)
     return digest_bytes(content)
@@ -63,11 +63,11 @@ def facts(path: Path | str) -> dict[str, Any]:
 
 
 def load_into(model: nn.Module, path: Path | str, expected_digest: str | None = None) -> dict[str, Any]:
-    """Copies a checkpoint into `model.trained_parameters()`; returns its facts.
+    """Copies a checkpoint into `model.trained_state()`; returns its facts.
 
     Raises InputError, and leaves the model as it was, when the file is missing or cut short, has not
-    the expected sha256, does not hold exactly the trained parameters of this model in their shapes, or holds numbers
-    that are not finite.
+    the expected sha256, does not hold exactly the trained state of this model in its shapes, or holds numbers that are
+    not finite.
     """
     if expected_digest is not None and Path(path).exists():
         digest = digest_file(path)
@@ -77,12 +77,12 @@ def load_into(model: nn.Module, path: Path | str, expected_digest: str | None = 
     with _opened(path) as content:
         stored = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a dict
         metadata = json.loads((content.metadata() or {}).get(HEADER, "{}"))
-    wanted = model.trained_parameters()
+    wanted = model.trained_state()
     _check_fit(stored, wanted, path)
     finite.check_all(stored, "its weights", path=path, remedy=REDO)
     with torch.no_grad():
-        for name, parameter in wanted.items():
-            parameter.copy_(stored[name])
+        for name, tensor in wanted.items():
+            tensor.copy_(stored[name])
     return metadata
 
 

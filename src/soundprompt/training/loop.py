@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from soundprompt.features.frames import Batch, Frames
     from soundprompt.foundation.encoders import Encoder
     from soundprompt.models import Segmenter
+    from soundprompt.models.segmenter import Prediction
 
 RESUME = "resume.pt"
 METRICS = "metrics.csv"
@@ -76,7 +77,7 @@ class Trainer:
         self.sampler, self.train, self.validation = sampler, train, validation
         self.device, self.label, self.team = torch.device(device), label, team
         self.precision = precision(settings.schedule, self.device.type)
-        self.parameters = model.trained_parameters()
+        self.parameters, self.changing = model.trained_parameters(), model.trained_state()
         groups = model.parameter_groups(settings.schedule)
         self.rates = [group["lr"] for group in groups]
         # fused: one call for all tensors, a fifth of the time of a loop over them
@@ -88,7 +89,11 @@ class Trainer:
     def sample(self, step: int) -> tuple[Batch, Batch | None]:
         """The batch of a step, and the spare frame that it needs for a triplet, if it does."""
         spare = self.sampler.spare(step) if self.settings.triplet.weight else None
-        batch = self._load(self.train, self.sampler.batch(step))
+        indices = self.sampler.batch(step)
+        batch = self._load(self.train, indices)
+        if self.model.whole_clips:
+            context = self.train.context(indices)
+            batch = dataclasses.replace(batch, context=context and context.to(self.device))
         if share := self.settings.schedule.negatives:
             masks = self.settings.schedule.loss_size == "original"
             batch = negatives.given(batch, self.sampler.negatives(step, share), self.train, masks=masks)
@@ -106,12 +111,15 @@ class Trainer:
         # a process without a frame of its own looks at the first, which then counts for nothing
         mine = batch if count == length else batch.part(here if count else slice(0, 1))
         with self._autocast():
-            prediction = self.model(mine)
+            prediction = self._answer(mine)
         share = count / length
-        mask = self._mask_loss(prediction.logits, mine) * share
+        mask = self._mask_loss(prediction.logits, mine, self.settings.schedule.mask_loss) * share
         total = mask
         if prediction.auxiliary is not None:
-            total = mask + self.model.auxiliary_weight * self._mask_loss(prediction.auxiliary, mine) * share
+            auxiliary = self._mask_loss(prediction.auxiliary, mine, self.model.auxiliary_loss)
+            total = total + self.model.auxiliary_weight * auxiliary * share
+        if prediction.penalty is not None:
+            total = total + prediction.penalty.mean() * share
         if not self.settings.triplet.weight:
             return {"loss": total, "mask": mask.detach()}
         prediction.cue = self.team.whole(prediction.cue[:count], here, length)
@@ -124,7 +132,7 @@ class Trainer:
         """Backward pass and optimiser step; returns the gradient's norm. Not finite: nothing is updated."""
         self.optimizer.zero_grad()
         loss.backward()
-        self.team.add_gradients(self.parameters.values())
+        self.team.add_gradients(weight for weight in self.parameters.values() if weight.requires_grad)
         largest = self.settings.schedule.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), largest)
         factor = self.plan.factor(step)
@@ -138,6 +146,8 @@ class Trainer:
         """Takes the next step; returns its row of metrics. Raises InputError when loss or gradient are not finite."""
         step = self.step + 1
         torch.manual_seed(self.sampler.torch_seed(step))
+        for name, weight in self.parameters.items():
+            weight.requires_grad_(step > self.plan.frozen or not name.startswith("encoder."))
         batch, spare = self.sample(step)
         parts = self.loss(batch, spare)
         row = {"step": step, **self._of_team({name: value.item() for name, value in parts.items()})}
@@ -154,6 +164,7 @@ class Trainer:
         Raises InputError when an answer is not finite.
         """
         self.model.eval()
+        self.team.average(self.model.running_statistics().values())
         threshold = self.settings.schedule.selection_threshold
         scores = {
             name: validation.mean_iou(
@@ -168,7 +179,7 @@ class Trainer:
         }
         mean = sum(scores.values()) / len(scores)
         if mean > self.best.score:
-            kept = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+            kept = {name: tensor.detach().clone() for name, tensor in self.changing.items()}
             self.best = Best(self.step, mean, scores, kept)
         else:
             self.best.misses += 1
@@ -185,7 +196,7 @@ class Trainer:
         """All that the next steps depend on, as `checkpoint.save_resume` takes it; not a copy."""
         return {
             "step": self.step,
-            "parameters": {name: parameter.detach() for name, parameter in self.parameters.items()},
+            "parameters": {name: tensor.detach() for name, tensor in self.changing.items()},
             "optimizer": self.optimizer.state_dict(),
             "best": dataclasses.asdict(self.best),
         }
@@ -193,8 +204,8 @@ class Trainer:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes back to a state."""
         with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(state["parameters"][name])
+            for name, tensor in self.changing.items():
+                tensor.copy_(state["parameters"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], Best(**state["best"])
 
@@ -207,10 +218,10 @@ class Trainer:
         mask, masks = self.team.total([row["mask"], row["loss"] - of_triplet])
         return {**row, "mask": mask, "loss": masks + of_triplet}
 
-    def _mask_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def _mask_loss(self, logits: Tensor, batch: Batch, kind: str) -> Tensor:
         if self.settings.schedule.loss_size == "decoder":
-            return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid)
-        return losses.original_loss(logits.float(), batch.masks, self.restore)
+            return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid, kind)
+        return losses.original_loss(logits.float(), batch.masks, self.restore, kind)
 
     def _triplet(self, prediction, batch: Batch, spare: Batch | None) -> tuple[Tensor, Tensor]:
         cue, sound = prediction.cue, prediction.sound
@@ -231,6 +242,12 @@ class Trainer:
         if self.team.size > 1:  # the processes draw the same negatives, whatever their models drew before
             torch.manual_seed(self.sampler.torch_seed(self.step + 1))
         return losses.triplet_loss(cue, sound, others, triplet.margin, triplet.anchor)
+
+    def _answer(self, batch: Batch) -> Prediction:
+        """What the model says of the batch's frames; frames that are shown beside them are context only."""
+        found, count = self.model(batch.with_context()), len(batch.sizes)
+        auxiliary = None if found.auxiliary is None else found.auxiliary[:count]
+        return dataclasses.replace(found, logits=found.logits[:count], auxiliary=auxiliary)
 
     def _predict(self, batch: Batch) -> Tensor:
         with self._autocast():

@@ -11,29 +11,42 @@ from torch import Tensor
 Restore = Callable[[Tensor, list[tuple[int, int]]], list[Tensor]]
 
 
-def decoder_loss(logits: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
-    """Binary cross-entropy on the decoder's own grid: mean over a frame's valid cells, then over frames.
+def decoder_loss(logits: Tensor, targets: Tensor, valid: Tensor, kind: str = "bce") -> Tensor:
+    """Binary cross-entropy on the grid that masks are drawn on: mean over a frame's valid cells, then over frames.
 
-    logits: (B, 1, 4h, 4w). targets: the same shape, values 0..1, the share of each cell that sounds.
+    logits: (B, 1, n, n). targets: the same shape, values 0..1, the share of each cell that sounds.
     valid: the same shape, bool, False where the square input is padding. A frame without any valid
     cell counts as 0. The released code computes this loss at the frame's original size instead
     (`original_loss`); here the cross-entropy of a soft target stands for the pixels in a cell.
+    kind: 'dice' is `dice` of the valid cells in its place.
     """
+    if kind == "dice":
+        return dice((torch.sigmoid(logits) * valid).flatten(1), (targets * valid).flatten(1)).mean()
     losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     inside = valid.to(losses.dtype)
     return ((losses * inside).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp(min=1)).mean()
 
 
-def original_loss(logits: Tensor, masks: Sequence[Tensor], restore: Restore) -> Tensor:
+def original_loss(logits: Tensor, masks: Sequence[Tensor], restore: Restore, kind: str = "bce") -> Tensor:
     """Binary cross-entropy at the frames' original sizes: mean over the pixels of a frame, then over frames.
 
-    logits: (B, 1, 4h, 4w). masks: B of (H, W) bool, of any sizes. restore: `FrozenSam.restore`.
+    logits: (B, 1, n, n). masks: B of (H, W) bool, of any sizes. restore: `FrozenSam.restore`.
     As in the released code, with the mean over the frames of a batch in place of those of one video.
+    kind: 'dice' is `dice` in its place.
     """
     pictures = restore(logits, [tuple(mask.shape) for mask in masks])
-    pairs = zip(pictures, masks, strict=True)
-    losses = [F.binary_cross_entropy_with_logits(picture, mask.to(picture.dtype)) for picture, mask in pairs]
+    pairs = [(picture, mask.to(picture.dtype)) for picture, mask in zip(pictures, masks, strict=True)]
+    if kind == "dice":
+        losses = [dice(torch.sigmoid(picture).flatten(), mask.flatten()) for picture, mask in pairs]
+    else:
+        losses = [F.binary_cross_entropy_with_logits(picture, mask) for picture, mask in pairs]
     return torch.stack(losses).mean()
+
+
+def dice(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """1 - 2 p.t / (p.p + t.t) along the last axis, with AVSegFormer's 0.001 added to each square."""
+    both, squares = (probabilities * targets).sum(-1), probabilities.square().sum(-1) + targets.square().sum(-1)
+    return 1 - 2 * both / (squares + 0.002)
 
 
 def allowed_negatives(videos: Sequence[str], classes: Sequence[str]) -> Tensor:

@@ -15,7 +15,8 @@ class Plan:
     """Steps of one run.
 
     patience None: it runs to its end. scale: of the settings' learning rates. annealing: as in `Schedule`.
-    continued: it starts from a trained model, and that model, unchanged, is a candidate for the best.
+    continued: it starts from a trained model, and that model, unchanged, is a candidate for the best. frozen: steps
+    at the beginning in which the image encoder's weights stand still.
     """
 
     steps: int
@@ -25,6 +26,7 @@ class Plan:
     scale: float
     continued: bool
     annealing: str = "cosine"
+    frozen: int = 0
 
     def validates(self, step: int) -> bool:
         """Whether a validation follows this step."""
@@ -43,15 +45,17 @@ def plan(schedule: Schedule, steps_per_epoch: int, continued: bool) -> Plan:
 
     With `schedule.epochs` a run from the start takes that many epochs, with a validation after each.
     A few-shot run takes `shot_epochs` epochs over its few clips (AVS-V3 protocol) whatever `steps`
-    or `epochs` say, is validated `SHOT_VALIDATIONS` times, and warms up over a tenth of its steps at most.
+    or `epochs` say, is validated `SHOT_VALIDATIONS` times, and warms up over a tenth of its steps at most; no weights
+    are frozen then.
     `shot_learning_rate` scales the adapters' rate along with the head's.
     """
     warmup, annealing = schedule.warmup, schedule.annealing
+    frozen = schedule.frozen_epochs * steps_per_epoch
     if not continued and schedule.epochs:
         steps = schedule.epochs * steps_per_epoch
-        return Plan(steps, steps_per_epoch, schedule.patience, min(warmup, steps // 10), 1.0, False, annealing)
+        return Plan(steps, steps_per_epoch, schedule.patience, min(warmup, steps // 10), 1.0, False, annealing, frozen)
     if not continued:
-        return Plan(schedule.steps, schedule.validate_every, schedule.patience, warmup, 1.0, False, annealing)
+        return Plan(schedule.steps, schedule.validate_every, schedule.patience, warmup, 1.0, False, annealing, frozen)
     steps = schedule.shot_epochs * steps_per_epoch
     every = -(-schedule.shot_epochs // SHOT_VALIDATIONS) * steps_per_epoch
     scale = (schedule.shot_learning_rate or schedule.learning_rate) / schedule.learning_rate

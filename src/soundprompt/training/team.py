@@ -84,6 +84,12 @@ class Team:
         for parameter, part in zip(with_gradients, summed.split([p.numel() for p in with_gradients]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
 
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Replaces each tensor by its mean over the processes."""
+        if self.size > 1:
+            for tensor in tensors:
+                tensor.copy_(self._add(tensor / self.size))
+
     @property
     def _wire(self) -> str:
         return self.device if torch.distributed.get_backend() == "nccl" else "cpu"
