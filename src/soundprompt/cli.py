@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _end(number: int, _frame: object) -> None:
-    """Leaves as after Ctrl-C, so that unfinished outputs are removed on the way; a second signal does not disturb that."""
+    """Leaves as after Ctrl-C: unfinished outputs are removed on the way, and no second signal disturbs that."""
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
 
@@ -288,9 +288,7 @@ def predict(
     every: Annotated[float, typer.Option(help="Seconds between predictions.")] = 1.0,
     threshold: Annotated[float, typer.Option(help="Probability above which a pixel sounds.")] = 0.5,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; else the GPU where there is one.")] = None,
-    study: Annotated[
-        str | None, typer.Option(help="Study that the run is of; else the one that was trained last.")
-    ] = None,
+    study: Annotated[str | None, typer.Option(help="Study that the run is of; else the one trained last.")] = None,
 ) -> None:
     """Paint what sounds into a video of your own, second by second."""
     from soundprompt.prediction import request, runs

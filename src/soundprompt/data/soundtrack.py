@@ -20,7 +20,7 @@ MEAN = "mean"
 
 @dataclass(frozen=True)
 class Track:
-    """The sound of a file. rate: samples a second. layout: mono or stereo as ffmpeg mixes them, or MEAN of the channels."""
+    """The sound of a file. rate: samples a second. layout: mono or stereo as ffmpeg mixes, or MEAN of the channels."""
 
     path: Path
     rate: int

@@ -66,7 +66,7 @@ def opened(path: Path | str) -> Iterator[Media]:
 
 
 def length_of(path: Path | str) -> float:
-    """Seconds, to the end of the last packet: what headers say is missing in recordings of browsers and estimated in MP3."""
+    """Seconds, to the end of the last packet: headers lack it in recordings of browsers and estimate it in MP3."""
     with opened(path) as media:
         for _ in media.packets():
             pass
@@ -170,7 +170,7 @@ class Media:
             yield packet
 
     def _from_key_frame(self, track: Stream, start: float) -> Iterator[av.Packet]:
-        """Packets of a track from the last key frame not after `start` on; the last is empty, and so is the decoder then."""
+        """Packets of a track from the last key frame not after `start` on, and an empty one to empty the decoder."""
         held: list[av.Packet] = []
         waiting = True
         for packet in self.packets():
@@ -266,34 +266,41 @@ class _Clock:
     leaps: bool
     end: float = -math.inf
     _offsets: list[float] = field(default_factory=lambda: [0.0])
-    _tracks: dict[int, tuple[int, float]] = field(default_factory=dict)  # part, and time of the last packet
+    _part: dict[int, int] = field(default_factory=dict)  # of each track
+    _last: dict[tuple[int, int], float] = field(default_factory=dict)  # latest time of a track in a part
 
     def set_on(self, packet: av.Packet) -> None:
         """Shifts a packet's time stamps to the file's time."""
-        if packet.dts is None and packet.pts is None:
+        stamps = [stamp for stamp in (packet.dts, packet.pts) if stamp is not None]
+        if not stamps:
             return
-        decoded = _seconds(packet, packet.dts if packet.dts is not None else packet.pts)
-        shown = _seconds(packet, packet.pts if packet.pts is not None else packet.dts)
-        part = self._part(packet.stream.index, decoded, shown)
+        track, decoded, shown = packet.stream.index, _seconds(packet, stamps[0]), _seconds(packet, stamps[-1])
+        part = self._part[track] = self._part_of(track, decoded, shown)
         offset = self._offsets[part]
         if offset:
             ticks = round(offset / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts + ticks
             packet.dts = None if packet.dts is None else packet.dts + ticks
-        last = self._tracks.get(packet.stream.index, (0, -math.inf))[1]
-        self._tracks[packet.stream.index] = part, max(last, decoded + offset)
+        self._last[track, part] = max(self._last.get((track, part), -math.inf), decoded + offset)
         self.end = max(self.end, shown + offset + float((packet.duration or 0) * packet.time_base))
 
-    def _part(self, track: int, decoded: float, shown: float) -> int:
+    def _part_of(self, track: int, decoded: float, shown: float) -> int:
         newest = len(self._offsets) - 1
-        now, last = self._tracks.get(track, (newest, -math.inf))
-        recent = {now, *range(max(0, newest - 2), newest + 1)}
-        fitting = [part for part in recent if decoded + self._offsets[part] >= last - _BACK]
-        distance = {p: abs(shown + self._offsets[p] - self.end) - (_SKEW if p == now else 0) for p in fitting}
+        now = self._part.get(track, newest)
         if math.isinf(self.end):
             return now
-        best = min(fitting, key=distance.__getitem__, default=None)
-        if best is not None and not (self.leaps and decoded + self._offsets[best] > self.end + _LEAP):
+
+        def fits(part: int) -> bool:
+            time = decoded + self._offsets[part]
+            ahead = self.leaps and time > self.end + _LEAP
+            return not ahead and time >= self._last.get((track, part), -math.inf) - _BACK
+
+        def distance(part: int) -> float:
+            return abs(shown + self._offsets[part] - self.end) - (_SKEW if part == now else 0)
+
+        recent = {now, *range(max(0, newest - 2), newest + 1)}
+        best = min(filter(fits, recent), key=distance, default=None)
+        if best is not None:
             return best
         self._offsets.append(self.end - shown)
         return newest + 1
@@ -305,7 +312,7 @@ def _seconds(packet: av.Packet, stamp: int | None) -> float:
 
 # ----------------------------------------------------------------------------- orientation
 def upright(picture: av.VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned and mirrored as the display matrix asks: phones film sideways, front cameras mirror."""
+    """(H, W, 3) uint8 RGB, turned as the display matrix asks: phones film sideways, front cameras mirror."""
     pixels = picture.to_ndarray(format="rgb24")
     across, mirrored, upended = _orientation(picture)
     pixels = pixels.swapaxes(0, 1) if across else pixels

@@ -20,7 +20,7 @@ from PIL import Image
 
 from soundprompt.data.media import RATE, to_mono_16k
 from soundprompt.data.soundtrack import Track
-from soundprompt.data.tracks import opened, remark, upright
+from soundprompt.data.tracks import CONVERT, opened, remark, upright
 from soundprompt.errors import InputError
 from soundprompt.files import publish, publish_folder
 
@@ -157,21 +157,27 @@ def _pictures(path: Path | str, start: float, stay: bool, still_until: float) ->
         track = media.picture
         track.thread_type = "AUTO"
         step = 1 / float(track.average_rate or track.guessed_rate or 25)
-        shown, time, lasts, count = None, -step, 0.0, 0
+        shown, time, lasts, count, stuck = None, -step, 0.0, 0, 0
         for stamp, picture in _with_repeats(media.decoded(track, start)):
+            if shown is not None:
+                yield time, lasts, shown
             # without time stamps: the next of a steady rate; where they step back the order of showing counts
+            stuck += stamp is not None and shown is not None and stamp <= time
             time = time + step if stamp is None else stamp if shown is None else max(stamp, time)
             lasts = picture.duration * float(picture.time_base) if picture.duration else step
             count += picture is not shown
             shown = picture
-            yield time, lasts, picture
+        if shown is None:
+            return
+        if stuck > count / 2:
+            what = f"{stuck} of its {count} pictures have time stamps that do not go forward"
+            raise InputError(what, path=path, remedy=CONVERT)
         only = count == 1 and not media.passed
         end = max(media.end, still_until) if only else media.end if stay else 0.0
-        if shown is not None and end > time + lasts + _ROUNDING:
-            if not only and end > time + lasts + 1:
-                what = f"its pictures end at {time + lasts:.2f} s, its sound at {end:.2f} s: the last picture stays"
-                remark(path, "stays", what)
-            yield time + lasts, end - time - lasts, shown
+        if not only and end > time + lasts + 1:
+            what = f"its pictures end at {time + lasts:.2f} s, its sound at {end:.2f} s: the last picture stays"
+            remark(path, "stays", what)
+        yield time, end - time if end > time + lasts + _TOLERANCE else lasts, shown
 
 
 def _with_repeats(coming: Iterator) -> Iterator[tuple[float | None, av.VideoFrame]]:

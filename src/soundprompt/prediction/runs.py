@@ -55,7 +55,7 @@ def find(model: Path | None, study: str | None) -> TrainedRun:
 
 
 def last_study() -> str:
-    """The study whose training ended last, a variant's counting as its study's. Raises InputError when there is none."""
+    """The study whose training ended last, a variant's counting as its study's. Raises InputError where none is."""
     lists = RUNS.glob("*/*/*/trained-*.json")
     for path in sorted(lists, key=lambda path: (path.stat().st_mtime, str(path)), reverse=True):
         for settings in map(read_json, sorted(path.parent.glob("seed*/params.json"))):
