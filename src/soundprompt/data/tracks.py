@@ -33,6 +33,7 @@ _ASIDE = Disposition.hearing_impaired | Disposition.visual_impaired | Dispositio
 _STAMPS_MAY_LEAP = 0x0200  # AVFMT_TS_DISCONT: transport and programme streams, Ogg
 _BACK, _LEAP = 0.1, 10.0  # a step back, or ahead, by more is a new part of the file; ffmpeg's own limits, seconds
 _SKEW = 1.0  # tracks of a file lie next to each other to within this, seconds
+_INDEX = 0.1  # share of a file that an index behind its last packet may take
 _HELD = 1000  # packets that may wait for a key frame; beyond, they are decoded: a film may have one key frame
 _log = logging.getLogger(__name__)
 _said: set[tuple[Path, str]] = set()
@@ -154,7 +155,7 @@ class Media:
         """
         films = [stream for stream in self.container.streams.video if not stream.disposition & _COVER]
         coming = self.container.demux([*films, *self.container.streams.audio])
-        clock = _Clock(self._stamps_may_leap)
+        clock, read = _Clock(self._stamps_may_leap), 0
         while True:
             try:
                 packet = next(coming, None)
@@ -162,9 +163,11 @@ class Media:
                 remark(self.path, "end", f"cannot be read beyond {self.end:.2f} s ({error.strerror})")
                 return
             if packet is None:
+                self._tell_unread(read)
                 return
             if packet.dts is None and packet.pts is None and packet.size == 0:
                 continue  # PyAV's own, at the end of each track
+            read = max(read, (packet.pos or 0) + packet.size)
             clock.set_on(packet)
             self.end = max(self.end, clock.end - self.origin)
             yield packet
@@ -196,12 +199,20 @@ class Media:
     def _tell_skipped(self, track: Stream, skipped: list[float], some: bool) -> None:
         kind = "pictures" if track.type == "video" else "sound"
         if not some:
-            what = f"none of its {kind} can be decoded: all {len(skipped)} packets are damaged"
+            what = f"none of its {kind} can be decoded: every packet is damaged"
             raise InputError(what, path=self.path, remedy="play it in a media player; restore it from its source")
         times = [time for time in skipped if not math.isnan(time)]
         first = f", the first at {min(times):.2f} s" if times else ""
         packets = f"{len(skipped)} damaged packet{'s' * (len(skipped) > 1)}"
         remark(self.path, f"skipped {kind}", f"{packets} of {kind} skipped{first}")
+
+    def _tell_unread(self, read: int) -> None:
+        """In these formats little lies behind the last packet, unless recordings were joined as ffmpeg cannot read."""
+        lacking = 1 - read / self.container.size
+        if self.container.format.name in ("flv", "matroska,webm") and lacking > _INDEX:
+            share = f"{100 * (1 - lacking):.0f} % of the file are read"
+            what = f"ends at {self.end:.2f} s, where {share}; is it several joined?"
+            remark(self.path, "end", what)
 
     def _best(
         self, tracks: Sequence[Stream], able: Sequence[Stream], kind: str, size: Callable[[Stream], tuple]
