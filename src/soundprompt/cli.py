@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,9 +41,12 @@ ViewType = TypeVar("ViewType", bound=p.Settings)
 
 
 def main() -> None:
-    """Entry point: InputErrors become one readable message and exit status 1."""
+    """Entry point: InputErrors become one readable message and exit status 1; who is told to end tidies up first."""
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # two busy threads on one core are ten times slower than one
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup the second is ignored, and stays so
+            signal.signal(number, _end)
     try:
         if os.environ.get("SOUNDPROMPT_CHECK"):  # set for jobs of a cluster
             environment.check()
@@ -50,6 +54,12 @@ def main() -> None:
     except InputError as error:
         print(f"soundprompt: error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _end(number: int, _frame: object) -> None:
+    """Leaves as after Ctrl-C: unfinished outputs are removed on the way, and no second signal disturbs that."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 @app.command()
@@ -277,15 +287,15 @@ def predict(
     end: Annotated[float | None, typer.Option(help="Where to stop, seconds; else at the end.")] = None,
     every: Annotated[float, typer.Option(help="Seconds between predictions.")] = 1.0,
     threshold: Annotated[float, typer.Option(help="Probability above which a pixel sounds.")] = 0.5,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    study: Study = "mini",
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; else the GPU where there is one.")] = None,
+    study: Annotated[str | None, typer.Option(help="Study that the run is of; else the one trained last.")] = None,
 ) -> None:
     """Paint what sounds into a video of your own, second by second."""
     from soundprompt.prediction import request, runs
 
     sound = Path(audio) if audio else None
     asked = request.Request(Path(video), Path(out), sound, start, end, every, threshold, device)
-    trained = runs.find(Path(model) if model else None, _params(study).study)
+    trained = runs.find(Path(model) if model else None, _params(study).study if study else None)
     print(f"model: {trained}", file=sys.stderr, flush=True)
 
     from soundprompt.prediction import run

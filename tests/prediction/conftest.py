@@ -1,22 +1,40 @@
-"""A project with random encoders and one random run of GAVS, left on disk as the stages leave them."""
+"""A run of GAVS that the workflow itself trained, in a study of next to nothing; it has learnt nothing."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from encoders import save_encoders
+import yaml
 
-from soundprompt import models
-from soundprompt import params as p
-from soundprompt.files import write_json
-from soundprompt.foundation import sam
+from project_copy import Copy, copy_project
+from soundprompt.files import read_json, write_json
 from soundprompt.layout import Layout
-from soundprompt.training import checkpoint
 
 STUDY = "tiny"
-GAVS = {"visual": {"tune_from": 2, "dim": 8}, "cola": {"dim": 8}, "sap": {"hidden": 32}}
+OVERLAY = {
+    "study": STUDY,
+    "seeds": [0],
+    "world": {
+        "size": 64,
+        "levels": {"pitch": 4, "modulation": 1, "timbre": 3},
+        "v1s_classes": 3,
+        "v1s": {"train": 2, "val": 1, "test": 1},
+        "v1m": {"train": 1, "val": 1, "test": 1},
+        "v1m_unseen": 1,
+        "v2": {"train": 1, "val": 1, "test": 1},
+        "vggss": 2,
+        "scenes": None,
+    },
+    "data": {"shots": [1]},
+    "foundation": {
+        "sam": {"image_size": 64, "pictures": 16, "steps": 4, "pictures_per_step": 4},
+        "audio": {"sounds": 60, "epochs": 1},
+    },
+    "models": {"gavs": {"schedule": {"steps": 8, "validate_every": 4, "warmup": 2}}},
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,24 +43,25 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
-def project_files(tmp_path_factory) -> Path:
-    """weights/ and runs/ of the project; only to be read."""
-    root = tmp_path_factory.mktemp("project")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        layout = Layout(STUDY)
-        save_encoders(layout, seed=0)
-        put_run(layout, "v1s", "gavs", 0, 0.6)
-    return root
+def trained(tmp_path_factory) -> Copy:
+    """A copy of the project with the study's weights and its run of GAVS on v1s; only to be read."""
+    copy = copy_project(tmp_path_factory.mktemp("trained"))
+    path = copy.root / "params.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["settings"] = {"v1s": settings["settings"]["v1s"]}
+    settings["experiments"] = {"one": {"title": "One", "settings": ["v1s"], "methods": ["gavs"]}}
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    (copy.root / "studies" / f"{STUDY}.yaml").write_text(yaml.safe_dump(OVERLAY))
+    copy.snakemake(STUDY, "--", f"runs/{STUDY}/v1s/gavs/trained-0.json")
+    return copy
 
 
 @pytest.fixture
-def project(project_files, tmp_path, monkeypatch) -> Layout:
-    """The project in a folder of its own, which is the current one."""
-    (tmp_path / "weights").symlink_to(project_files / "weights")
-    copy = tmp_path / "runs" / STUDY / "v1s" / "gavs"
-    copy.parent.mkdir(parents=True)
-    copy.symlink_to(project_files / "runs" / STUDY / "v1s" / "gavs")
+def project(trained, tmp_path, monkeypatch) -> Layout:
+    """The study in a folder of its own, which is the current one; its run is a copy."""
+    for name in ("weights", "params.yaml", "studies"):
+        (tmp_path / name).symlink_to(trained.root / name)
+    shutil.copytree(trained.root / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     return Layout(STUDY)
 
@@ -53,32 +72,14 @@ def run_folder(project) -> Path:
 
 
 @pytest.fixture
-def other_run(project):
-    """Leaves another run: other_run(setting, model, seed, validation)."""
+def other_run(project, run_folder):
+    """Leaves the trained run under another name too: other_run(setting, model, seed, validation)."""
 
     def leave(setting: str, model: str, seed: int, validation: float) -> Path:
-        return put_run(project, setting, model, seed, validation)
+        folder = shutil.copytree(run_folder, project.run(setting, model, seed))
+        write_json(folder / "params.json", read_json(folder / "params.json") | {"seed": seed})
+        entry = read_json(project.trained("v1s", "gavs", "0"))["runs"]["0"] | {"validation": validation}
+        write_json(project.trained(setting, model, str(seed)), {"runs": {str(seed): entry}})
+        return folder
 
     return leave
-
-
-def put_run(layout: Layout, setting: str, name: str, seed: int, validation: float) -> Path:
-    """What training leaves, its weights random."""
-    frozen = sam.load(layout.foundation("sam"))
-    view = p.TrainView(
-        study=STUDY,
-        setting_name=setting,
-        setting={"train": ["v1s/train"], "validate_on": ["v1s/val"], "test": ["v1s/test"]},
-        model_name=name,
-        model=GAVS,
-        data={},
-    )
-    folder = layout.run(setting, name, seed)
-    model = models.build(view.model, frozen, seed)
-    torch.manual_seed(seed)
-    stirred = {key: weight + 0.05 * torch.randn_like(weight) for key, weight in model.trained_parameters().items()}
-    digest = checkpoint.save(stirred, folder / "checkpoint.safetensors", {"sam": frozen.digest})
-    write_json(folder / "params.json", {**view.model_dump(mode="json"), "seed": seed})
-    entry = {"checkpoint": digest, "validation": validation}
-    write_json(layout.trained(setting, name, str(seed)), {"runs": {str(seed): entry}})
-    return folder

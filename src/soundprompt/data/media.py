@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def _decoded(path: Path | str, content: bytes) -> Image.Image:
     try:
         picture.load()
     except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise InputError(f"picture cut short or damaged ({error})", path=path, remedy=_RESTORE) from error
+        raise InputError(f"picture cut short or damaged ({_first_line(error)})", path=path, remedy=_RESTORE) from error
     return picture
 
 
@@ -214,7 +215,9 @@ def _warn_of_conversion(rate: int, channels: int, path: Path | str) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].replace("<_io.BytesIO object", "<content")
+    """Without the names of Python's objects, which change from run to run."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r" *'?<[\w.]+ object at 0x[0-9a-fA-F]+>'?", "", line)
 
 
 _RESTORE = "restore the file from its source, or leave the clip out"

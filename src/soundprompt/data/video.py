@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,8 @@ import soundfile
 from PIL import Image
 
 from soundprompt.data.media import RATE, to_mono_16k
+from soundprompt.data.soundtrack import Track
+from soundprompt.data.tracks import CONVERT, opened, remark, upright
 from soundprompt.errors import InputError
 from soundprompt.files import publish, publish_folder
 
@@ -46,10 +47,8 @@ class Film:
 
 def probe(path: Path | str) -> Film:
     """Reads the headers. Raises InputError when it is not a video."""
-    with opened(path) as container:
-        stream = _picture_stream(container, path)
-        duration = None if container.duration is None else container.duration / av.time_base
-        return Film(duration, bool(container.streams.audio), stream.width, stream.height)
+    with opened(path) as media:
+        return Film(media.duration, media.has_sound, media.picture.width, media.picture.height)
 
 
 def frames(path: Path | str, start: float = 0.0, end: float | None = None) -> Iterator[np.ndarray]:
@@ -89,15 +88,9 @@ def sound(path: Path | str, start: float = 0.0, end: float | None = None) -> np.
 
 def heard(path: Path | str, start: float = 0.0, end: float | None = None) -> np.ndarray:
     """As `sound`, but shorter, down to no samples at all, where the track ends before `end`."""
-    with opened(path) as container:
-        if not container.streams.audio:
-            raise InputError("has no audio track", path=path, remedy="choose a video with sound")
-        stream = container.streams.audio[0]
-        origin = origin_of(container)
-        if start > 0:
-            container.seek(int((start + origin) * av.time_base), backward=True)
-        pieces, rate = _sound_pieces(container, stream, origin, end, path)
-    return to_mono_16k(_join(pieces, rate, start, end), rate)
+    track = Track.native(path)
+    blocks = [block[0] for block in track.blocks(start, end)]
+    return to_mono_16k(np.concatenate(blocks), track.rate) if blocks else np.zeros(0, np.float32)
 
 
 def to_clip(path: Path | str, folder: Path | str, start: float = 0.0, end: float | None = None) -> int:
@@ -141,86 +134,65 @@ def to_vggss(path: Path | str, root: Path | str, file: str, start: float = 0.0, 
 
 
 # ------------------------------------------------------------------------------- decoding
-@contextmanager
-def opened(path: Path | str) -> Iterator[av.container.InputContainer]:
-    """An open container; what ffmpeg says inside the block becomes an InputError."""
-    try:
-        if Path(path).stat().st_size == 0:
-            raise InputError("is empty (0 bytes)", path=path, remedy="restore the video from its source")
-        with av.open(str(path)) as container:
-            yield container
-    except FileNotFoundError as error:
-        raise InputError("missing", path=path, remedy="check the path of the video") from error
-    except (av.FFmpegError, OSError) as error:
-        what = f"not a readable video, or damaged ({error.strerror})"
-        raise InputError(what, path=path, remedy="play it in a media player; restore it from its source") from error
+def pictures(
+    path: Path | str, start: float = 0.0, *, stay: bool = False, still_until: float = 0.0
+) -> Iterator[tuple[float, float, av.VideoFrame]]:
+    """(time, seconds on screen, picture) in the order of showing; begins at a key frame at or before `start`.
 
-
-def _picture_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
-    if not container.streams.video:
-        raise InputError("has no pictures", path=path, remedy="choose a file with a video track")
-    return container.streams.video[0]
-
-
-def origin_of(container: av.container.InputContainer) -> float:
-    """Time stamp at which the container starts, seconds; transport streams rarely start at 0."""
-    return (container.start_time or 0) / av.time_base
-
-
-def pictures(path: Path | str, start: float) -> Iterator[tuple[float, float, av.VideoFrame]]:
-    """(time, duration, picture) in the order of showing; begins at the key frame before `start`."""
-    with opened(path) as container:
-        stream = _picture_stream(container, path)
-        stream.thread_type = "AUTO"
-        origin, rate = origin_of(container), float(stream.average_rate or stream.guessed_rate or 25)
-        if start > 0:
-            container.seek(int((start + origin) * av.time_base), backward=True)
-        time = -1 / rate
-        for picture in container.decode(stream):
-            # containers without time stamps: the next frame of a steady rate
-            time = time + 1 / rate if picture.time is None else picture.time - origin
-            lasts = picture.duration * float(picture.time_base) if picture.duration else 1 / rate
-            yield time, lasts, picture
-
-
-def upright(picture: av.VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned as the container's display matrix asks (phones film sideways)."""
-    pixels = picture.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, round(picture.rotation / 90) % 4))
-
-
-def _sound_pieces(container, stream, origin: float, end: float | None, path) -> tuple[list, int]:
-    """[(time, (n, channels) float32)] up to `end`, and their rate."""
-    rate = stream.rate
-    to_float = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate)  # same rate: sample format only
-    pieces, time = [], 0.0
-    for frame in container.decode(stream):
-        time = time if frame.time is None else frame.time - origin
-        if end is not None and time >= end:
+    A picture that stays comes again. The only picture of a file stays until the file ends, and to `still_until`
+    (seconds); with `stay` the last of several stays too, as players show it.
+    """
+    for run_up in (0.0, 10.0, math.inf):  # not every packet that says so is a key frame; then an earlier one is taken
+        coming = _pictures(path, start - run_up, stay, still_until)
+        first = next(coming, None)
+        if start <= 0 or (first is not None and first[0] <= start + _ROUNDING):
             break
-        for part in to_float.resample(frame):
-            pieces.append((time, part.to_ndarray().T))
-            time += part.samples / rate
-    return pieces, rate
+    if first is not None:
+        yield first
+        yield from coming
 
 
-def _join(pieces: list, rate: int, start: float, end: float | None) -> np.ndarray:
-    """Pieces at their times, mono, from `start` to `end`. Shifts below 50 ms are rounding, not gaps."""
-    parts, at = [], round(start * rate)
-    for time, piece in pieces:
-        mono, begins = piece.mean(axis=1), round(time * rate)
-        if begins + len(mono) <= at and not parts:  # before `start`: seeking lands on an earlier packet
+def _pictures(path: Path | str, start: float, stay: bool, still_until: float) -> Iterator:
+    with opened(path) as media:
+        track = media.picture
+        track.thread_type = "AUTO"
+        step = 1 / float(track.average_rate or track.guessed_rate or 25)
+        shown, time, lasts, count, stuck = None, -step, 0.0, 0, 0
+        for stamp, picture in _with_repeats(media.decoded(track, start)):
+            if shown is not None:
+                yield time, lasts, shown
+            # without time stamps: the next of a steady rate; where they step back the order of showing counts
+            stuck += stamp is not None and shown is not None and stamp <= time
+            time = time + step if stamp is None else stamp if shown is None else max(stamp, time)
+            lasts = picture.duration * float(picture.time_base) if picture.duration else step
+            count += picture is not shown
+            shown = picture
+        if shown is None:
+            return
+        if stuck > count / 2:
+            what = f"{stuck} of its {count} pictures have time stamps that do not go forward"
+            raise InputError(what, path=path, remedy=CONVERT)
+        only = count == 1 and not media.passed
+        end = max(media.end, still_until) if only else media.end if stay else 0.0
+        if not only and end > time + lasts + 1:
+            what = f"its pictures end at {time + lasts:.2f} s, its sound at {end:.2f} s: the last picture stays"
+            remark(path, "stays", what)
+        yield time, end - time if end > time + lasts + _TOLERANCE else lasts, shown
+
+
+def _with_repeats(coming: Iterator) -> Iterator[tuple[float | None, av.VideoFrame]]:
+    """(time, picture) as decoded; where a packet said that the picture before stays, that comes again."""
+    shown, repeats = None, []
+    for time, picture in coming:
+        if picture is None:
+            repeats.append(time)
             continue
-        if not parts or begins > at + 0.05 * rate:
-            parts.append(np.zeros(max(begins - at, 0), np.float32))
-            mono = mono[max(at - begins, 0) :]
-            at = max(begins, at)
-        parts.append(mono)
-        at += len(mono)
-    if not parts:
-        return np.zeros(0, np.float32)
-    wave = np.concatenate(parts)
-    return wave if end is None else wave[: round((end - start) * rate)]
+        due = [again for again in repeats if time is None or again < time]
+        repeats = repeats[len(due) :]
+        yield from ((again, shown) for again in due if shown is not None)
+        shown = picture
+        yield time, picture
+    yield from ((again, shown) for again in repeats if shown is not None)
 
 
 def _fit(wave: np.ndarray, length: int) -> np.ndarray:

@@ -43,6 +43,12 @@ def visual_recipe(sam: FrozenSam, bgr: bool) -> dict[str, Any]:
     return {"encoder": sam.digest, "image_size": sam.image_size, "transform": TRANSFORMS["visual"], "bgr": bgr}
 
 
+def audio_recipe(encoder: FrozenAudio) -> dict[str, Any]:
+    """What determines the embeddings of sounds; a run's provenance holds its digest as 'audio features'."""
+    made = {"encoder": encoder.digest, "transform": TRANSFORMS["audio"], "dtype": "float32"}
+    return made | {"background": background.RECIPE}
+
+
 def run_shard(shard: int, view: FeaturesView, layout: Layout) -> None:
     """Writes `layout.visual_shard(shard)`: a tensor per tap, a row per picture, row ids are image digests.
 
@@ -67,8 +73,7 @@ def run_audio(view: FeaturesView, layout: Layout) -> None:
     """
     encoder = audio_models.load(layout.foundation("audio")).to(_device())
     sounds = plan.sounds(view.tables, layout)
-    recipe = {"encoder": encoder.digest, "transform": TRANSFORMS["audio"], "dtype": "float32"}
-    recipe["background"] = background.RECIPE
+    recipe = audio_recipe(encoder)
     path = layout.audio_features
     if _audio_kept(path, recipe, sounds["audio_digest"]):
         return

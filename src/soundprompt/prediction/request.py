@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from soundprompt.errors import InputError
 
 CONTAINERS = (".mp4", ".mov", ".mkv")
 SHORTEST = 0.1  # seconds between predictions
+COLUMNS = ("second", "start_s", "end_s", "area", "probability_inside", "probability", "threshold")
+SOFTWARE = "soundprompt predict"
+OTHER_OUT = "choose another --out"
+AWAY = "move it away, or choose another --out"
 _MASK_NAME = re.compile(r"\d{5,}\.png")
 
 
@@ -31,7 +39,7 @@ class Request:
     end: float | None = None
     every: float = 1.0
     threshold: float = 0.5
-    device: str = "cpu"
+    device: str | None = None
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -48,36 +56,73 @@ class Request:
         return self.out.with_suffix(".csv")
 
     def _check_numbers(self) -> None:
-        if not self.start >= 0:
+        for option, value in (("--start", self.start), ("--end", self.end), ("--every", self.every)):
+            if value is not None and not math.isfinite(value):
+                remedy = "give seconds" + (
+                    ", or leave it out to go to the end of the video" if option == "--end" else ""
+                )
+                raise InputError(f"{option}: {value} is no length of time", remedy=remedy)
+        if self.start < 0:
             raise InputError(f"--start: {self.start:g} is before the video", remedy="give seconds from 0 on")
         if self.end is not None and not self.end > self.start:
-            raise InputError(f"--end: {self.end:g} s is not behind --start, {self.start:g} s")
-        if not self.every >= SHORTEST:
+            what = f"--end: {self.end:g} s is not behind --start, {self.start:g} s"
+            raise InputError(what, remedy="give a later --end, or leave it out to go to the end of the video")
+        if self.every < SHORTEST:
             raise InputError(f"--every: {self.every:g} s is too short", remedy=f"give {SHORTEST} s or more")
         if not 0 < self.threshold < 1:
-            raise InputError(f"--threshold: {self.threshold:g} is not between 0 and 1")
-        if self.device not in ("cpu", "cuda"):
-            raise InputError(f"--device: '{self.device}' is not one of cpu, cuda")
+            what = f"--threshold: {self.threshold:g} is not between 0 and 1"
+            raise InputError(what, remedy="give a probability such as 0.5")
+        if self.device not in (None, "cpu", "cuda"):
+            what = f"--device: '{self.device}' is not one of cpu, cuda"
+            raise InputError(what, remedy="leave --device out: it takes the GPU where there is one")
 
     def _check_files(self) -> None:
+        given = [path for path in (self.video, self.audio) if path is not None]
         for option, path in (("VIDEO", self.video), ("--audio", self.audio)):
             if path is not None and not path.exists():
                 raise InputError(f"{option}: there is no such file", path=path, remedy="check its path")
+        if self.audio is not None and not self.audio.is_file():
+            raise InputError("--audio: is no file", path=self.audio, remedy="give a sound file, such as a wav")
         if self.out.suffix.lower() not in CONTAINERS:
             raise InputError(f"--out: ends in none of {', '.join(CONTAINERS)}", path=self.out, remedy="write OUT.mp4")
         for path in (self.out, self.table):
             if path.is_dir():
-                raise InputError("is a folder, a file would be written here", path=path, remedy="choose another --out")
-            if path.exists() and any(path.samefile(given) for given in (self.video, self.audio) if given):
-                raise InputError("--out would overwrite what it is made from", path=path, remedy="choose another --out")
+                raise InputError("is a folder, a file would be written here", path=path, remedy=OTHER_OUT)
+        for path in filter(Path.exists, (self.out, self.table, self.masks)):
+            if any(path.samefile(file) or path.resolve() in file.resolve().parents for file in given):
+                raise InputError("--out would overwrite what it is made from", path=path, remedy=OTHER_OUT)
+        if self.table.exists():
+            self._check_table()
         if self.masks.exists():
             self._check_masks()
 
+    def _check_table(self) -> None:
+        """The command line does not name the table, so only one that predict wrote is replaced."""
+        with open(self.table, encoding="utf-8", errors="replace", newline="") as stream:
+            first = stream.readline().rstrip("\r\n")
+        if first != ",".join(COLUMNS):
+            raise InputError("is not a table of predict; it would be replaced", path=self.table, remedy=AWAY)
+
     def _check_masks(self) -> None:
-        """A folder of masks is replaced as a whole, so nothing else may be in it."""
+        """So with the folder of masks: it is replaced as a whole, and each picture in it must be one of predict's."""
         if not self.masks.is_dir():
-            raise InputError("is a file, a folder is needed here", path=self.masks, remedy="choose another --out")
-        other = next((p.name for p in self.masks.iterdir() if not _MASK_NAME.fullmatch(p.name)), None)
-        if other is not None:
-            what = f"holds '{other}', which predict did not write; the folder would be replaced"
-            raise InputError(what, path=self.masks, remedy="move it away, or choose another --out")
+            raise InputError("is a file, a folder is needed here", path=self.masks, remedy=OTHER_OUT)
+        for path in sorted(self.masks.iterdir()):
+            if not (_MASK_NAME.fullmatch(path.name) and _is_ours(path)):
+                what = f"holds '{path.name}', which predict did not write; the folder would be replaced"
+                raise InputError(what, path=self.masks, remedy=AWAY)
+
+
+def mask_marks() -> PngInfo:
+    """What is written into each mask, so that a later prediction knows it for one."""
+    marks = PngInfo()
+    marks.add_text("Software", SOFTWARE)
+    return marks
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == SOFTWARE
+    except (OSError, SyntaxError, ValueError):
+        return False

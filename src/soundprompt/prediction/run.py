@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from soundprompt import finite, models
-from soundprompt.data import video
 from soundprompt.errors import InputError
 from soundprompt.features import extract
 from soundprompt.features.frames import Batch
@@ -23,17 +22,15 @@ from soundprompt.foundation import encoders
 from soundprompt.foundation.audio import EXAMPLE_SAMPLES
 from soundprompt.prediction.moments import REST, ROUNDING, Moment, expected, moments, timed
 from soundprompt.prediction.overlay import Overlay
-from soundprompt.prediction.request import Request
+from soundprompt.prediction.request import COLUMNS, Request, mask_marks
 from soundprompt.prediction.runs import TrainedRun
-from soundprompt.prediction.video_in import Source, Track, open_source
+from soundprompt.prediction.video_in import Sound, Source, Track, open_source
 from soundprompt.prediction.video_out import Writer, writing
 from soundprompt.progress import Progress
 from soundprompt.training import checkpoint
 
-COLUMNS = ("second", "start_s", "end_s", "area", "probability_inside", "probability", "threshold")
 TOGETHER = 8  # moments asked at once, at most
 WINDOW = 5  # moments that a model looks across, if it does: the seconds of most clips it was trained on
-EXAMPLE = EXAMPLE_SAMPLES / audio_models.RATE  # sound of a moment, seconds: one example of VGGish
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,10 @@ class Listener:
     Raises InputError when these are missing, damaged, or not the ones it was trained on.
     """
 
-    def __init__(self, run: TrainedRun, device: str = "cpu"):
+    def __init__(self, run: TrainedRun, device: str | None = None):
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device: no CUDA GPU can be used here", remedy="leave --device out to use the CPU")
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.run, self.device = run, torch.device(device)
         self.encoder = encoders.load(run.view.model, run.layout).to(self.device)
         self.audio = audio_models.load(run.layout.foundation("audio")).to(self.device)
@@ -91,7 +89,7 @@ class Listener:
         of its sound."""
         origin = self.run.folder / "provenance.json"
         inputs = read_json(origin)["inputs"] if origin.exists() else {}
-        recipe = {"encoder": self.audio.digest, "transform": extract.TRANSFORMS["audio"], "dtype": "float32"}
+        recipe = extract.audio_recipe(self.audio)
         for name, trained_on, here in (
             (self.run.view.model.reads, visual, self.encoder.digest),
             ("audio", inputs.get("audio features"), digest_value(recipe)),
@@ -155,11 +153,10 @@ def _groups(items: Iterable[Moment], size: int) -> Iterator[list[Moment]]:
         yield group
 
 
-def _sound(path: Path, begin: float) -> np.ndarray:
-    """(15600,) float32 from `begin` on; silence where the sound has ended. Cut for each moment by itself:
-    VGGish's examples of a whole clip are 0.96 s apart and would run ahead of the pictures."""
-    wave = video.heard(path, begin, begin + EXAMPLE)[:EXAMPLE_SAMPLES]
-    return np.pad(wave, (0, EXAMPLE_SAMPLES - len(wave)))
+def _sound(sound: Sound, begin: float) -> np.ndarray:
+    """(15600,) float32 from `begin` on. Cut for each moment by itself: VGGish's examples of a whole clip are 0.96 s
+    apart and would run ahead of the pictures."""
+    return sound.window(begin, EXAMPLE_SAMPLES)
 
 
 # -------------------------------------------------------------------------------- painting
@@ -184,7 +181,7 @@ class _Painter:
             while coming is not None and coming.begin < until - REST:  # stays on screen into the next moment
                 begin, coming = coming.begin, self._take(coming, answers)
                 self.writer.write(begin - start, self.overlay.paint(shown.pixels()))
-        foreign = self.source.sound != self.source.path
+        foreign = self.source.sound.path != self.source.path
         self.writer.finish(until - start if foreign else None)
         self._compare(until)
         return until
@@ -202,7 +199,8 @@ class _Painter:
     def _take(self, answer: Answer, answers: Iterator[Answer]) -> Answer | None:
         """Makes an answer the one to paint, keeps its mask and row; returns the next."""
         self.overlay = Overlay(answer.mask)
-        Image.fromarray(np.where(answer.mask, 255, 0).astype(np.uint8)).save(self.masks / f"{answer.number:05d}.png")
+        mask = Image.fromarray(np.where(answer.mask, 255, 0).astype(np.uint8))
+        mask.save(self.masks / f"{answer.number:05d}.png", pnginfo=mask_marks())
         area = float(answer.mask.mean())
         self.answered.append([answer.number, answer.begin, area, answer.inside, answer.overall])
         self.progress.advance(f"{100 * area:.1f} % of the picture sounds")

@@ -14,6 +14,7 @@ from soundprompt.files import digest_file, read_json
 from soundprompt.layout import Layout
 
 PREFERRED = "gavs"
+RUNS = Path("runs")
 TRAIN_FIRST = "run `make report STUDY=smoke` (minutes), then give --study smoke; or name a run's folder with --model"
 
 
@@ -45,9 +46,21 @@ class TrainedRun:
         return f"{self.folder}{score}"
 
 
-def find(model: Path | None, study: str) -> TrainedRun:
-    """The run in a folder, or, without one, the best of a study. Raises InputError when there is none."""
-    return best(Layout(study)) if model is None else load(model)
+def find(model: Path | None, study: str | None) -> TrainedRun:
+    """The run in a folder, or, without one, the best of a study. Raises InputError when there is none.
+
+    study: None for the one that was trained last.
+    """
+    return load(model) if model is not None else best(Layout(study or last_study()))
+
+
+def last_study() -> str:
+    """The study whose training ended last, a variant's counting as its study's. Raises InputError where none is."""
+    lists = RUNS.glob("*/*/*/trained-*.json")
+    for path in sorted(lists, key=lambda path: (path.stat().st_mtime, str(path)), reverse=True):
+        for settings in map(read_json, sorted(path.parent.glob("seed*/params.json"))):
+            return settings.get("parent") or settings.get("study")
+    raise InputError("no study has a trained model", path=RUNS, remedy=TRAIN_FIRST)
 
 
 def best(layout: Layout) -> TrainedRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +16,12 @@ import numpy as np
 from PIL import Image
 
 from soundprompt.data import media, video
+from soundprompt.data.soundtrack import Track
+from soundprompt.data.tracks import length_of, on_its_side, opened, remark, upright
 from soundprompt.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 PICTURE_RATE = 10  # pictures per second that a still one is repeated at: players dislike one per second
-AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-GAP = 0.05  # time stamps of sound that differ by less are rounding, seconds
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class Look:
 
 
 class Source(Protocol):
-    """A video file or pictures. length: seconds, as far as known beforehand; sound: the file that holds it."""
+    """A video file or pictures. length: seconds, as far as known beforehand; sound: may be another file's."""
 
     path: Path
-    sound: Path
+    sound: Sound
     look: Look
     length: float
 
@@ -66,7 +67,9 @@ def open_source(path: Path, audio: Path | None) -> Source:
     if still and audio is None:
         raise InputError("pictures have no sound", path=path, remedy="give their sound with --audio file.wav")
     if audio is not None:
-        check_sound(audio)
+        with opened(audio) as file:
+            if not file.has_sound:
+                raise InputError("--audio: has no sound", path=audio, remedy="give a sound file, such as a wav")
     return Pictures(path, audio) if still else VideoFile(path, audio)
 
 
@@ -74,33 +77,35 @@ class VideoFile:
     """A video as the file holds it, turned upright."""
 
     def __init__(self, path: Path, audio: Path | None = None):
-        self.path, self.sound = path, audio or path
+        self.path = path
         film = video.probe(path)
         if audio is None and not film.has_sound:
             raise InputError("has no sound", path=path, remedy="give a sound file with --audio file.wav")
         self.look = self._look()
-        self.length = film.duration if film.duration is not None else _scanned_length(path)
+        self.sound = Sound(audio or path)
+        self.length = length_of(path) if film.duration is None else film.duration
+        self._stay = {"stay": True} if audio is None else {"still_until": length_of(audio)}
 
     def pictures(self, start: float = 0.0) -> Iterator[Shown]:
-        for time, lasts, picture in video.pictures(self.path, start):
+        for time, lasts, picture in video.pictures(self.path, start, **self._stay):
             yield Shown(time, lasts, partial(self._pixels, picture))
 
     def _look(self) -> Look:
-        first = next(video.pictures(self.path, 0.0), None)
+        _, _, first = next(video.pictures(self.path), (0, 0, None))
         if first is None:
             raise InputError("holds not one whole picture", path=self.path, remedy="restore it from its source")
-        with video.opened(self.path) as container:
-            stream = container.streams.video[0]
+        with opened(self.path) as file:
+            stream = file.picture
             rate = Fraction(stream.average_rate or stream.guessed_rate or 25).limit_denominator(1001)
             pixel_shape = Fraction(stream.sample_aspect_ratio or 1)
             context = stream.codec_context
-            colours = (first[2].colorspace, context.color_trc, context.color_primaries)
-        upright = video.upright(first[2]).shape[:2]
-        turned = round(first[2].rotation / 90) % 2 == 1
-        return Look(upright, rate, 1 / pixel_shape if turned else pixel_shape, tuple(map(int, colours)))
+            colours = (first.colorspace, context.color_trc, context.color_primaries)
+        if on_its_side(first):
+            pixel_shape = 1 / pixel_shape
+        return Look(upright(first).shape[:2], rate, pixel_shape, tuple(map(int, colours)))
 
     def _pixels(self, picture: av.VideoFrame) -> np.ndarray:
-        pixels = video.upright(picture)
+        pixels = upright(picture)
         if pixels.shape[:2] == self.look.size:
             return pixels
         # streams recorded from calls change their size midway; a file has one
@@ -111,7 +116,7 @@ class Pictures:
     """Pictures for a second each, in the order of the numbers in their names; the last stays until the sound ends."""
 
     def __init__(self, path: Path, audio: Path):
-        self.path, self.sound = path, audio
+        self.path, self.sound = path, Sound(audio)
         self.files = sorted((f for f in path.iterdir() if _is_picture(f)), key=_order) if path.is_dir() else [path]
         if not self.files:
             what = f"holds no picture ({', '.join(PICTURES)})"
@@ -123,7 +128,7 @@ class Pictures:
                 (height, width), first = size, self.look.size
                 what = f"is {width}x{height} pixels, the first picture {first[1]}x{first[0]}"
                 raise InputError(what, path=file, remedy="a video has one size: bring the pictures to it")
-        self.length = max(len(self.files), sound_length(audio))
+        self.length = max(len(self.files), length_of(audio))
         self._read = lru_cache(maxsize=2)(media.read_image)
 
     def pictures(self, start: float = 0.0) -> Iterator[Shown]:
@@ -141,85 +146,43 @@ def _is_picture(path: Path) -> bool:
 
 def _order(path: Path) -> list[tuple[int, str]]:
     """2.jpg before 10.jpg."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
 # ----------------------------------------------------------------------------------- sound
-def check_sound(path: Path) -> None:
-    """Raises InputError when the file holds no sound."""
-    with video.opened(path) as container:
-        if not container.streams.audio:
-            raise InputError("--audio: has no sound", path=path, remedy="give a sound file, such as a wav")
+class Sound(os.PathLike):
+    """The sound that goes with the pictures; it stands for its file wherever a path is asked for.
 
+    Raises InputError when the file holds no sound that can be decoded.
+    """
 
-def sound_length(path: Path) -> float:
-    """Seconds, by the container or else by its packets."""
-    with video.opened(path) as container:
-        duration = container.duration
-    return _scanned_length(path) if duration is None else duration / av.time_base
+    def __init__(self, path: Path):
+        self.path, self.track = path, Track.native(path)
+        if next(self.track.blocks(), None) is None:
+            remark(path, "silence", "its sound has no samples: silence is heard")
+        self._coming: Iterator[np.ndarray] | None = None
+        self._begin, self._first, self._samples = 0.0, 0, np.zeros(0, np.float32)
 
+    def __fspath__(self) -> str:
+        return str(self.path)
 
-def _scanned_length(path: Path) -> float:
-    """End of the last packet, for containers without a duration, such as what browsers record; reads the file once."""
-    last = 0.0
-    with video.opened(path) as container:
-        origin = video.origin_of(container)
-        for packet in container.demux():
-            if packet.pts is not None:
-                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base) - origin)
-    return last
+    def window(self, begin: float, samples: int) -> np.ndarray:
+        """(samples,) float32 at 16 kHz from `begin` (seconds) on; silence where the sound has ended.
 
-
-@dataclass(frozen=True)
-class Track:
-    """Sound to be written. rate: samples a second, one that AAC knows; layout: mono or stereo."""
-
-    path: Path
-    rate: int
-    layout: str
-
-    @classmethod
-    def of(cls, path: Path) -> Track:
-        """More than two channels become stereo, rates unknown to AAC 48 kHz."""
-        with video.opened(path) as container:
-            stream = container.streams.audio[0]
-            rate = stream.rate if stream.rate in AAC_RATES else 48000
-            return cls(path, rate, "mono" if stream.channels == 1 else "stereo")
-
-    def blocks(self, start: float = 0.0, end: float | None = None) -> Iterator[np.ndarray]:
-        """(channels, n) float32 without a break from `start` on; silence where the track begins late or has gaps."""
-        written, limit = 0, None if end is None else round((end - start) * self.rate)
-        for time, block in self._decoded(start):
-            gap = round((time - start) * self.rate) - written
-            if gap > GAP * self.rate or (gap > 0 and not written):
-                for length in self._pieces(gap if limit is None else min(gap, limit - written)):
-                    yield np.zeros((len(block), length), np.float32)
-                    written += length
-            elif gap < 0 and not written:  # seeking lands before `start`
-                block = block[:, -gap:]
-            block = block if limit is None else block[:, : limit - written]
-            if block.shape[1]:
-                yield block
-                written += block.shape[1]
-            if limit is not None and written >= limit:
-                return
-
-    def _pieces(self, length: int) -> Iterator[int]:
-        """A second each: a gap may be longer than memory."""
-        for begin in range(0, length, self.rate):
-            yield min(self.rate, length - begin)
-
-    def _decoded(self, start: float) -> Iterator[tuple[float, np.ndarray]]:
-        with video.opened(self.path) as container:
-            stream, origin = container.streams.audio[0], video.origin_of(container)
-            if start > 0:
-                container.seek(int((start + origin) * av.time_base), backward=True)
-            convert = av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
-            time = start
-            for frame in container.decode(stream):
-                time = time if frame.time is None else frame.time - origin
-                for part in convert.resample(frame):
-                    yield time, part.to_ndarray()
-                    time += part.samples / self.rate
-            for part in convert.resample(None):
-                yield time, part.to_ndarray()
+        Each window is resampled by itself. In the order of time the sound is decoded once, however long it is.
+        """
+        first = round((begin - self._begin) * self.track.rate)
+        if self._coming is None or first < self._first:
+            self._begin, self._first, first = begin, 0, 0
+            self._coming, self._samples = self.track.blocks(begin), np.zeros(0, np.float32)
+        count = round(samples * self.track.rate / media.RATE)
+        while self._first + len(self._samples) < first + count:
+            block = next(self._coming, None)
+            if block is None:
+                break
+            kept = self._samples[max(first - self._first, 0) :]
+            self._first += len(self._samples) - len(kept)
+            self._samples = np.concatenate([kept, block[0]])
+        native = self._samples[max(first - self._first, 0) :][:count]
+        wave = media.to_mono_16k(native, self.track.rate)[:samples] if len(native) else native
+        return np.pad(wave, (0, samples - len(wave)))

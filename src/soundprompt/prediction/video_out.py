@@ -55,7 +55,7 @@ class Writer:
             block = next(self._blocks, None)
             if block is None:
                 return
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=self.track.layout)
+            frame = av.AudioFrame.from_ndarray(np.clip(block, -1, 1), format="fltp", layout=self.track.layout)
             frame.rate, frame.pts, frame.time_base = self.track.rate, self._heard, Fraction(1, self.track.rate)
             self._heard += block.shape[1]
             self.container.mux(self.sound.encode(frame))
