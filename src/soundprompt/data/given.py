@@ -41,8 +41,8 @@ def read_table(path: Path | str, columns: Sequence[str] = (), *, remedy: str = "
     remedy: what to do when there is no such file.
     """
     rows = read_rows(path, remedy=remedy)
-    _, header = next(rows, (1, []))
-    names = _named(header, columns, path)
+    first, header = next(rows, (1, []))
+    names = _named(header, columns, f"row {first}", path)
     cells, numbers = [], []
     for number, row in rows:
         _check_width(row, header, number, path)
@@ -96,7 +96,7 @@ def read_text(path: Path | str, *, remedy: str = "restore the file") -> str:
     other = next((kind for sign, kind in _OTHERS.items() if content.startswith(sign)), None)
     other = "a web page" if is_page(content) else other
     if other:
-        raise InputError(f"is {other}, not text", path=path, remedy="save it as CSV UTF-8, or download the file itself")
+        raise InputError(f"is {other}, not text", path=path, remedy=f"{_AS_TEXT}, or download the file itself")
     if not content.strip():
         raise InputError("is empty", path=path, remedy=remedy)
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
@@ -105,9 +105,9 @@ def read_text(path: Path | str, *, remedy: str = "restore the file") -> str:
     except UnicodeDecodeError as error:
         row = content.count(b"\n", 0, error.start) + 1
         what = f"row {row} is not {encoding.removesuffix('-sig').upper()} ({error.reason})"
-        raise InputError(what, path=path, remedy="save it as CSV UTF-8") from error
+        raise InputError(what, path=path, remedy=_AS_TEXT) from error
     if "\0" in text:
-        raise InputError("holds zero bytes", path=path, remedy="save it as CSV UTF-8")
+        raise InputError("holds zero bytes", path=path, remedy=_AS_TEXT)
     return text
 
 
@@ -125,19 +125,14 @@ def check_name(name: str, path: Path | str, where: str) -> str:
 
     where: where it stands in the file at `path`, such as "row 3".
     """
-    wrong = (
-        "is empty"
-        if not name
-        else "leaves its folder"
-        if "/" in name or "\\" in name or name in (".", "..")
-        else "begins with a dot, as hidden files do"
-        if name.startswith(".")
-        else "has signs that cannot be printed"
-        if not name.isprintable()
-        else f"is longer than {LONGEST_NAME} bytes"
-        if len(name.encode(errors="replace")) > LONGEST_NAME
-        else None
-    )
+    faults = {
+        "is empty": not name,
+        "leaves its folder": "/" in name or "\\" in name or name in (".", ".."),
+        "begins with a dot, as hidden files do": name.startswith("."),
+        "has signs that cannot be printed": not name.isprintable(),
+        f"is longer than {LONGEST_NAME} bytes": len(name.encode(errors="replace")) > LONGEST_NAME,
+    }
+    wrong = next((fault for fault, there in faults.items() if there), None)
     if wrong:
         what = f"{where}: the name {name!r:.80} {wrong}"
         raise InputError(what, path=path, remedy="correct the name: it is that of a folder or file of the dataset")
@@ -153,7 +148,7 @@ def _width(text: str, delimiter: str) -> int:
         return 0
 
 
-def _named(header: list[str], columns: Sequence[str], path: Path | str) -> list[str]:
+def _named(header: list[str], columns: Sequence[str], row: str, path: Path | str) -> list[str]:
     """Names of the columns, as `columns` spells them; `header` loses what is empty at its end."""
     while header and not header[-1]:
         header.pop()
@@ -161,11 +156,11 @@ def _named(header: list[str], columns: Sequence[str], path: Path | str) -> list[
     names = [spelled.get(name.lower(), name) for name in header]
     lacking = [name for name in columns if name not in names]
     if lacking:
-        what = f"row 1 lacks the columns {', '.join(lacking)}; it has: {', '.join(header)[:200]}"
+        what = f"{row} lacks the columns {', '.join(lacking)}; it has: {', '.join(header)[:200]}"
         raise InputError(what, path=path, remedy=f"let the first row name the columns: {','.join(columns)}")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"row 1 names the column '{twice}' twice", path=path, remedy="name each column once")
+        raise InputError(f"{row} names the column '{twice}' twice", path=path, remedy="name each column once")
     return names
 
 
@@ -177,4 +172,5 @@ def _check_width(row: list[str], header: list[str], number: int, path: Path | st
         raise InputError(found + seen, path=path, remedy="restore the row; a value with a comma in it needs quotes")
 
 
+_AS_TEXT = "save it as text in UTF-8 (in a spreadsheet: CSV UTF-8)"
 _CORRECT = "correct the file, or restore it from its source"
