@@ -139,9 +139,9 @@ def test_nothing_that_can_be_decoded(tmp_path):
     begin, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
     content[begin:end] = bytes(end - begin)
     film.write_bytes(content)
-    with pytest.raises(InputError, match="v.mp4: none of its pictures can be decoded: every packet is damaged"):
+    with pytest.raises(InputError, match=r"v.mp4: none of its pictures can be decoded: every packet is damaged"):
         list(video.pictures(film))
-    with pytest.raises(InputError, match="v.mp4: none of its sound can be decoded"):
+    with pytest.raises(InputError, match=r"v.mp4: none of its sound can be decoded"):
         video.sound(film)
 
 
@@ -226,8 +226,8 @@ def test_a_cover_is_no_film(tmp_path):
     with av.open(str(film)) as container:
         assert container.streams[0].disposition & Disposition.attached_pic
     assert seconds(film) == ([1, 1], [3, 3])
-    song = write_tracks(tmp_path / "song.m4a", [], [(3, NONE)], cover=True)
-    with pytest.raises(InputError, match="has no pictures besides a cover"):
+    song = write_tracks(tmp_path / "song.mp4", [], [(3, NONE)], cover=True)
+    with pytest.raises(InputError, match=r"has no pictures besides a cover"):
         video.probe(song)
     assert heard(video.heard(song)) == [3, 3]
 
@@ -246,11 +246,11 @@ def test_tracks_without_a_decoder(tmp_path):
     film.write_bytes(whole.replace(b"mp4a", b"apac", 1).replace(b"esds", b"free", 1))
     assert seconds(film) == ([1, 1], [3, 3])
     film.write_bytes(whole.replace(b"mp4a", b"apac").replace(b"esds", b"free"))
-    with pytest.raises(InputError, match="its sound cannot be decoded(.|\n)*'apac', 'apac'(.|\n)*convert") as caught:
+    with pytest.raises(InputError, match=r"its sound cannot be decoded(.|\n)*'apac', 'apac'(.|\n)*convert") as caught:
         video.sound(film)
     assert caught.value.path == film
     film.write_bytes(whole.replace(b"avc1", b"zzz1"))
-    with pytest.raises(InputError, match="its pictures cannot be decoded(.|\n)*'zzz1'"):
+    with pytest.raises(InputError, match=r"its pictures cannot be decoded(.|\n)*'zzz1'"):
         video.to_clip(film, tmp_path / "clip")
 
 
@@ -304,5 +304,5 @@ def test_one_picture_stays_as_long_as_its_sound(tmp_path, suffix):
 
 def test_pictures_that_end_long_before_the_sound_are_no_clip(tmp_path):
     film = record(tmp_path / "v.mp4", 2, sound_seconds=5)
-    with pytest.raises(InputError, match="ends after 2 whole seconds"):
+    with pytest.raises(InputError, match=r"ends after 2 whole seconds"):
         video.to_clip(film, tmp_path / "clip", 0, 5)
