@@ -278,10 +278,11 @@ def test_points_are_resized_with_their_pictures(tiny):
     assert torch.allclose(small, knowledge._tokens(sam, [doubled], [(SIDE // 2, SIDE)]))
 
 
-def test_examining_again_keeps_what_is_there(tiny, view):
+def test_examining_again_keeps_what_is_there(tiny, view, float32_is_kept):
     chosen = view(visual=FROZEN)
     put_checkpoint(chosen, 0, tiny, "v1s")
     examine_pack(chosen, (0,), tiny)
+    assert float32_is_kept()
     path = tiny.run("v1s", "gavs", 0) / examine.EXAMINED
     first, content = path.stat().st_mtime_ns, path.read_bytes()
     examine_pack(chosen, (0,), tiny)

@@ -134,11 +134,12 @@ def test_scores_that_are_not_finite_are_neither_written_nor_read(tiny, score_vie
         evidence.scores(tiny, "v1s", "gavs", [0])
 
 
-def test_only_the_first_seed_keeps_predictions(tiny, score_view):
+def test_only_the_first_seed_keeps_predictions(tiny, score_view, float32_is_kept):
     view = score_view()
     for seed in (0, 1):
         put_checkpoint(view, seed, tiny, "v1s")
     score_pack(view, (0, 1), tiny)
+    assert float32_is_kept()
     folder = tiny.run("v1s", "gavs", 0)
     logits = predict.read_predictions(folder / "predictions.safetensors", "v1s/test")
     assert len(logits) == 18

@@ -31,8 +31,9 @@ def age(paths: list[Path]) -> None:
         os.utime(path, (1, 1))
 
 
-def test_cached_features_equal_the_unsplit_encoder(project):
+def test_cached_features_equal_the_unsplit_encoder(project, float32_is_kept):
     run_all(project)
+    assert float32_is_kept()
     sam = project.sam
     for place in plan.read(project.layout).itertuples():
         store = Store(project.layout.visual_shard(place.shard))

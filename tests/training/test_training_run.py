@@ -27,8 +27,9 @@ def entry(layout, setting="v1s", model="gavs", seed=0, pack="0"):
     return read_json(layout.trained(setting, model, pack))["runs"][str(seed)]
 
 
-def test_pack_writes_checkpoints_metrics_and_provenance(tiny, view):
+def test_pack_writes_checkpoints_metrics_and_provenance(tiny, view, float32_is_kept):
     run.train_pack(view(), (0, 1), tiny)
+    assert float32_is_kept()
     first, second = (entry(tiny, seed=seed, pack="0-1") for seed in (0, 1))
     folder = tiny.run("v1s", "gavs", 0)
     assert digest_file(folder / "checkpoint.safetensors") == first["checkpoint"] != second["checkpoint"]

@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
 
-from soundprompt import provenance
+from soundprompt import devices, provenance
 from soundprompt.errors import InputError
 from soundprompt.evaluation import alignment, knowledge, predict, scores
 from soundprompt.evaluation.pack import Pack
@@ -53,7 +52,7 @@ class _ExaminePack(Pack[ExamineView]):
         from soundprompt.foundation import sam as sam_models
 
         watch = provenance.Stopwatch()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = devices.best()
         sam = sam_models.load(self.layout.foundation("sam"))
         trained = {seed: self.load(seed, sam) for seed in seeds}
         progress = Progress(f"examining {self.label}", len(self.view.measures))

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from soundprompt import provenance
+from soundprompt import devices, provenance
 from soundprompt.data import frame_table, media
 from soundprompt.evaluation import predict, scores
 from soundprompt.evaluation.floors import FLOORS
@@ -49,7 +49,7 @@ class _ScorePack(Pack[ScoreView]):
         from soundprompt.foundation import encoders
 
         watch = provenance.Stopwatch()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = devices.best()
         view, encoder = self.view, encoders.load(self.view.model, self.layout)
         trained = {seed: self.load(seed, encoder) for seed in seeds}
         asked = predict.questions(self.rows, view.probes)

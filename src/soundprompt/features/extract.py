@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from soundprompt import finite
+from soundprompt import devices, finite
 from soundprompt.data import media
 from soundprompt.errors import InputError
 from soundprompt.features import background, plan, store
@@ -55,7 +55,7 @@ def run_shard(shard: int, view: FeaturesView, layout: Layout) -> None:
     A shard that is whole and was made from the same pictures by the same encoder is kept; a damaged one is
     made anew. Raises InputError for a picture that is missing, unreadable or not the one that was planned.
     """
-    sam = sam_models.load(layout.foundation("sam")).to(_device())
+    sam = sam_models.load(layout.foundation("sam")).to(devices.best())
     pictures = plan.read(layout).query("shard == @shard").sort_values("row")
     recipe = visual_recipe(sam, view.bgr) | {"dtype": view.features.dtype}
     names, digests = [tap_name(tap) for tap in view.taps], pictures["image_digest"].tolist()
@@ -71,7 +71,7 @@ def run_audio(view: FeaturesView, layout: Layout) -> None:
     made from the same sounds by the same encoder. Raises InputError for a sound that is missing, unreadable or not
     the one of the frame table.
     """
-    encoder = audio_models.load(layout.foundation("audio")).to(_device())
+    encoder = audio_models.load(layout.foundation("audio")).to(devices.best())
     sounds = plan.sounds(view.tables, layout)
     recipe = audio_recipe(encoder)
     path = layout.audio_features
@@ -166,14 +166,6 @@ def _kept(path: Path, recipe: dict[str, Any], rows: Sequence[str], names: Sequen
     os.utime(path)
     print(f"{path}: whole and up to date, kept", file=sys.stderr)
     return True
-
-
-def _device() -> str:
-    """The GPU where there is one; its convolutions then keep float32 instead of TF32's ten bits, as on the CPU."""
-    if not torch.cuda.is_available():
-        return "cpu"
-    torch.backends.cudnn.allow_tf32 = False
-    return "cuda"
 
 
 def _check_digest(path: str, digest: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from soundprompt import finite, models
+from soundprompt import devices, finite, models
 from soundprompt.errors import InputError
 from soundprompt.features import extract
 from soundprompt.features.frames import Batch
@@ -74,7 +74,8 @@ class Listener:
     def __init__(self, run: TrainedRun, device: str | None = None):
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device: no CUDA GPU can be used here", remedy="leave --device out to use the CPU")
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or devices.best()
+        devices.keep_float32()
         self.run, self.device = run, torch.device(device)
         self.encoder = encoders.load(run.view.model, run.layout).to(self.device)
         self.audio = audio_models.load(run.layout.foundation("audio")).to(self.device)

@@ -1,7 +1,8 @@
-"""The training loop: steps, validation, the best step, and resuming to the same bits after a kill.
+"""The training loop: steps, validation, the best step, and resuming after a kill, on a CPU to the same bits.
 
 Nothing here depends on what happened before a step except parameters, optimiser state and the best
-so far. Batches and random numbers are functions of (seed, step), learning rates of the step.
+so far. Batches and random numbers are functions of (seed, step), the same on every device (`models.draws`);
+learning rates of the step.
 """
 
 from __future__ import annotations
@@ -237,7 +238,7 @@ class Trainer:
             cue, sound = cue[kept], sound[kept]
             videos, classes = [videos[i] for i in kept], [classes[i] for i in kept]
             anchors -= int(batch.negative.sum())
-        others = losses.allowed_negatives(videos, classes)[:anchors].to(cue.device)
+        others = losses.allowed_negatives(videos, classes)[:anchors]
         triplet = self.settings.triplet
         if self.team.size > 1:  # the processes draw the same negatives, whatever their models drew before
             torch.manual_seed(self.sampler.torch_seed(self.step + 1))

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soundprompt import devices
 from soundprompt.errors import InputError
 
 PATIENCE = timedelta(minutes=30)  # of a process that waits for the others
@@ -41,9 +42,8 @@ class Team:
     @property
     def device(self) -> str:
         """Where this process computes: a GPU of its own where there are some."""
-        if not torch.cuda.is_available():
-            return "cpu"
-        return "cuda" if self.size == 1 else f"cuda:{self.rank % torch.cuda.device_count()}"
+        device = devices.best()
+        return device if device == "cpu" or self.size == 1 else f"cuda:{self.rank % torch.cuda.device_count()}"
 
     def part(self, groups: Sequence[int]) -> slice:
         """This process's part of a batch, which lies group by group; a group is not divided.
