@@ -17,6 +17,7 @@ from soundprompt.evaluation.metrics import SUCCESS_STEPS, curve_areas
 
 SIDE = 224
 SUCCESS = 0.5
+ACL_EPSILON = 1e-12
 
 
 # -------------------------------------------------------------------------------------- truth
@@ -76,15 +77,18 @@ def _ranked(heat: np.ndarray, place: int) -> np.floating:
     return np.partition(heat, place, axis=None)[place]
 
 
-def overlap(on: np.ndarray, truth: np.ndarray) -> float:
-    """Sum of the truth under the mask over the truth and what the mask has outside of it; NaN for nothing over nothing."""
-    below = float(truth.sum()) + np.count_nonzero(on & (truth == 0))
+def overlap(on: np.ndarray, truth: np.ndarray, epsilon: float = 0.0) -> float:
+    """Sum of the truth under the mask over the truth and what the mask has outside of it; NaN for nothing over nothing.
+
+    epsilon: ACL-SSL's program for extended sets adds 1e-12 to the denominator, so that there it is 0.
+    """
+    below = float(truth.sum()) + np.count_nonzero(on & (truth == 0)) + epsilon
     return float(truth[on].sum()) / below if below else np.nan
 
 
 def acl_overlap(on: np.ndarray, truth: np.ndarray) -> np.float32:
-    """As ACL-SSL computes it, in float32 and with 1e-12 in the denominator: nothing over nothing is 0."""
-    return np.nan_to_num(np.float32(overlap(on, truth)), nan=0.0)
+    """As ACL-SSL computes it on VGG-SS: in float32, in which it is also compared with the steps of the AUC."""
+    return np.float32(overlap(on, truth))
 
 
 # ------------------------------------------------------------------------------ from samples to a set
