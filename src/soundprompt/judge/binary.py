@@ -53,7 +53,8 @@ class Frame:
     """What the programs need of one frame.
 
     iou: {reading: IoU}; area: share of pixels above 0.5; curve: (255,) F at each threshold; sounding: the truth is not
-    empty; counts: (2, 2) pixels by truth and argmax, CAVP's confusion matrix; inter, union: (2,) of CAVP's classes.
+    empty; counts: (2, 2) pixels by truth and argmax, CAVP's confusion matrix; inter, union: (2,) of CAVP's classes;
+    released: intersection and union of the foreground at 0.4.
     """
 
     iou: dict[str, float]
@@ -64,6 +65,7 @@ class Frame:
     counts: np.ndarray
     inter: np.ndarray
     union: np.ndarray
+    released: tuple[float, float]
 
 
 def measure(answer: Answer, truth: np.ndarray) -> Frame:
@@ -72,13 +74,13 @@ def measure(answer: Answer, truth: np.ndarray) -> Frame:
     if p.shape != truth.shape:
         raise ValueError(f"prediction {p.shape} and truth {truth.shape} differ in size; these programs resize nothing")
     t = np.asarray(truth, np.float32)
-    at_half = p > HALF
+    at_half, at_released = p > HALF, p > np.float32(RELEASED)
     half = frame_iou(at_half, t)
     same = q is p
     sure = answer.on.tobytes() == at_half.tobytes()
     iou = {
         "half": half,
-        "released": frame_iou(p > np.float32(RELEASED), t),
+        "released": frame_iou(at_released, t),
         "median": frame_iou(p > own_median(p), t),
         "softmax": half if same else frame_iou(q > HALF, t),
         "argmax": half if sure else frame_iou(answer.on, t),
@@ -86,7 +88,9 @@ def measure(answer: Answer, truth: np.ndarray) -> Frame:
     curve, sounding = f_curve(p, t), bool(t.sum() > 0)
     softmax_curve = curve if same else f_curve(q, t)
     area = float(np.count_nonzero(at_half) / (at_half.size + 1e-7))
-    return Frame(iou, area, curve, softmax_curve, sounding, *cavp_counts(answer.on, t))
+    overlap = float(t[at_released].sum(dtype=np.float64))
+    released = overlap, np.count_nonzero(at_released) + float(t.sum(dtype=np.float64)) - overlap
+    return Frame(iou, area, curve, softmax_curve, sounding, *cavp_counts(answer.on, t), released)
 
 
 def frame_iou(on: np.ndarray, truth: np.ndarray) -> float:

@@ -39,7 +39,7 @@ def aligned(heat: np.ndarray) -> np.ndarray:
 
 
 def half_pixel(heat: np.ndarray) -> np.ndarray:
-    """(H, W) -> (224, 224) float32, bilinear between pixel centres as in OpenCV: LVS, SSL-TIE, vssl_eval's negatives."""
+    """(H, W) -> (224, 224) float32, bilinear as in OpenCV: LVS, SSL-TIE, vssl_eval's negatives."""
     return _resized(heat, align_corners=False)
 
 
@@ -47,7 +47,9 @@ def _resized(heat: np.ndarray, align_corners: bool) -> np.ndarray:
     z = torch.from_numpy(np.ascontiguousarray(heat, dtype=np.float32))
     if z.shape == (SIDE, SIDE):
         return z.numpy()
-    return functional.interpolate(z[None, None], (SIDE, SIDE), mode="bilinear", align_corners=align_corners)[0, 0].numpy()
+    return functional.interpolate(z[None, None], (SIDE, SIDE), mode="bilinear", align_corners=align_corners)[
+        0, 0
+    ].numpy()
 
 
 def normalised(heat: np.ndarray) -> np.ndarray:

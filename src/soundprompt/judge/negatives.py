@@ -1,8 +1,8 @@
 """Heat maps under sounds that nothing in the picture makes: silence, noise, an off-screen sound.
 
-Source, by the commit that was run: vssl_eval e8ebbc9. Maps are not normalised, so thresholds mean something across pictures:
-0.5, the positive map's own median and adaptive value, and three constants that the program holds for each model. Values
-are shares; the program prints percent.
+Source, by the commit that was run: vssl_eval e8ebbc9. Maps are not normalised, so thresholds mean something across
+pictures: 0.5, the positive map's own median and adaptive value, and three constants that the program holds for each
+model. Values are shares; the program prints percent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 
 from soundprompt.evaluation.metrics import curve_areas
 from soundprompt.judge import boxes
-from soundprompt.judge.semantic import harmonic
 
 KINDS = ("silence", "noise", "offscreen")
 CUTS = ("half", "median", "adaptive", "max", "max10", "max_q3")
@@ -37,7 +36,8 @@ class Picture:
     """What was measured of one picture: {cut: overlap}, {kind: {cut: share of pixels that are on}},
     {(one, other): {cut: IoU of their masks}} and {sound: (least, greatest) value of the map as given}.
 
-    mixed: a map of objects was mixed in; that program then keeps what is undefined (nothing over nothing), else it is 0.
+    mixed: a map of objects was mixed in; that program then keeps what is undefined (nothing over nothing), else it is
+    0.
     """
 
     overlap: dict[str, float]
@@ -69,7 +69,8 @@ def measure(
         overlap={cut: boxes.overlap(on, truth) for cut, on in masks["pos"].items()},
         area={kind: {cut: float(on.mean()) for cut, on in masks[kind].items()} for kind in negatives},
         agreement={
-            (one, other): {cut: mask_agreement(masks[one][cut], masks[other][cut]) for cut in CUTS} for one, other in pairs
+            (one, other): {cut: mask_agreement(masks[one][cut], masks[other][cut]) for cut in CUTS}
+            for one, other in pairs
         },
         span={name: (float(heat.min()), float(heat.max())) for name, heat in given.items()},
         mixed=objects is not None,
@@ -115,7 +116,10 @@ def figures(pictures: Sequence[Picture], names: Sequence[str]) -> dict[str, floa
     for kind in kinds:
         for cut in CUTS:
             areas = np.array([one.area[kind][cut] for one in pictures])
-            values[f"pia_{kind}_{cut}"], values[f"aoc_{kind}_{cut}"] = float(areas.mean()), float(off_areas(areas).mean())
+            values[f"pia_{kind}_{cut}"], values[f"aoc_{kind}_{cut}"] = (
+                float(areas.mean()),
+                float(off_areas(areas).mean()),
+            )
     for pair in pictures[0].agreement:
         for cut in CUTS:
             values["_".join(("iou", *pair, cut))] = float(np.mean([one.agreement[pair][cut] for one in pictures]))

@@ -1,8 +1,8 @@
 """Extended test sets: heat maps with a confidence, some for sounds that nothing in the picture makes.
 
 Sources, by the commit that was run: SSL-alignment e7ae3c5 and ACL-SSL 57f4a6c, which agree. A pair without a box is
-negative. At confidence c (>=) a positive pair with an overlap of 0.5 or more is found (TP), every other pair at or above
-c is false (FP), a positive pair below c is missed (FN); a pair in the wrong place is false only.
+negative. At confidence c (>=) a positive pair with an overlap of 0.5 or more is found (TP), every other pair at or
+above c is false (FP), a positive pair below c is missed (FN); a pair in the wrong place is false only.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ def counts(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     p, t = prediction.ravel(), truth.ravel()
     if min(p.min(), t.min()) < 0 or max(p.max(), t.max()) >= CLASSES:
         raise ValueError(f"labels must be whole numbers from 0 to {CLASSES - 1}")
-    return np.stack([np.bincount(some, minlength=CLASSES) for some in (p, t, t[p == t], p[t != BACKGROUND])]).astype(float)
+    return np.stack([np.bincount(some, minlength=CLASSES) for some in (p, t, t[p == t], p[t != BACKGROUND])]).astype(
+        float
+    )
 
 
 def argmax(logits: np.ndarray, softmax: bool = True) -> np.ndarray:
@@ -55,8 +57,13 @@ def truth_at_224(labels: np.ndarray) -> np.ndarray:
 
 def prediction_at_224(labels: np.ndarray) -> np.ndarray:
     """A label map resized as OV-AVSS resizes predictions: torch's nearest, which samples other pixels than Pillow's."""
+    return nearest(labels, (SIDE, SIDE))
+
+
+def nearest(labels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A label map at another size (H, W), by torch's nearest neighbour."""
     z = torch.from_numpy(labels.astype(np.float32))[None, None]
-    return functional.interpolate(z, (SIDE, SIDE), mode="nearest")[0, 0].numpy().astype(labels.dtype)
+    return functional.interpolate(z, tuple(size), mode="nearest")[0, 0].numpy().astype(labels.dtype)
 
 
 # --------------------------------------------------------------------- sums that make a set's scores
