@@ -118,8 +118,18 @@ def tables(
 
 
 @app.command()
-def leaks(study: Study = "mini", view: View = None) -> None:
+def leaks(
+    study: Study = "mini",
+    across: Annotated[tuple[Path, Path], typer.Option(help="Compare two datasets' folders instead.")] = (None, None),
+    out: Annotated[Path, typer.Option(help="The list to write, with --across.")] = Path("shared.csv"),
+    view: View = None,
+) -> None:
     """Check that what is tested is new to what was trained; a leak stops all tables."""
+    if all(across):
+        from soundprompt.data import across as comparing
+
+        comparing.run(*across, out)
+        return
     chosen = _view(p.LeaksView, view, study, p.leaks_view)
 
     from soundprompt.data import leaks as check

@@ -73,6 +73,9 @@ def list_file(name: str, lists: Path | None, downloads: Path) -> Path:
     if lists is None:
         return fetch.fetch(entry, downloads)
     path = lists / Path(entry.path).name
+    ids = lists / Path(entry.path).name.replace("_seg.json", "_ids.csv")  # VPO's list, cut down to the ids
+    if not path.is_file() and ids.is_file():
+        return ids
     if not path.is_file():
         raise InputError("missing", path=path, remedy=f"put the file there; it is published at {entry.url}")
     wrong = fetch.mismatch(path, entry)
@@ -125,27 +128,39 @@ class VpoSample:
 
 
 def read_vpo(path: Path, protocol: Protocol) -> list[VpoSample]:
-    """The samples of a VPO list. Its `image`, `audio` and `mask` columns name one and the same sample."""
-    rows = _rows(path, ("image", "audio", "mask"))
-    samples = [VpoSample(row["mask"]) for row in rows]
-    for sample in samples:
-        if not all(part.isdigit() for part in sample.name.split("_", 1)):
-            raise InputError(
-                f"'{sample.name}' is no image and annotation of COCO", path=path, remedy="restore the list"
-            )
-    return _counted(samples, protocol, path)
+    """The samples of VPO, from its published list of {image, audio, gt_box} or a csv with image, audio, mask.
+
+    All three name one and the same sample; which clip of VGGSound is heard they do not say.
+    """
+    if path.suffix == ".json":
+        names = [Path(entry["gt_box"]).stem for entry in _entries(path)]
+    else:
+        names = [row["mask"] for row in _rows(path, ("image", "audio", "mask"))]
+    strange = next((name for name in names if not all(part.isdigit() for part in name.split("_", 1))), None)
+    if strange:
+        raise InputError(f"'{strange}' is no image and annotation of COCO", path=path, remedy="restore the list")
+    return _counted([VpoSample(name) for name in names], protocol, path)
 
 
 def read_box_list(path: Path) -> dict[str, list[list[int]]]:
-    """{sample: its boxes, in pixels of 224 x 224} of IS3 and of VPO's boxes: a list of {image, audio, gt_box}.
+    """{sample: its boxes, in pixels of 224 x 224} of IS3: a list of {image, audio, gt_box}.
 
     Paths of the machine that wrote the list are dropped: a sample is called as its picture.
     """
     try:
+        return {Path(entry["image"]).stem: [[int(edge) for edge in entry["gt_box"]]] for entry in _entries(path)}
+    except (ValueError, TypeError) as error:
+        raise InputError(f"has a box of another form ({error})", path=path, remedy="fetch it anew") from error
+
+
+def _entries(path: Path) -> list[dict]:
+    try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        return {Path(entry["image"]).stem: [[int(edge) for edge in entry["gt_box"]]] for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"not a list of image, audio, gt_box ({error})", path=path, remedy="fetch it anew") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"missing or not JSON ({error})", path=path, remedy="fetch it anew") from error
+    if not isinstance(entries, list) or not all({"image", "audio", "gt_box"} <= set(entry) for entry in entries):
+        raise InputError("is not a list of image, audio, gt_box", path=path, remedy="fetch it anew")
+    return entries
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -86,7 +85,7 @@ def load(
     if dataset == "vggss":
         return _vggss(root, chosen, lists, downloads)
     if dataset == "is3":
-        return _is3(root)
+        return _is3(root, lists, downloads)
     if dataset == "vpo":
         return _vpo(root, chosen, lists, downloads)
     return _avsbench(dataset, root, split or "test")
@@ -228,8 +227,10 @@ def _vggss(root: Path, protocol: protocols.Protocol | None, lists: Path | None, 
     )
 
 
-def _is3(root: Path) -> Truth:
-    samples = protocols.read_box_list(root / "synthetic3240_bbox.json")
+def _is3(root: Path, lists: Path | None, downloads: Path) -> Truth:
+    """IS3's boxes, from the user's folder where they are there, else from the published list."""
+    own = root / "synthetic3240_bbox.json"
+    samples = protocols.read_box_list(own if own.is_file() else protocols.list_file("is3_boxes", lists, downloads))
     clips = [Clip(name, name.rpartition("_")[0], name.rpartition("_")[2], 1) for name in samples]
     frames = [Frame(i, "0", tuple(map(tuple, found))) for i, found in enumerate(samples.values())]
     return Truth("is3", "boxes", clips, frames, definitions.truth_of)
@@ -243,9 +244,3 @@ def _vpo(root: Path, protocol: protocols.Protocol | None, lists: Path | None, do
     clips = [Clip(sample.name, sample.image, annotations[sample.annotation].category, -1) for sample in samples]
     frames = [Frame(i, "0", annotations[sample.annotation]) for i, sample in enumerate(samples)]
     return Truth("vpo", "masks", clips, frames, coco.Annotation.mask)
-
-
-def class_names(root: Path) -> dict[int, str]:
-    """{index: name} of label2idx.json; {} where there is none."""
-    path = root / "label2idx.json"
-    return {int(index): name for name, index in json.loads(path.read_text()).items()} if path.exists() else {}
