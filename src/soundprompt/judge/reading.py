@@ -162,11 +162,11 @@ def _scale(greys: list[np.ndarray]) -> float:
 def _of_greys(greys: list[np.ndarray], scale: float, file: Path) -> Form:
     values = np.unique(np.concatenate([np.unique(array) for array in greys if array.ndim == 2]))
     if set(values.tolist()) <= {0, 1} or set(values.tolist()) <= {0, int(scale)}:
-        return Form("mask", scale, f"values are 0 and {max(int(values.max()), 1)}: taken as hard masks")
+        return Form("mask", scale, note=f"values are 0 and {max(int(values.max()), 1)}: taken as hard masks")
     if values.max() < semantic.CLASSES:
         what = f"values from {values.min()} to {values.max()} may be classes or very dark greys"
         raise InputError(what, path=file, remedy="say --values labels or --values probabilities")
-    return Form("probabilities", scale, f"greys: taken as probabilities, divided by {scale:g}")
+    return Form("probabilities", scale, note=f"greys: taken as probabilities, divided by {scale:g}")
 
 
 def _of_arrays(arrays: list[np.ndarray], maps: bool) -> Form:
