@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_sets import Answer
+
+from soundprompt import cli
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +23,16 @@ def reference_data() -> Path:
 
 
 @pytest.fixture
-def judge(tmp_path) -> Callable[..., Answer]:
-    """Runs `soundprompt judge` as a user does."""
+def judge(tmp_path, capsys) -> Callable[..., Answer]:
+    """Runs `soundprompt judge` as a user does, in this process."""
 
     def call(*arguments: object, out: Path = tmp_path / "judged") -> Answer:
-        command = [sys.executable, "-m", "soundprompt", "judge", *map(str, arguments), "--out", str(out)]
-        return Answer(subprocess.run(command, capture_output=True, text=True), out)
+        capsys.readouterr()
+        command = ["soundprompt", "judge", *map(str, arguments), "--out", str(out)]
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+            patch.setattr(sys, "argv", command)
+            cli.main()
+        printed = capsys.readouterr()
+        return Answer(end.value.code or 0, printed.out, printed.err, out)
 
     return call

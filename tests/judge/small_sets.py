@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -71,8 +70,8 @@ def png(path: Path, values: np.ndarray) -> None:
 class Answer:
     """What a call of `soundprompt judge` printed, and its figures of the whole set by name."""
 
-    def __init__(self, process: subprocess.CompletedProcess, out: Path):
-        self.code, self.text, self.errors, self.out = process.returncode, process.stdout, process.stderr, out
+    def __init__(self, code: int, text: str, errors: str, out: Path):
+        self.code, self.text, self.errors, self.out = code, text, errors, out
 
     @property
     def content(self) -> dict:
