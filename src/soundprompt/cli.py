@@ -128,8 +128,18 @@ def tables(
 
 
 @app.command()
-def leaks(study: Study = "mini", view: View = None) -> None:
+def leaks(
+    study: Study = "mini",
+    across: Annotated[tuple[Path, Path], typer.Option(help="Compare two datasets' folders instead.")] = (None, None),
+    out: Annotated[Path, typer.Option(help="The list to write, with --across.")] = Path("shared.csv"),
+    view: View = None,
+) -> None:
     """Check that what is tested is new to what was trained; a leak stops all tables."""
+    if all(across):
+        from soundprompt.data import across as comparing
+
+        comparing.run(*across, out)
+        return
     chosen = _view(p.LeaksView, view, study, p.leaks_view)
 
     from soundprompt.data import leaks as check
@@ -302,6 +312,54 @@ def predict(
 
     count = run.predict(asked, trained)
     print(f"{asked.out}: {count} predictions, masks in {asked.masks}, figures in {asked.table}")
+
+
+@app.command()
+def judge(
+    masks: Annotated[list[Path], typer.Argument(help="A folder of masks for each method: <clip>/<frame>.png or .npy.")],
+    dataset: Annotated[
+        str, typer.Option(help="v1s, v1m, v2, v3, avss, vggss, vpo, is3, or mini (the generated world).")
+    ],
+    root: Annotated[Path | None, typer.Option(help="Folder of the dataset, in its published layout.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the dataset; else test.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="heard, unheard, extended, vpo-single, vpo-multi.")] = None,
+    lists: Annotated[Path | None, typer.Option(help="Folder with the protocol's lists; else they are fetched.")] = None,
+    values: Annotated[
+        str, typer.Option(help="mask, probabilities, logits, labels or maps; else by their range.")
+    ] = "auto",
+    missing: Annotated[str, typer.Option(help="empty: a frame without a mask counts as an empty one.")] = "error",
+    first: Annotated[int | None, typer.Option(help="Number of the first frame in your files.")] = None,
+    silence: Annotated[list[Path] | None, typer.Option(help="Masks under silence, a folder for each method.")] = None,
+    noise: Annotated[list[Path] | None, typer.Option(help="Masks under noise.")] = None,
+    offscreen: Annotated[list[Path] | None, typer.Option(help="Masks under an off-screen sound.")] = None,
+    constants: Annotated[
+        str, typer.Option(help="Thresholds of vssl_eval: a model it knows, or Max,Max10,MaxQ3.")
+    ] = "ezvsl",
+    confidences: Annotated[Path | None, typer.Option(help="csv of name and confidence, for extended sets.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of judgement.csv, .json and .html; else beside the masks.")
+    ] = None,
+) -> None:
+    """Judge anybody's masks by every published convention, in one table."""
+    from soundprompt.judge import request
+
+    request.run(
+        masks,
+        request.Asked(dataset, root, split, protocol, lists, values, missing, first, constants, confidences, out),
+        {"silence": silence or [], "noise": noise or [], "offscreen": offscreen or []},
+    )
+
+
+@app.command()
+def masks(
+    model: Annotated[Path, typer.Option(help="Folder of a trained run, such as runs/mini/v1m/gavs/seed0.")],
+    dataset: Annotated[str, typer.Option(help="A dataset of the run's study, with its split: v1m or v1m/test.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, as `judge` reads it.")],
+) -> None:
+    """Write a trained run's masks as files, in the form that `judge` reads."""
+    from soundprompt.judge import export
+
+    print(f"{out}: {export.run(model, dataset, out)} masks")
 
 
 @app.command()

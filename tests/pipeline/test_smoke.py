@@ -1,9 +1,12 @@
 """The whole pipeline at smoke scale: it learns, it does nothing twice, it reruns what a change touches."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from project_copy import planned_jobs
+from soundprompt.evaluation import summary
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
@@ -27,6 +30,33 @@ def test_it_learns_something(smoke):
     table = pd.read_csv(smoke.root / "results" / "tables" / "table_benchmarks.csv")
     scores = table[(table.setting == "v1s") & (table.metric == "miou")].set_index("method")["mean"]
     assert scores["gavs"] > scores["all_objects"]
+
+
+def test_its_masks_judged_give_its_scores_again(smoke):
+    """To the digit: `masks` writes what scoring measured, `judge` measures it by the same formulas."""
+    same = {
+        "v1m": {
+            **{"miou": "miou_clips1", "miou_04": "miou_gavs", "f_score": "f_clips1"},
+            **{"hit_rate": "hit", "wrong_rate": "wrong", "iou_in_hits": "iou_in_hits"},
+        },
+        "vggss": {
+            "ciou": "ciou_vggss",
+            "auc": "auc_vggss",
+            "ciou_fixed": "ciou_vggss_half",
+            "auc_fixed": "auc_vggss_half",
+        },
+    }
+    for dataset, setting, trained_on in (("v1m", "v1m", "v1m"), ("vggss", "vggss", "v2")):
+        run = f"runs/smoke/{trained_on}/gavs/seed0"
+        smoke.good("soundprompt", "masks", "--model", run, "--dataset", dataset, "--out", f"ours/{dataset}")
+        smoke.good("soundprompt", "judge", f"ours/{dataset}", "--dataset", f"mini/{dataset}", "--root", "data/smoke")
+        rows = json.loads((smoke.root / "ours" / dataset / "judgement.json").read_text())["figures"]
+        judged = {row["name"]: row["value"] for row in rows if row["part"] == "all"}
+        scores = pd.read_parquet(smoke.root / "runs" / "smoke" / setting / "gavs" / "seed0" / "scores.parquet")
+        scores = scores[(scores["selection"] == f"{dataset}/test") & (scores["method"] == "gavs")]
+        values = summary.dataset_values(scores, list(same[dataset])).set_index("metric")["value"]
+        for metric, name in same[dataset].items():
+            assert judged[name] == pytest.approx(values[metric], abs=1e-12), metric
 
 
 def test_a_second_call_does_nothing(smoke):

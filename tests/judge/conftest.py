@@ -1,0 +1,38 @@
+"""The command line as a fixture, and the reference data folder where there is one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_sets import Answer
+
+from soundprompt import cli
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    beside = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+    folder = Path(os.environ.get("SOUNDPROMPT_REFERENCE_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip("no reference data folder (SOUNDPROMPT_REFERENCE_DATA)")
+    return folder
+
+
+@pytest.fixture
+def judge(tmp_path, capsys) -> Callable[..., Answer]:
+    """Runs `soundprompt judge` as a user does, in this process."""
+
+    def call(*arguments: object, out: Path = tmp_path / "judged") -> Answer:
+        capsys.readouterr()
+        command = ["soundprompt", "judge", *map(str, arguments), "--out", str(out)]
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+            patch.setattr(sys, "argv", command)
+            cli.main()
+        printed = capsys.readouterr()
+        return Answer(end.value.code or 0, printed.out, printed.err, out)
+
+    return call
