@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from published_sam import segment_anything
 from soundprompt import models
 from soundprompt import params as p
 from soundprompt.features.frames import Batch
-from soundprompt.foundation.sam import FrozenSam
+from soundprompt.foundation.sam import FrozenSam, modeling
 from soundprompt.models import Segmenter
 
 FIGURES = Path(__file__).with_name("released_gavs.npz")
@@ -52,7 +51,6 @@ def named_weight(name: str, shape: tuple[int, ...]) -> Tensor:
 
 def sam() -> FrozenSam:
     """SAM of 4 blocks of width 64, windows of 3 in every other one, F_V of 256, a decoder of 2 x 256."""
-    modeling = segment_anything.modeling
     made = modeling.Sam(
         image_encoder=modeling.ImageEncoderViT(
             img_size=SIDE,
