@@ -153,7 +153,7 @@ class Trainer:
         self.model.eval()
         threshold = self.settings.schedule.selection_threshold
         scores = {
-            name: validation.mean_iou(self._predict, self._batches(frames), self.restore, threshold, self.team)
+            name: validation.mean_iou(self._predict, self._batches(frames), self.restore, self.team, threshold)
             for name, frames in self.validation.items()
         }
         mean = sum(scores.values()) / len(scores)

@@ -21,13 +21,13 @@ def mean_iou(
     predict: Callable[[Batch], Tensor],
     batches: Iterable[Batch],
     restore: Restore,
-    threshold: float = 0.5,
     team: Team = Team(),
+    threshold: float = 0.5,
 ) -> float:
     """Mean of `frame_iou` over all frames of the batches, which must have masks.
 
-    predict: gives a batch's logits (B, 1, 4h, 4w). restore: `FrozenSam.restore`. threshold: of probabilities. team:
-    processes that have a part of the batches each.
+    predict: gives a batch's logits (B, 1, 4h, 4w). restore: `FrozenSam.restore`. team: processes that have a
+    part of the batches each. threshold: as in `frame_iou`.
     """
     total, count = 0.0, 0
     for batch in batches:
