@@ -36,7 +36,7 @@ PYRAMID = tuple(f"foundation/{name}.py" for name in ("pyramid", "pretrain_pyrami
 FROZEN = tuple(f"foundation/{name}.py" for name in ("sam", "geometry", "audio", "weights"))
 ENCODERS = tuple(f"foundation/{name}.py" for name in ("encoders", "geometry", "pyramid", "sam", "weights"))
 READING = tuple(f"features/{name}.py" for name in ("background", "frames", "inputs", "store"))
-RUNS = ("devices.py", "models/build.py", *READING, *ENCODERS)
+RUNS = ("devices.py", "draws.py", "models/build.py", *READING, *ENCODERS)
 SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "pack", "predict", "scores", "run"))
 LOOKS = ("alignment", "examine", "knowledge", "pack", "predict", "scores")
 EXAMINING = tuple(f"evaluation/{name}.py" for name in LOOKS)
@@ -57,7 +57,7 @@ CODE = {
         "devices.py",
         *FROZEN,
     ),
-    "train": ("training", "models/draws.py", *RUNS),
+    "train": ("training", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
     "examine": (*EXAMINING, "training/checkpoint.py", *HELD_OUT, *PICTURES, *RUNS),
     "cost": ("models", "evaluation/cost.py", "evaluation/flops.py", *AUDIO, "foundation/process.py", *RUNS),

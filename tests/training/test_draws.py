@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundprompt.models.draws import Attention, Dropout, normal_like, one_of
+from soundprompt.draws import Attention, Dropout, DropPath, normal_like, one_of
 from soundprompt.training import run
 from soundprompt.training.losses import triplet_loss
 
@@ -83,6 +83,20 @@ def test_dropout_drops_its_share_anew_each_time_and_keeps_the_mean(share):
     first.sum().backward()
     assert torch.equal(x.grad, first.detach())
     assert torch.equal(dropout.eval()(x), x)
+
+
+def test_drop_path_drops_whole_samples():
+    torch.manual_seed(0)
+    path, x, states = DropPath(0.3), torch.ones(2000, 2, 3), []
+    out = path(x)
+    assert ((out == 0).flatten(1).all(1) | (out == 1 / 0.7).flatten(1).all(1)).all()
+    assert (out == 0).float().mean().item() == pytest.approx(0.3, abs=0.03)
+    assert torch.equal(path.eval()(x), x)
+    for device in ("cpu", "meta"):
+        torch.manual_seed(1)
+        path.train()(x.to(device))
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)
 
 
 def test_dropout_draws_one_number_wherever_it_is_computed():

@@ -46,6 +46,20 @@ class Dropout(nn.Module):
         return x * kept / (1 - self.share)
 
 
+class DropPath(nn.Module):
+    """In training a sample, a row of (B, ...), is 0 as a whole with probability `share`; as timm's `DropPath`."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.share:
+            return x
+        kept = (torch.rand(len(x)) >= self.share).to(x.device)
+        return x * kept.view(-1, *[1] * (x.ndim - 1)) / (1 - self.share)
+
+
 class Attention(nn.MultiheadAttention):
     """torch's multi-head attention, batch first, by the same weights; shares of attention are dropped by `Dropout`."""
 
