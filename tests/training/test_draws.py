@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundprompt.models.draws import Dropout, normal_like, one_of
+from soundprompt.draws import Attention, Dropout, DropPath, normal_like, one_of
 from soundprompt.training import run
 from soundprompt.training.losses import triplet_loss
 
@@ -85,6 +85,20 @@ def test_dropout_drops_its_share_anew_each_time_and_keeps_the_mean(share):
     assert torch.equal(dropout.eval()(x), x)
 
 
+def test_drop_path_drops_whole_samples():
+    torch.manual_seed(0)
+    path, x, states = DropPath(0.3), torch.ones(2000, 2, 3), []
+    out = path(x)
+    assert ((out == 0).flatten(1).all(1) | (out == 1 / 0.7).flatten(1).all(1)).all()
+    assert (out == 0).float().mean().item() == pytest.approx(0.3, abs=0.03)
+    assert torch.equal(path.eval()(x), x)
+    for device in ("cpu", "meta"):
+        torch.manual_seed(1)
+        path.train()(x.to(device))
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)
+
+
 def test_dropout_draws_one_number_wherever_it_is_computed():
     states = []
     for device in ("cpu", "meta"):
@@ -96,3 +110,24 @@ def test_dropout_draws_one_number_wherever_it_is_computed():
     again = Dropout(0.2)(torch.ones(4, 6))
     torch.manual_seed(3)
     assert torch.equal(again, Dropout(0.2)(torch.ones(4, 6)))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_attention_is_that_of_torch_and_draws_from_the_cpu(bias):
+    torch.manual_seed(0)
+    ours = Attention(8, 2, 0.3, bias=bias)
+    theirs = torch.nn.MultiheadAttention(8, 2, 0.3, bias=bias, batch_first=True).eval()
+    theirs.load_state_dict(ours.state_dict())
+    query, key, value = torch.randn(3, 5, 8), torch.randn(3, 7, 8), torch.randn(3, 7, 8)
+    expected = theirs(query, key, value, need_weights=False)[0]
+    torch.testing.assert_close(ours.eval()(query, key, value), expected)
+    states, outs = [], []
+    for device in ("cpu", "meta"):
+        torch.manual_seed(3)
+        outs.append(ours.to(device).train()(*(x.to(device) for x in (query, key, value))))
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states) and outs[1].shape == expected.shape
+    ours = Attention(8, 2, 1e-9, bias=bias).train()  # nothing is dropped, by the long way
+    ours.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(ours(query, key, value), expected)
+    assert not torch.allclose(outs[0], expected)

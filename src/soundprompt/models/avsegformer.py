@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from soundprompt import draws
 from soundprompt import params as p
-from soundprompt.models import draws
 from soundprompt.models.multiscale import AUDIO_DIM, Drawing, PyramidSegmenter, enlarge
 from soundprompt.models.seeding import seeded
 from soundprompt.models.segmenter import Prediction

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from soundprompt import params as p
-from soundprompt.models.draws import normal_like
+from soundprompt.draws import normal_like
 from soundprompt.models.seeding import seeded
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class SemanticAudioPrompt(nn.Module):
     noise: 'token' a learned vector as a token of its own; 'additive_learned' sound + learned vector;
     'gaussian_additive' sound + noise_scale * its deviation * normal draws, in training; 'gaussian_replace'
     those draws at scale 1 instead of the sound, in training, as the released code does; 'off'.
-    Draws are those of `models.draws`.
+    Draws are made by `soundprompt.draws`.
     """
 
     def __init__(self, sam: FrozenSam, sap: p.Sap, seed: int):

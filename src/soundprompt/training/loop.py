@@ -1,7 +1,7 @@
 """The training loop: steps, validation, the best step, and resuming after a kill, on a CPU to the same bits.
 
 Nothing here depends on what happened before a step except parameters, optimiser state and the best
-so far. Batches and random numbers are functions of (seed, step), the same on every device (`models.draws`);
+so far. Batches and random numbers are functions of (seed, step), the same on every device (`soundprompt.draws`);
 learning rates of the step.
 """
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from soundprompt.models.draws import one_of
+from soundprompt.draws import one_of
 
 Restore = Callable[[Tensor, list[tuple[int, int]]], list[Tensor]]
 
@@ -69,7 +69,7 @@ def triplet_loss(
     """Triplet loss with cosine similarity between a frame's sound and its visual cue.
 
     cue, sound: (N, d), one row per frame, of which the first B are anchors; negatives: (B, N) bool,
-    as `allowed_negatives` gives it; one is drawn per anchor (`models.draws`). anchor 'audio': the sound of a frame is
+    as `allowed_negatives` gives it; one is drawn per anchor (`soundprompt.draws`). anchor 'audio': the sound of a frame is
     to be nearer to its own cue than to the cue of the negative; 'visual': its cue nearer to its own
     sound than to the negative's; 'both': mean of the two.
 

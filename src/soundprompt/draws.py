@@ -7,6 +7,7 @@ generator of its own with other numbers, so whatever draws in training draws her
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 _STEP, _MIX1, _MIX2 = (value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
@@ -43,6 +44,40 @@ class Dropout(nn.Module):
         chance = _shifted(mixed ^ _shifted(mixed, 31), 40)  # 24 bits
         kept = (chance >= round(self.share * 2**24)).view(x.shape)
         return x * kept / (1 - self.share)
+
+
+class DropPath(nn.Module):
+    """In training a sample, a row of (B, ...), is 0 as a whole with probability `share`; as timm's `DropPath`."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.share:
+            return x
+        kept = (torch.rand(len(x)) >= self.share).to(x.device)
+        return x * kept.view(-1, *[1] * (x.ndim - 1)) / (1 - self.share)
+
+
+class Attention(nn.MultiheadAttention):
+    """torch's multi-head attention, batch first, by the same weights; shares of attention are dropped by `Dropout`."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, *, bias: bool = True):
+        super().__init__(width, heads, bias=bias, batch_first=True)
+        self.drop = Dropout(dropout)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """query (B, Q, C), key and value (B, N, C). As query."""
+        if not self.training or not self.drop.share:
+            return super().forward(query, key, value, need_weights=False)[0]
+        biases = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+        q, k, v = (
+            F.linear(x, weight, bias).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+            for x, weight, bias in zip((query, key, value), self.in_proj_weight.chunk(3), biases, strict=True)
+        )
+        shares = (q @ k.mT * self.head_dim**-0.5).softmax(-1)
+        return self.out_proj((self.drop(shares) @ v).transpose(1, 2).flatten(2))
 
 
 def _shifted(x: Tensor, bits: int) -> Tensor:
