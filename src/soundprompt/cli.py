@@ -322,7 +322,9 @@ def judge(
     ],
     root: Annotated[Path | None, typer.Option(help="Folder of the dataset, in its published layout.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of the dataset; else test.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="heard, unheard, extended, vpo-single, vpo-multi.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="heard, unheard, extended, open-vocabulary, vpo-single, vpo-multi, robust.")
+    ] = None,
     lists: Annotated[Path | None, typer.Option(help="Folder with the protocol's lists; else they are fetched.")] = None,
     values: Annotated[
         str, typer.Option(help="mask, probabilities, logits, labels or maps; else by their range.")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from soundprompt.judge import binary, boxes, measured, negatives, ranking, semantic
+from soundprompt.judge.protocols import BASE_CLASSES, NOVEL_CLASSES
 from soundprompt.judge.sums import Drawn, Figure, Sums, by_video, mean_of, ratio
 
 AVSBENCH, AVSEGFORMER, COMBO = "AVSBench f7414af", "AVSegFormer 7083cb6", "COMBO-AVS cb8af1c"
@@ -387,6 +388,18 @@ def _frames_of_labels(m: measured.Labels) -> Sums:
     return mean_of(semantic.avsbench_foreground_iou(m.counts.astype(float), m.pixels), m.video_of, m.videos)
 
 
+def _absent(m: measured.Labels) -> str:
+    met = int(((m.counts[:, semantic.PREDICTED] + m.counts[:, semantic.WANTED]).sum(0) > 0).sum())
+    whole = met == semantic.CLASSES
+    return "" if whole else f"{met} of 71 classes are met: a perfect prediction scores {met / semantic.CLASSES:.3f}"
+
+
+def _no_class_of(m: measured.Labels) -> str:
+    met = m.counts[:, semantic.WANTED].sum(0) > 0
+    lacking = [n for n, of in (("base", BASE_CLASSES), ("novel", NOVEL_CLASSES)) if not met[list(of)].any()]
+    return f"no {' and no '.join(lacking)} class is in the truth" if lacking else ""
+
+
 def _drops_last(_: Any) -> str:
     return "'without background' drops class 70; background is class 0 and stays"
 
@@ -408,6 +421,7 @@ LABELS: tuple[Convention, ...] = (
                 _ALL71,
                 "class",
                 partial(_avsbench, name=key),
+                caution=_absent,
                 digits=4,
             ),
             Convention(
@@ -471,6 +485,7 @@ LABELS: tuple[Convention, ...] = (
             OVAVSS,
             "class",
             partial(_ovavss, name=f"{printed}{part}"),
+            caution=_no_class_of,
         )
         for short, figure, printed in (
             ("miou", MIOU, "Mean IoU"),

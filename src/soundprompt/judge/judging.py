@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -214,6 +214,9 @@ class _Pass:
                 _add_labels(labels, frame, reader, file, self.truth.labels(frame.source))
 
         self._each(self.method.folder, self.name, add)
+        if self.options.protocol == "open-vocabulary" and not labels.clip_of:
+            what = "--protocol: open-vocabulary is about classes, and these masks have none"
+            raise InputError(what, path=self.method.folder, remedy="give label maps, or leave --protocol out")
         m = masks.measured(self.truth.clips)
         self._rows(conventions.MASKS, m)
         if labels.clip_of:
@@ -295,8 +298,6 @@ class _Pass:
 
 def _under(kind: str, of: Sequence[Convention]) -> list[Convention]:
     """The same conventions named for a kind of sound."""
-    from dataclasses import replace
-
     return [replace(one, name=f"{kind}_{one.name}", figure=f"{one.figure} {kind}") for one in of]
 
 

@@ -33,6 +33,9 @@ def run(masks: Sequence[Path], asked: Asked, others: Mapping[str, Sequence[Path]
     if asked.missing not in ("error", "empty"):
         raise InputError(f"--missing: '{asked.missing}' is not one of error, empty")
     methods = _methods(masks, others)
+    if asked.protocol == "robust" and not any(others.values()):
+        remedy = "give --silence, --noise or --offscreen, a folder for each method"
+        raise InputError("--protocol: robust is about masks under other sounds", remedy=remedy)
     options = judging.Options(
         values=asked.values,
         empty=asked.missing == "empty",
