@@ -69,7 +69,7 @@ def triplet_loss(
     """Triplet loss with cosine similarity between a frame's sound and its visual cue.
 
     cue, sound: (N, d), one row per frame, of which the first B are anchors; negatives: (B, N) bool,
-    as `allowed_negatives` gives it; one is drawn per anchor (`soundprompt.draws`). anchor 'audio': the sound of a frame is
+    as `allowed_negatives` gives it; one is drawn per anchor (`draws.one_of`). anchor 'audio': the sound of a frame is
     to be nearer to its own cue than to the cue of the negative; 'visual': its cue nearer to its own
     sound than to the negative's; 'both': mean of the two.
 
