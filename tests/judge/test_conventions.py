@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import seeded
 
-from soundprompt.judge import binary, boxes, negatives, ranking, semantic
+from soundprompt.judge import binary, boxes, conventions, measured, negatives, ranking, semantic
 
 CLOSE, PERCENT, PRINTED = {"abs": 1e-5}, {"abs": 1e-4}, {"abs": 1e-4}
 
@@ -22,64 +22,74 @@ def cases(name):
     return [pytest.param(case, id=title) for title, case in seeded.published(name).items()]
 
 
+def values(register, measured_set):
+    return {one.name: one.of(measured_set).value() for one in register}
+
+
+def clips(names):
+    return [measured.Clip(name, name, "", 1) for name in names]
+
+
 # ------------------------------------------------------------------------------------- masks
+def of_masks(logits, truth, clip_of):
+    tally = measured.MaskTally()
+    for one, true, clip in zip(logits, truth, clip_of, strict=True):
+        tally.add(int(clip), binary.Answer.of_logits(one), true)
+    return values(conventions.MASKS, tally.measured(clips(map(str, range(clip_of[-1] + 1)))))
+
+
 @pytest.mark.parametrize("kind", seeded.published("binary_frames"))
 def test_one_frame(kind):
     expected = seeded.published("binary_frames")[kind]
     logits, truth = seeded.frame(kind, expected["seed"])
     assert seeded.digest(logits, truth) == expected["digest"]
-    frame = binary.measure(binary.Answer.of_logits(logits), truth)
-    one, sounding = [np.array([0])], np.array([frame.sounding])
-    for reading in ("half", "softmax", "argmax"):
-        assert frame.iou[reading] == near(expected[reading]), reading
-    assert 100 * frame.iou["median"] == near(expected["median"], **PERCENT)
-    assert frame.area == near(expected["area"])
-    assert binary.batch_f(frame.curve[None], sounding, one)[0] == near(expected["f"])
-    assert binary.batch_f(frame.softmax_curve[None], sounding, one)[0] == near(expected["softmax_f"])
-    assert 100 * binary.whole_f(frame.curve[None], sounding) == near(expected["whole_f"], **PERCENT)
-    whole = {"miou": binary.cavp_iou(frame.inter, frame.union).mean(), **binary.cavp_rates(frame.counts)}
-    assert {name: float(value) for name, value in whole.items()} == near(expected["cavp"], **PRINTED)
+    value = of_masks([logits], [truth], np.array([0]))
+    names = {"half": "miou_picture", "softmax": "miou_combo", "argmax": "miou_cavp_clip", "area": "fpr"}
+    names |= {"f": "f_clips1", "softmax_f": "f_combo"}
+    assert {name: value[ours] for name, ours in names.items()} == near({name: expected[name] for name in names})
+    assert [100 * value["miou_acl_median"], 100 * value["f_whole"]] == near(
+        [expected["median"], expected["whole_f"]], **PERCENT
+    )
+    assert {name: value[ours] for name, ours in CAVP.items()} == near(expected["cavp"], **PRINTED)
+
+
+CAVP = {
+    "miou": "miou_cavp_dataset",
+    "accuracy": "accuracy_cavp",
+    "false_discovery": "false_discovery_cavp",
+    "f1": "f1_cavp_dataset",
+    "f03": "f_cavp_dataset",
+}
 
 
 @pytest.mark.parametrize("case", cases("binary_sets"))
 def test_a_set_of_clips(case):
     logits, truth = seeded.clips(**case["recipe"])
     assert seeded.digest(logits, truth) == case["digest"]
-    frames = [binary.measure(binary.Answer.of_logits(one), true) for one, true in zip(logits, truth, strict=True)]
-    numbers = np.arange(len(frames))
-    iou = {name: np.array([frame.iou[name] for frame in frames]) for name in frames[0].iou}
-    curves, sounding = np.stack([frame.curve for frame in frames]), np.array([frame.sounding for frame in frames])
-    area = np.array([frame.area for frame in frames])
-
-    def both(groups):
-        return [binary.batch_means(iou["half"], groups).mean(), binary.batch_f(curves, sounding, groups).mean()]
-
-    for size in (1, 2, 4, 8):
-        clips = binary.groups(numbers // 5, size)
-        assert both(clips) == near(case["clips"][str(size)]), f"{size} clips"
-        assert both(clips) == near(case["combo"][str(size)])
-        assert both(binary.groups(numbers, size)) == near(case["frames"][str(size)]), f"{size} frames"
-        assert binary.batch_means(area, clips).mean() == near(case["fpr"][str(size)])
-    for key, expected in case["acl"].items():
-        threshold, size = key.split("|")
-        reading = {"0.4": "released", "0.5": "half", "None": "median"}[threshold]
-        found = binary.batch_means(iou[reading], binary.groups(numbers, int(size))).mean()
-        assert [100 * found, 100 * binary.whole_f(curves, sounding)] == near(expected, **PERCENT), key
+    numbers = np.arange(len(logits))
+    by_clip, by_frame = of_masks(logits, truth, numbers // 5), of_masks(logits, truth, numbers)
+    for size in ("1", "2", "4", "8"):
+        for value, name in ((by_clip, "clips"), (by_frame, "frames")):
+            assert [value[f"miou_clips{size}"], value[f"f_clips{size}"]] == near(case[name][size]), f"{size} {name}"
+    assert [by_clip["miou_combo"], by_clip["f_combo"]] == near(case["combo"]["1"])
+    assert by_clip["fpr"] == near(case["fpr"]["1"])
+    for threshold, name in (("0.4", "miou_picture_04"), ("0.5", "miou_picture"), ("None", "miou_acl_median")):
+        assert [100 * by_clip[name], 100 * by_clip["f_whole"]] == near(case["acl"][f"{threshold}|1"], **PERCENT)
+    cavp = case["cavp"]
+    assert {name: by_clip[ours] for name, ours in CAVP.items()} == near(cavp["set"], **PRINTED)
+    assert by_clip["iou_dataset"] == near(cavp["by_class"][1])
+    assert by_clip["f_cavp_foreground"] == near(cavp["foreground"]["f03"], **PRINTED)
+    assert by_clip["miou_cavp_clip"] == near(cavp["picture"], **PRINTED)
 
 
 @pytest.mark.parametrize("case", cases("binary_sets"))
-def test_a_set_as_cavp_sums_it(case):
+def test_the_confusion_matrix_of_a_set(case):
     logits, truth = seeded.clips(**case["recipe"])
     frames = [binary.measure(binary.Answer.of_logits(one), true) for one, true in zip(logits, truth, strict=True)]
-    expected = case["cavp"]
     counts = sum(frame.counts for frame in frames)
-    iou = binary.cavp_iou(sum(frame.inter for frame in frames), sum(frame.union for frame in frames))
-    assert counts.tolist() == expected["confusion"]
-    assert iou.tolist() == near(expected["by_class"])
-    assert {"miou": iou.mean(), **binary.cavp_rates(counts)} == near(expected["set"], **PRINTED)
     rates = binary.cavp_rates(counts, slice(1, None))
-    assert {name: rates[name] for name in expected["foreground"]} == near(expected["foreground"], **PRINTED)
-    assert np.mean([frame.iou["argmax"] for frame in frames]) == near(expected["picture"], **PRINTED)
+    assert counts.tolist() == case["cavp"]["confusion"]
+    assert {name: rates[name] for name in case["cavp"]["foreground"]} == near(case["cavp"]["foreground"], **PRINTED)
 
 
 def test_infinite_logits_count_as_on_in_all_programs_but_combo():
@@ -177,25 +187,33 @@ def overlaps(maps, truth, cut, reached=False):
 CUTS = {"median": lambda heat, true: boxes.median(heat), "adaptive": boxes.adaptive}
 
 
-def flow(values, names):
-    least = np.array(list(boxes.grouped_minimum(values, names).values()))
-    return {
-        "overlap": values.tolist(),
-        **{"ciou": boxes.ciou(values), "auc": boxes.auc(values), "iiou": boxes.ciou(least), "iauc": boxes.auc(least)},
-    }
+@pytest.mark.parametrize("case", cases("heat_maps"))
+def test_heat_maps_in_the_register(case):
+    maps, truth, names = seeded.localisation(case["recipe"])
+    tally = measured.BoxTally()
+    for heat, true in zip(maps, truth, strict=True):
+        tally.add(heat.astype(np.float32), true)
+    value = values(conventions.BOXES, tally.measured(clips(names)))
+    for cut in ("median", "adaptive"):
+        for name in ("ciou", "auc", "iiou", "iauc"):
+            assert value[f"{name}_{cut}"] == near(case["aligned"][cut][name])
+        for name in ("ciou", "auc"):
+            assert value[f"{name}_flipped_{cut}"] == near(case["flipped"][cut][name])
+    for ours, key in (("acl_0.50", "0.5|1"), ("acl_median", "None|1"), ("acl_median_batch", "None|4")):
+        assert [100 * value[f"ciou_{ours}"], 100 * value[f"auc_{ours}"]] == near(case["acl"][key][1:], **PERCENT)
 
 
 @pytest.mark.parametrize("case", cases("heat_maps"))
 def test_heat_maps_by_median_and_adaptive_cut(case):
-    maps, truth, names = seeded.localisation(case["recipe"])
+    maps, truth, _ = seeded.localisation(case["recipe"])
     assert seeded.digest(maps, truth) == case["digest"]
     scaled = [boxes.normalised(boxes.aligned(heat)) for heat in maps]
     for name, shown in (
         ("aligned", scaled),
         ("flipped", [boxes.flipped_twice(boxes.half_pixel(heat)) for heat in maps]),
     ):
-        found = {cut: flow(overlaps(shown, truth, of), names) for cut, of in CUTS.items()}
-        assert found == near(case[name]), name
+        for cut, of in CUTS.items():
+            assert overlaps(shown, truth, of).tolist() == near(case[name][cut]["overlap"]), name
     reached = overlaps(scaled, truth, CUTS["median"], reached=True)
     assert [reached.tolist(), boxes.ciou(reached)] == near(case["median_reached"])
     objects = [boxes.normalised(boxes.aligned(heat)) for heat in seeded.peaks(999, len(maps))]
@@ -281,7 +299,8 @@ def test_maps_under_other_sounds(case):
             )
             for heat, *rest, true, one in zip(positive, *others, truth, mixed, strict=True)
         ]
-        found |= {label + name: 100 * value for name, value in negatives.figures(pictures, names).items()}
+        value = values(conventions.negative_boxes(negatives.KINDS), measured.NegativeBoxes(clips(names), pictures))
+        found |= {label + name.removesuffix("_vssl"): 100 * figure for name, figure in value.items()}
         if not label:
             plain = pictures
     assert {name: found[name] for name in case["figures"]} == near(case["figures"], **PERCENT)

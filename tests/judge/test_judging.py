@@ -11,6 +11,8 @@ import seeded
 from PIL import Image
 from small_sets import PALETTE, npy, png, write_avsbench, write_masks, write_vggss
 
+from soundprompt.judge.truth import s4_mask
+
 TOY = Path(__file__).parents[2] / "docs" / "judge_toy"
 
 
@@ -219,3 +221,63 @@ def test_nan_counts_as_off_and_is_said(judge, tmp_path, few):
 def test_help_does_not_load_torch():
     code = "import sys, soundprompt.cli, soundprompt.judge; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# ------------------------------------------------------------------------------- datasets
+def write_object(root: Path, masks: dict[str, np.ndarray]) -> Path:
+    """MS3 of AVSBench-object. masks: {clip: (5, H, W) uint8 as stored}."""
+    data = root / "Multi-sources" / "ms3_data"
+    for clip, frames in masks.items():
+        for folder in (data / "visual_frames" / clip, data / "gt_masks" / "test" / clip, data / "audio_wav" / "test"):
+            folder.mkdir(parents=True, exist_ok=True)
+        (data / "audio_wav" / "test" / f"{clip}.wav").write_bytes(b"RIFF")
+        for number, mask in enumerate(frames, 1):
+            Image.fromarray(mask).save(data / "gt_masks" / "test" / clip / f"{clip}_{number}.png")
+            Image.fromarray(mask).save(data / "visual_frames" / clip / f"{clip}.mp4_{number}.png")
+    (root / "Multi-sources" / "ms3_meta_data.csv").write_text(
+        "name,split\n" + "".join(f"{clip},test\n" for clip in masks)
+    )
+    return root
+
+
+def test_avsbench_object_numbers_its_frames_from_1(judge, tmp_path):
+    _, truth = seeded.clips(3, 2, h=20, w=20)
+    root = write_object(tmp_path / "data", by_clip(truth * 255, 5, "aaaaaaaaa{:02d}"))
+    for i, mask in enumerate(truth):
+        path = tmp_path / "masks" / f"aaaaaaaaa{i // 5:02d}" / str(i % 5 + 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        png(path, mask * 255)
+    value = judge(tmp_path / "masks", "--dataset", "v1m", "--root", root).values()
+    assert value["miou_picture"] == pytest.approx(1) and value["f_whole"] == pytest.approx(1)
+
+
+def test_truth_that_a_program_would_misread_is_said(judge, tmp_path):
+    """MS3's loader divides by 255: a mask stored as 0 and 1 becomes 1/255."""
+    _, truth = seeded.clips(3, 1, h=20, w=20)
+    root = write_object(tmp_path / "data", by_clip(truth, 5, "aaaaaaaaa{:02d}"))
+    masks = write_masks(tmp_path / "masks", by_clip(truth, 5, "aaaaaaaaa{:02d}"), png)
+    answer = judge(masks, "--dataset", "v1m", "--root", root, "--first", "0")
+    assert answer.values()["miou_picture"] == pytest.approx(1 / 255, abs=1e-4)
+    assert "5 frames of the truth hold values between 0 and 1" in answer.text
+
+
+def test_s4_truth_is_dithered_where_it_is_grey(tmp_path):
+    Image.fromarray(np.full((4, 4), 128, np.uint8)).save(tmp_path / "grey.png")
+    assert s4_mask(tmp_path / "grey.png").sum() == 8
+
+
+def test_frames_appended_to_short_clips_are_scored_by_some_and_not_by_others(judge, tmp_path):
+    _, truth = seeded.label_maps(1, 2, frames=5, h=16, w=16, empty_truth=0)
+    root = write_avsbench(tmp_path / "data", "v1m", by_clip(truth, 5))
+    painted = {name: np.concatenate([maps, np.full_like(maps, 70)]) for name, maps in by_clip(truth, 5).items()}
+    value = judge(write_masks(tmp_path / "masks", painted, npy), "--dataset", "avss", "--root", root).values()
+    assert value["miou_picture"] == pytest.approx(1)
+    assert value["miou_cavp71"] == pytest.approx(len(np.unique(truth)) / 71)  # all that are annotated are right
+    assert value["miou71_met"] < 1
+
+
+def test_open_vocabulary_needs_classes(judge, tmp_path, few):
+    root, logits, _ = few
+    masks = write_masks(tmp_path / "masks", by_clip(logits, 5), npy)
+    answer = judge(masks, "--dataset", "v1m", "--root", root, "--protocol", "open-vocabulary")
+    assert answer.code == 1 and "label maps" in answer.errors

@@ -2,12 +2,11 @@
 
 Sources, by the commit that was run: AVSBench f7414af, AVSegFormer 7083cb6, COMBO-AVS cb8af1c, CAVP 96a6c34,
 ACL-SSL 57f4a6c, AVSBench-Robust 03e925d. A frame is measured once, into counts and curves (`Frame`); what a program
-prints is then a matter of which frames share a batch (`batch_means`, `batch_f`) or of sums over the set.
+prints is then a matter of which frames share a batch, or of sums over the set (`conventions`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,30 +143,6 @@ def cavp_counts(on: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 # ------------------------------------------------------------------------- from frames to a set
-def groups(clips: Sequence[int], size: int) -> list[np.ndarray]:
-    """Batches of `size` clips in their order: the indices of the frames of each. clips: of each frame, ascending."""
-    place = np.unique(np.asarray(clips), return_inverse=True)[1] // size
-    return np.split(np.arange(len(place)), np.flatnonzero(np.diff(place)) + 1)
-
-
-def batch_means(values: np.ndarray, batches: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean of each batch; a program reports the plain mean of these, so a short last batch weighs as much."""
-    return np.array([values[members].mean() for members in batches])
-
-
-def batch_f(curves: np.ndarray, sounding: np.ndarray, batches: Sequence[np.ndarray]) -> np.ndarray:
-    """F of each batch: the maximum of the mean curve of its frames with a truth; 0 where there is none.
-
-    curves: (N, 255); sounding: (N,) bool.
-    """
-    return np.array([whole_f(curves[members], sounding[members], empty=0.0) for members in batches])
-
-
-def whole_f(curves: np.ndarray, sounding: np.ndarray, empty: float = np.nan) -> float:
-    """ACL-SSL's F of a set, which no batch changes; `empty` where no frame has a truth."""
-    return float(curves[sounding].mean(0, dtype=np.float64).max()) if sounding.any() else empty
-
-
 def cavp_iou(inter: np.ndarray, union: np.ndarray) -> np.ndarray:
     """IoU of each class, (..., C), from areas summed over a set; a class that is absent has 0."""
     return inter / (union + 2.2e-16)

@@ -121,12 +121,3 @@ def areas(overlaps: np.ndarray) -> np.ndarray:
 def group_of(name: str) -> str:
     """The name up to its last underscore, as SSL-alignment groups; names without one are all of one group."""
     return name.rpartition("_")[0]
-
-
-def grouped_minimum(overlaps: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """The least overlap of each group: a group succeeds where ALL its members do (IIoU, IAUC). NaN reaches nothing."""
-    least: dict[str, float] = {}
-    for name, value in zip(names, np.nan_to_num(overlaps, nan=-1.0), strict=True):
-        key = group_of(name)
-        least[key] = min(least.get(key, np.inf), float(value))
-    return least

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -524,10 +525,16 @@ def _mean_overlap(m: measured.Boxes, cut: str) -> Sums:
 
 
 def _grouped(m: measured.Boxes, cut: str, of: Callable[[np.ndarray], np.ndarray]) -> Sums:
-    """Over groups of samples, all of which must succeed; a group belongs to the video of its first sample."""
-    least = np.full(m.groups.max() + 1, np.inf)
-    np.minimum.at(least, m.groups, np.nan_to_num(m.overlap[cut], nan=-1.0))
-    first = np.unique(m.groups, return_index=True)[1]
+    return _least(m, m.overlap[cut], of)
+
+
+def _least(m: measured.Set, overlap: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> Sums:
+    """Over groups of pictures, all of which must succeed (NaN does not); a group belongs to the video of its first."""
+    names, first, group = np.unique(
+        [boxes.group_of(clip.name) for clip in m.clips], return_index=True, return_inverse=True
+    )
+    least = np.full(len(names), np.inf)
+    np.minimum.at(least, group, np.nan_to_num(overlap, nan=-1.0))
     return mean_of(of(least), m.video_of[first], m.videos)
 
 
@@ -546,7 +553,8 @@ def _hard_adaptive(m: measured.Boxes) -> str:
 
 
 def _one_group(m: measured.Boxes) -> str:
-    return "all names are of one group" if m.groups.max() == 0 else ""
+    groups = {boxes.group_of(clip.name) for clip in m.clips}
+    return "all names are of one group" if len(groups) == 1 else ""
 
 
 _CUTS = (
@@ -632,13 +640,18 @@ def _pictures(m: measured.NegativeBoxes, values: np.ndarray) -> Sums:
 
 
 def _five(m: measured.NegativeBoxes, of: Callable[[np.ndarray], np.ndarray]) -> Sums:
-    values = np.stack([of(m.overlap(cut)) for cut in negatives.LISTED], 1).mean(1)
-    return _pictures(m, values)
+    return _pictures(m, np.stack([of(m.overlap(cut)) for cut in negatives.LISTED], 1).mean(1))
+
+
+def _defined(m: measured.NegativeBoxes, cut: str) -> np.ndarray:
+    """Overlaps with nothing over nothing as 0; where objects are mixed in, that program leaves it undefined."""
+    overlap = m.overlap(cut)
+    return overlap if m.pictures[0].mixed else np.nan_to_num(overlap, nan=0.0)
 
 
 def _balance(m: measured.NegativeBoxes, kinds: tuple[str, ...], areas: bool) -> Sums:
     """Harmonic mean of what is found under the true sound and what stays off under the others, at MaxQ3."""
-    overlap = np.nan_to_num(m.overlap("max_q3"), nan=0.0)
+    overlap = _defined(m, "max_q3")
     found = boxes.areas(overlap) if areas else overlap
     off = [negatives.off_areas(a) if areas else 1 - a for a in (m.area(kind, "max_q3") for kind in kinds)]
     rows = np.stack([found, np.mean(off, 0), np.ones(len(found))], 1)
@@ -648,6 +661,10 @@ def _balance(m: measured.NegativeBoxes, kinds: tuple[str, ...], areas: bool) -> 
         return np.divide(2 * one * two, one + two, out=np.full(np.shape(one), np.nan), where=one + two > 0)
 
     return Sums(by_video(rows, m.video_of, m.videos), finish)
+
+
+def _agreement(m: measured.NegativeBoxes, pair: tuple[str, str], cut: str) -> Sums:
+    return _pictures(m, np.array([one.agreement[pair][cut] for one in m.pictures]))
 
 
 _MEANING = {
@@ -689,18 +706,45 @@ def negative_boxes(kinds: tuple[str, ...]) -> tuple[Convention, ...]:
         for key, figure, areas in (("f", "F Pos-Neg", False), ("f_auc", "F AUC-AOC", True))
     ]
     positive = [
-        Convention("ciou_vssl", "cIoU", "mean over five cuts", VSSL, "picture", partial(_five, of=boxes.successes)),
-        Convention("auc_vssl", "AUC", "mean over five cuts", VSSL, "picture", partial(_five, of=boxes.areas)),
-        *(
-            Convention(
-                f"overlap_{cut}_vssl",
-                "cIoU",
-                f"MEAN overlap, {_MEANING[cut]}",
-                VSSL,
-                "picture",
-                lambda m, cut=cut: _pictures(m, np.nan_to_num(m.overlap(cut), nan=0.0)),
-            )
-            for cut in ("half", "max", "max10", "max_q3")
-        ),
+        Convention(f"{key}_vssl", figure, "mean over five cuts", VSSL, "picture", partial(_five, of=of))
+        for key, figure, of in (("ciou", "cIoU", boxes.successes), ("auc", "AUC", boxes.areas))
     ]
-    return (*positive, *cuts, *both)
+    positive += [
+        Convention(f"{key}_adaptive_vssl", figure, "above its adaptive cut", VSSL, unit, of)
+        for key, figure, unit, of in (
+            ("ciou", "cIoU", "picture", lambda m: _pictures(m, boxes.successes(m.overlap("adaptive")))),
+            ("auc", "AUC", "picture", lambda m: _pictures(m, boxes.areas(m.overlap("adaptive")))),
+            ("iiou", "IIoU", "group of pictures", lambda m: _least(m, m.overlap("adaptive"), boxes.successes)),
+            ("iauc", "IAUC", "group of pictures", lambda m: _least(m, m.overlap("adaptive"), boxes.areas)),
+        )
+    ]
+    positive += [
+        Convention(
+            f"{key}_{cut}_vssl",
+            figure,
+            f"{rule}{_MEANING[cut]}",
+            VSSL,
+            "picture",
+            lambda m, cut=cut, of=of: _pictures(m, of(_defined(m, cut))),
+        )
+        for cut in ("half", "max", "max10", "max_q3")
+        for key, figure, rule, of in (
+            ("overlap", "cIoU", "MEAN overlap, ", np.asarray),
+            ("auc", "AUC", "", boxes.areas),
+        )
+    ]
+    sounds = ("pos", *kinds)
+    agreement = [
+        Convention(
+            f"iou_{one}_{other}_{cut}",
+            f"IoU {one} {other}",
+            f"of the two masks, {_MEANING[cut]}",
+            VSSL,
+            "picture",
+            partial(_agreement, pair=(one, other), cut=cut),
+            higher_is_better=None,
+        )
+        for one, other in combinations(sounds, 2)
+        for cut in negatives.CUTS
+    ]
+    return (*positive, *cuts, *both, *agreement)

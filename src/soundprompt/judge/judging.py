@@ -204,16 +204,20 @@ class _Pass:
 
     # ---- masks
     def _masks(self) -> None:
-        masks, labels = measured.MaskTally(), measured.LabelTally()
+        masks, labels, between = measured.MaskTally(), measured.LabelTally(), []
 
         def add(frame: Frame, reader: reading.Reader, file: Path | None) -> None:
             if frame.annotated:
                 true = self.truth.read(frame.source)
                 masks.add(frame.clip, _answer(reader, file, true.shape), true)
+                between.append(bool(((true > 0) & (true < 1)).any()))
             if self.truth.labels and reader.form.has_labels:
                 _add_labels(labels, frame, reader, file, self.truth.labels(frame.source))
 
         self._each(self.method.folder, self.name, add)
+        if any(between):
+            what = f"{sum(between)} frames of the truth hold values between 0 and 1"
+            self.result.notes.append(f"{self.name}: {what}, as AVSBench's loader reads these files")
         if self.options.protocol == "open-vocabulary" and not labels.clip_of:
             what = "--protocol: open-vocabulary is about classes, and these masks have none"
             raise InputError(what, path=self.method.folder, remedy="give label maps, or leave --protocol out")

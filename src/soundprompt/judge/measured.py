@@ -242,11 +242,6 @@ class Boxes(Set):
     def __post_init__(self):
         Set.__init__(self, self.clips, self.clip_of)
 
-    @property
-    def groups(self) -> np.ndarray:
-        """The group of each sample, by its name up to the last underscore."""
-        return np.unique([boxes.group_of(clip.name) for clip in self.clips], return_inverse=True)[1]
-
     def only(self, wanted: np.ndarray) -> Boxes:
         return Boxes(
             [clip for clip, take in zip(self.clips, wanted, strict=True) if take],
