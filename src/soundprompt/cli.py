@@ -130,12 +130,14 @@ def tables(
 @app.command()
 def leaks(
     study: Study = "mini",
-    across: Annotated[tuple[Path, Path], typer.Option(help="Compare two datasets' folders instead.")] = (None, None),
+    across: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Compare the folders of two datasets with each other instead.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The list to write, with --across.")] = Path("shared.csv"),
     view: View = None,
 ) -> None:
     """Check that what is tested is new to what was trained; a leak stops all tables."""
-    if all(across):
+    if across is not None:
         from soundprompt.data import across as comparing
 
         comparing.run(*across, out)
