@@ -130,6 +130,15 @@ def test_what_is_examined_follows_the_metrics(raw):
     assert study.examined_packs("v1m", "gavs") == []
 
 
+def test_the_relu_behind_vggish_is_each_methods_own():
+    """As in the code of AVSBench and AVSegFormer; the embedding that GAVS released has none, and both are measured."""
+    paper = params.load("paper")
+    heard = {name for name, model in paper.models.items() if model.audio_relu}
+    assert heard == {name for name, model in paper.models.items() if model.reads == "pyramid"} | {"gavs-relu"}
+    for study in (paper, params.load()):
+        assert {"gavs", "gavs-relu", "gavs-released_code"} <= set(study.experiments["released_code"].methods)
+
+
 def test_held_out_pictures_are_those_of_the_pretrained_sam(raw):
     study = params.validate(raw)
     view = params.examine_view(study, "v1s", "gavs")

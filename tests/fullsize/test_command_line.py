@@ -84,6 +84,7 @@ def test_what_the_features_hold(handful):
         assert shard.shape("block9") == (SIZE // 16, SIZE // 16, 768) and shard.dtype("block9") == torch.float16
     sounds = Store(handful.audio_features)
     assert sounds.shape("embedding") == (128,)
+    assert (sounds.read("embedding", sounds.rows) < 0).any()  # a ReLU is the models' choice
     assert len(sounds.rows) == FRAMES * len(CLIPS) + len(background.ROWS)  # silence and room noise behind the clips
 
 

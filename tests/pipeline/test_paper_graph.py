@@ -33,7 +33,7 @@ def graph(bare):
 
 
 def test_the_graph_is_whole(graph):
-    studies = PAPER.studies().values()  # with the pictures as BGR and at two smaller sizes
+    studies = PAPER.studies().values()  # with data as the released code reads them, and at two smaller sizes
     scored = {s for e in PAPER.experiments.values() if not e.of_validation for s in e.settings}
     assert len(studies) == 4
     assert planned_jobs(graph) == {

@@ -18,6 +18,7 @@ METHODS = {
     "gavs-audio_only": "audio token only",
     "gavs-cue_only": "visual cue only, no sound",
     "gavs-released_code": "GAVS as the released code has it",
+    "gavs-relu": "GAVS with a ReLU behind the sound encoder",
     "gavs-negatives": "GAVS trained with negatives",
     "gavs-frozen": "decoder frozen",
     "gavs-no_cola": "without ColA",
@@ -76,7 +77,7 @@ SETTINGS = {
     "sources_likeness": "Scenes by likeness of silent objects",
     "domains": "Scenes in shifted domains",
 }
-VARIANTS = {"points": "SAM of points and boxes", "bgr": "BGR pictures"}
+VARIANTS = {"points": "SAM of points and boxes", "bgr": "BGR pictures", "released": "read as the released code does"}
 # Experiment names by how they begin -> heading of their group in the report.
 GROUPS = {
     "table": "Main tables",
