@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from fullsize import make_batch, make_trainer, paper_model, random_sam
-from soundprompt import params
+from soundprompt import devices, params
 from soundprompt.foundation.sam import FrozenSam
 
 FRAME = (720, 1280)  # height and width of a frame, pixels
@@ -52,7 +52,7 @@ def main() -> int:
 # ------------------------------------------------------------------------------ agreement
 def compare() -> bool:
     """Prints the largest differences; returns whether one is too large."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    devices.keep_float32()
     on_cpu, on_gpu = one_step("cpu", "float32"), one_step("cuda", "float32")
     found = {name: difference(on_gpu[name], on_cpu[name]) for name in on_cpu}
     found["loss in bfloat16"] = difference(one_step("cuda", "bfloat16")["loss"], on_cpu["loss"])

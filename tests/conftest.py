@@ -1,5 +1,7 @@
 """What several rooms of tests share: whole runs, made once."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 import minute_study
@@ -16,6 +18,20 @@ def pytest_collection_modifyitems(items):
         group = WHOLE_RUNS.get(item.path.parent.name, str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.path.parent.name not in WHOLE_RUNS)
+
+
+@pytest.fixture
+def float32_is_kept() -> Iterator[Callable[[], bool]]:
+    """Turns TF32 on wherever it can be; tells whether it has been turned off everywhere since."""
+    import torch
+
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+    assert torch.backends.cuda.matmul.allow_tf32
+    yield lambda: not (torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.allow_tf32 = before[1]
 
 
 @pytest.fixture(scope="session")

@@ -30,13 +30,13 @@ MAKING = tuple(
 )
 PICTURES = tuple(f"data/world/{name}.py" for name in ("classes", "drawing", "pretraining"))
 SOUNDS = tuple(f"data/world/{name}.py" for name in ("classes", "sound", "pretraining"))
-SAM = tuple(f"foundation/{name}.py" for name in ("sam", "pretrain_sam", "prompting", "torchvision_ops"))
+SAM = tuple(f"foundation/{name}.py" for name in ("sam", "geometry", "pretrain_sam", "prompting", "torchvision_ops"))
 AUDIO = ("foundation/audio.py", "foundation/pretrain_audio.py")
 PYRAMID = tuple(f"foundation/{name}.py" for name in ("pyramid", "pretrain_pyramid", "pyramid_quality"))
-FROZEN = ("foundation/sam.py", "foundation/audio.py", "foundation/weights.py")
-ENCODERS = tuple(f"foundation/{name}.py" for name in ("encoders", "pyramid", "sam", "weights"))
+FROZEN = tuple(f"foundation/{name}.py" for name in ("sam", "geometry", "audio", "weights"))
+ENCODERS = tuple(f"foundation/{name}.py" for name in ("encoders", "geometry", "pyramid", "sam", "weights"))
 READING = tuple(f"features/{name}.py" for name in ("background", "frames", "inputs", "store"))
-RUNS = ("models/build.py", *READING, *ENCODERS)
+RUNS = ("devices.py", "models/build.py", *READING, *ENCODERS)
 SCORING = tuple(f"evaluation/{name}.py" for name in ("metrics", "floors", "pack", "predict", "scores", "run"))
 LOOKS = ("alignment", "examine", "knowledge", "pack", "predict", "scores")
 EXAMINING = tuple(f"evaluation/{name}.py" for name in LOOKS)
@@ -54,13 +54,21 @@ CODE = {
         "features/store.py",
         "features/extract.py",
         "data/media.py",
+        "devices.py",
         *FROZEN,
     ),
-    "train": ("training", *RUNS),
+    "train": ("training", "models/draws.py", *RUNS),
     "score": (*SCORING, "training/checkpoint.py", *RUNS),
     "examine": (*EXAMINING, "training/checkpoint.py", *HELD_OUT, *PICTURES, *RUNS),
     "cost": ("models", "evaluation/cost.py", "evaluation/flops.py", *AUDIO, "foundation/process.py", *RUNS),
-    "report": ("report", "evaluation/summary.py", "evaluation/statistics.py", "evaluation/metrics.py", "data/leaks.py"),
+    "report": (
+        "report",
+        "evaluation/summary.py",
+        "evaluation/statistics.py",
+        "evaluation/metrics.py",
+        "data/leaks.py",
+        "foundation/geometry.py",
+    ),
 }
 PACKAGES = ("torch", "torchvision", "segment-anything", "timm", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 

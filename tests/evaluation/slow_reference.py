@@ -1,6 +1,7 @@
 """The metrics once more, pixel by pixel in plain Python: slow, and sharing no code with the package.
 
-Probabilities are compared in float32, as the field's code does; everything else is exact or float64.
+Probabilities are compared, and heat maps cut, in float32, as the field's code does; everything else is exact or
+float64.
 """
 
 import math
@@ -33,15 +34,24 @@ def mask_iou(logits, target, threshold):
 
 
 def f_score(logits, target):
-    curves = []
-    for frame, truth in zip(sigmoid(logits), target, strict=True):
-        if not truth.any():
-            continue
-        pixels = [(p, bool(t)) for p, t in zip(frame.flat, truth.flat, strict=True)]
-        curves.append([f_at(pixels, threshold) for threshold in thresholds()])
-    if not curves:
-        return 0.0
-    return max(sum(column) / len(curves) for column in zip(*curves, strict=True))
+    return f_of_batches([(logits, target)], 1)
+
+
+def f_of_batches(clips, size):
+    """What a test program prints: F of each batch of `size` clips, then the mean over batches, the last as well.
+
+    clips: (logits, target), (frames, H, W) each, in the program's order.
+    """
+    values = []
+    for start in range(0, len(clips), size):
+        curves = []
+        for logits, target in clips[start : start + size]:
+            for frame, truth in zip(sigmoid(logits), target, strict=True):
+                if truth.any():
+                    pixels = [(p, bool(t)) for p, t in zip(frame.flat, truth.flat, strict=True)]
+                    curves.append([f_at(pixels, threshold) for threshold in thresholds()])
+        values.append(max(sum(column) / len(curves) for column in zip(*curves, strict=True)) if curves else 0.0)
+    return sum(values) / len(values)
 
 
 def f_at(pixels, threshold):
@@ -78,15 +88,37 @@ def box_mask(boxes, size=224):
     return mask
 
 
-def ciou(heat, boxes):
+def stretch(heat, size=224):
+    """Bilinear with centres at half pixels, float32: first along the rows, then along the columns."""
+    places = []
+    for length in heat.shape:
+        middle = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
+        below = np.minimum(np.floor(middle).astype(int), max(length - 2, 0))
+        places.append((below, np.minimum(below + 1, length - 1), (middle - below).astype(np.float32)))
+    (top, bottom, down), (left, right, across) = places
+    heat = heat.astype(np.float32)
+    rows = heat[:, left] * (1 - across) + heat[:, right] * across
+    return rows[top] * (1 - down[:, None]) + rows[bottom] * down[:, None]
+
+
+def median_mask(heat, dtype=np.float32):
+    """The published evaluator's steps, one by one, in the precision that it works in. `heat` is 224 x 224 already."""
+    flipped = -heat.astype(dtype)
+    low, high = flipped.min(), flipped.max()
+    if high - low != 0:
+        flipped = (flipped - low) / (high - low)
+    heat = 1 - flipped
+    assert heat.dtype == dtype
+    median = np.sort(heat.flatten())[heat.shape[0] * heat.shape[1] // 2]
+    heat[heat > median] = 1
+    heat[heat < 1] = 0
+    return heat >= 0.5
+
+
+def ciou(heat, boxes, dtype=np.float32):
     """`heat` is 224 x 224 already."""
-    low, high = heat.min(), heat.max()
-    heat = 1 - (high - heat) / (high - low) if high > low else 1 + heat  # 1 - minmax(-heat)
-    median = sorted(heat.flat)[heat.size // 2]
-    on = np.where(heat > median, 1.0, heat)
-    on = np.where(on < 1, 0.0, 1.0)
-    truth = box_mask(boxes)
-    return (on * truth).sum() / (truth.sum() + (on * ~truth).sum())
+    on, truth = median_mask(heat, dtype), box_mask(boxes)
+    return (on & truth).sum() / (truth.sum() + (on & ~truth).sum())
 
 
 def ciou_summary(values):

@@ -61,9 +61,10 @@ def viewers(project):
         return {name: cost.Viewer(p.Model(**model), sam, audio, (48, 80)) for name, model in MODELS.items()}
 
 
-def test_every_model_has_every_figure(project, view, monkeypatch):
+def test_every_model_has_every_figure(project, view, monkeypatch, float32_is_kept):
     monkeypatch.chdir(project)
     cost.run(view, view.layout)
+    assert float32_is_kept()
     content = read_json(view.layout.cost)
     assert set(content["models"]) == set(MODELS)
     for found in content["models"].values():

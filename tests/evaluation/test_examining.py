@@ -278,10 +278,11 @@ def test_points_are_resized_with_their_pictures(tiny):
     assert torch.allclose(small, knowledge._tokens(sam, [doubled], [(SIDE // 2, SIDE)]))
 
 
-def test_examining_again_keeps_what_is_there(tiny, view):
+def test_examining_again_keeps_what_is_there(tiny, view, float32_is_kept):
     chosen = view(visual=FROZEN)
     put_checkpoint(chosen, 0, tiny, "v1s")
     examine_pack(chosen, (0,), tiny)
+    assert float32_is_kept()
     path = tiny.run("v1s", "gavs", 0) / examine.EXAMINED
     first, content = path.stat().st_mtime_ns, path.read_bytes()
     examine_pack(chosen, (0,), tiny)
@@ -305,9 +306,12 @@ def test_a_model_without_anything_to_measure_is_refused(tiny, view):
         examine_pack(view(measures=()), (0,), tiny)
 
 
-def test_a_cue_that_is_not_finite_is_named(tiny, view):
-    chosen = view(visual=FROZEN)
-    put_checkpoint(chosen, 0, tiny, "v1s", fill=float("nan"))
-    with pytest.raises(InputError, match="not finite"):
+@pytest.mark.parametrize(
+    ("measures", "what"), [(("alignment",), "visual cue is"), (("knowledge",), "logits for a point are")]
+)
+def test_a_model_whose_numbers_are_not_finite_is_named(tiny, view, measures, what):
+    chosen = view(measures=measures)
+    put_checkpoint(chosen, 0, tiny, "v1s", fill=3e38)
+    with pytest.raises(InputError, match=rf"v1s/gavs seed 0: {what} not finite \((NaN|infinite)\); clips: \w+"):
         examine_pack(chosen, (0,), tiny)
-    assert not tiny.examined("v1s", "gavs", "0").exists()
+    assert not tiny.examined("v1s", "gavs", "0").exists() and not list(tiny.runs.rglob("examined.*"))

@@ -204,8 +204,9 @@ def test_absurd_negative_corners_are_clamped():
     assert int(metrics.box_mask([[-2.9e16, -1, 0.5, 0.25]]).sum()) == 112 * 56
 
 
-@pytest.mark.parametrize("kind", ["ramp", "noise", "ties", "binary", "constant", "zero"])
-def test_ciou_matches_the_slow_reference(kind):
+@pytest.mark.parametrize("kind", ["ramp", "noise", "ties", "binary", "constant", "zero", "negative", "faint"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ciou_matches_the_slow_reference(kind, dtype):
     rng = np.random.default_rng(3)
     heat = {
         "ramp": np.arange(224 * 224.0).reshape(224, 224),
@@ -214,9 +215,53 @@ def test_ciou_matches_the_slow_reference(kind):
         "binary": (rng.random((224, 224)) > 0.8).astype(float),
         "constant": np.full((224, 224), 0.3),
         "zero": np.zeros((224, 224)),
+        "negative": np.full((224, 224), -0.3),
+        "faint": 10.0 ** rng.uniform(-9, -5, (224, 224)) + (rng.random((224, 224)) > 0.9),
     }[kind]
     boxes = [[0.1, 0.2, 0.5, 0.9], [0.4, 0.1, 0.8, 0.3]]
-    assert metrics.ciou(torch.from_numpy(heat), boxes) == pytest.approx(slow.ciou(heat, boxes), abs=1e-12)
+    found = metrics.ciou(torch.from_numpy(heat), boxes, getattr(torch, dtype))
+    assert found == pytest.approx(slow.ciou(heat, boxes, getattr(np, dtype)), abs=1e-12)
+
+
+def confident_maps():
+    """Probability maps (64, 64) float32 of which the published evaluator's figures are known."""
+    for case in json.loads(Path(__file__).with_name("confident_maps.json").read_text())["cases"]:
+        logits = np.array(case["background"], np.float16).repeat(4, 0).repeat(4, 1)
+        top, bottom, left, right = case["object"]
+        logits[top:bottom, left:right] = 8
+        yield case, torch.sigmoid(torch.from_numpy(logits).float())
+
+
+def test_confident_maps_score_as_in_the_published_evaluator():
+    lost = 0
+    for case, heat in confident_maps():
+        assert int(metrics.median_cut(heat).sum()) == case["pixels"]
+        assert metrics.ciou(heat, case["boxes"]) == pytest.approx(case["ciou"], abs=1e-9)
+        slowly = slow.stretch(heat.numpy())
+        assert slow.ciou(slowly, case["boxes"]) == pytest.approx(case["ciou"], abs=1e-3)  # a pixel's last bit
+        lost += abs(metrics.ciou(heat, case["boxes"], torch.float64) - case["ciou"]) > 0.02
+    assert lost == 3, "in float64 half of the frame is on"
+
+
+@pytest.mark.parametrize("background", [-4, -16, -17, -18, -20, -28])
+@pytest.mark.parametrize("side", [64, 112, 224, 360])
+def test_ciou_of_a_sure_model_in_float32_and_in_float64(background, side):
+    """A perfect mask, ever surer of the rest: below a probability of 6e-8 the published arithmetic sees none of it."""
+    rng = np.random.default_rng(side)
+    logits = background + rng.normal(0, 0.5, (side, side))
+    start, end = side // 8, side // 2
+    logits[start:end, start:end] = 9
+    heat = torch.sigmoid(torch.from_numpy(logits).float())
+    box = [[start / side, start / side, end / side, end / side]]
+    slowly = slow.stretch(heat.numpy())
+    assert metrics.stretched(heat).numpy() == pytest.approx(slowly, abs=1e-5)
+    found, exact = metrics.ciou(heat, box), metrics.ciou(heat, box, torch.float64)
+    assert found == pytest.approx(slow.ciou(slowly, box), abs=0.005)
+    assert exact < 0.35, "half of the frame is on, of which the box is a quarter"
+    if background == -4:
+        assert found == exact
+    elif background <= -20:
+        assert found > 0.85
 
 
 def test_ciou_cuts_at_the_median_and_a_fixed_mask_does_not():

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import slow_reference as slow
 import torch
 
 from soundprompt import params as p
-from soundprompt.evaluation import metrics, scores
+from soundprompt.evaluation import metrics, scores, summary
 
 RNG = np.random.default_rng(0)
 SIZES = {"a": (5, 7), "b": (6, 6), "c": (5, 7), "d": (4, 4), "e": (6, 6)}
@@ -82,6 +83,55 @@ def test_f_score_rows_are_one_call_a_clip(measured):
     assert found["d", -1] == 0.0
 
 
+def clips_of_the_published_programs():
+    """Seven clips of several sizes: two together without truth, single silent frames, sure and unsure ones."""
+    rng = np.random.default_rng(5)
+    found = {}
+    for number, spread in enumerate((2, 9, 3, 1, 2, 4, 2)):
+        shape = (N_FRAMES, 4 + number % 3, 5)
+        masks = rng.random(shape) < 0.3
+        masks[0] &= number != 4
+        masks[:] &= number not in (2, 3)
+        logits = rng.normal(0, spread, shape) + 2 * spread * (masks - 0.5)
+        found[f"clip{number}"] = logits.astype(np.float32), masks
+    return found
+
+
+def rows_of_clips(clips, **evaluation):
+    frames = pd.DataFrame(
+        [
+            {"clip": clip, "video": clip, "class_name": "dog", "kind": "seen", "n_sources": 1, "frame": frame}
+            for clip in clips
+            for frame in range(N_FRAMES)
+        ]
+    )
+    tally = scores.Tally(len(frames), scores.Conventions(p.Evaluation(**evaluation)))
+    maps = [torch.sigmoid(frame) for logits, _ in clips.values() for frame in torch.from_numpy(logits)]
+    masks = [mask for _, masks in clips.values() for mask in torch.from_numpy(masks)]
+    for some in np.array_split(np.random.default_rng(0).permutation(len(frames)), 4):  # in our own batches, any order
+        tally.add_masks(some, [maps[i] for i in some], [masks[i] for i in some])
+    return tally.rows(np.arange(len(frames)), frames, selection="s", method="m", seed=0)
+
+
+def test_f_of_the_batches_of_each_published_program():
+    clips = clips_of_the_published_programs()
+    rows = rows_of_clips(clips)
+    names = ["f_score_clip", "f_score_batch2", "f_score_batch4", "f_score"]
+    found = summary.dataset_values(rows, names).set_index("metric")["value"].to_dict()
+    expected = {size: slow.f_of_batches(list(clips.values()), size) for size in (1, 2, 4)}
+    assert found == pytest.approx(dict(zip(names, [*expected.values(), expected[1]], strict=True)), abs=1e-9)
+    assert len({round(value, 3) for value in expected.values()}) == 3
+    assert rows["metric"].value_counts()[names].tolist() == [7, 4, 2, 7]
+    assert values(rows, "f_score_batch2")["clip2", -1] == 0, "a batch without truth counts 0"
+
+
+@pytest.mark.parametrize("group", ["clip", "batch2", "batch4"])
+def test_f_score_takes_the_batches_of_the_settings(group):
+    clips = clips_of_the_published_programs()
+    rows = rows_of_clips(clips, f_group=group)
+    assert values(rows, "f_score") == values(rows, f"f_score_{group}")
+
+
 def test_f_score_in_calls_of_four_clips():
     """Frames of one size, so that the reference function can take four clips at once."""
     rng = np.random.default_rng(1)
@@ -104,7 +154,19 @@ def test_box_rows_take_soft_map_and_fixed_mask():
     rows = tally.rows(np.array([0]), table().iloc[:1], selection="s", method="m", seed=0)
     assert values(rows, "ciou") == {("a", -1): pytest.approx(metrics.ciou(heat, boxes))}
     assert values(rows, "ciou_fixed") == {("a", -1): pytest.approx(metrics.fixed_ciou(heat, boxes))}
-    assert set(rows["metric"]) == {"ciou", "ciou_fixed"}
+    assert set(rows["metric"]) == {"ciou", "ciou_float64", "ciou_fixed"}
+
+
+def test_a_sure_perfect_mask_is_a_success_in_float32_alone():
+    """The published evaluator's figure, and the same steps in float64, side by side in scores and in the summary."""
+    tally = scores.Tally(1, scores.Conventions(p.Evaluation()))
+    heat = torch.sigmoid(-22 + torch.randn(120, 160, generator=torch.Generator().manual_seed(0)))
+    heat[30:60, 40:80] = torch.sigmoid(torch.tensor(9.0))
+    tally.add_boxes(0, heat, [[0.25, 0.25, 0.5, 0.5]])
+    rows = tally.rows(np.array([0]), table().iloc[:1], selection="s", method="m", seed=0)
+    assert values(rows, "ciou")["a", -1] > 0.9 and values(rows, "ciou_float64")["a", -1] < 0.15
+    found = summary.dataset_values(rows, ["ciou", "auc", "ciou_float64", "auc_float64"]).set_index("metric")["value"]
+    assert found["ciou"] == 1 and found["ciou_float64"] == 0 and found["auc"] > 0.9 > 0.2 > found["auc_float64"]
 
 
 def test_reference_crop_takes_the_central_square():

@@ -122,3 +122,18 @@ def test_a_store_may_be_empty(tmp_path: Path):
     opened = Store(path, RECIPE)
     assert opened.rows == [] and opened.shape("output") == (7, 4, 4)
     opened.verify()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_row_that_is_not_finite_is_named_when_it_is_read(tmp_path: Path, bad):
+    """Its checksum is right: it was made so."""
+    path = tmp_path / "features.safetensors"
+    tensors = {"block2": torch.randn(3, 2, 2).half(), "output": torch.randn(3, 4)}
+    tensors["block2"][1, 0, 1], tensors["output"][2, 3] = bad, bad
+    store.write(path, RECIPE, ROWS, tensors)
+    opened = Store(path, RECIPE)
+    assert torch.equal(opened.read("block2", ["a", "c"]), tensors["block2"][[0, 2]])
+    for name, row in (("block2", "b"), ("output", "c")):
+        with pytest.raises(InputError, match=f"{name} of {row} is not finite") as caught:
+            opened.read(name, [row])
+        assert caught.value.path == path

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from soundprompt import params, provenance
+from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.foundation import audio, pretrain_audio, probes, process, quality, resume
 from soundprompt.layout import Layout
@@ -70,3 +71,10 @@ def test_probes_tell_information_from_noise():
     assert found["hidden"]["seen"] < 0.5
     assert found["told"]["new level"] is None
     assert found["told"]["chance"] == pytest.approx(1 / 3)
+
+
+def test_a_loss_that_is_not_finite_ends_pre_training():
+    trainer = pretrain_audio.Trainer(VIEW)
+    torch.nn.init.constant_(trainer.trained[0], float("nan"))
+    with pytest.raises(InputError, match=r"sound encoder: the loss in epoch 1 is not finite \(NaN\)"):
+        trainer.train(lambda: None)

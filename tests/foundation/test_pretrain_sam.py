@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from soundprompt import params, provenance
+from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.foundation import pictures, pretrain_sam, process, prompting, quality, resume
 from soundprompt.foundation import sam as foundation_sam
@@ -159,3 +160,28 @@ def test_it_learns():
     trainer.train(lambda: None)
     first, last = np.mean([each[0] for each in losses[:8]]), np.mean([each[0] for each in losses[-8:]])
     assert last < 0.75 * first
+
+
+def test_a_loss_that_is_not_finite_ends_pre_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainer = pretrain_sam.Trainer(view("points"))
+    with torch.no_grad():
+        trainer.sam.mask_decoder.iou_token.weight.fill_(float("nan"))
+    with pytest.raises(InputError, match=r"SAM, points: the loss at step 1 is not finite \(NaN\)"):
+        trainer.train(lambda: None)
+
+
+def test_weights_that_are_not_finite_after_the_last_step_are_not_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    update = pretrain_sam.Trainer.update
+
+    def last_step_explodes(trainer, data):
+        found = update(trainer, data)
+        if trainer.step == trainer.settings.steps - 1:
+            torch.nn.init.constant_(trainer.trained[3], float("inf"))
+        return found
+
+    monkeypatch.setattr(pretrain_sam.Trainer, "update", last_step_explodes)
+    with pytest.raises(InputError, match="sam: weights after pre-training are not finite"):
+        pretrain_sam.run(view("points", steps=2), LAYOUT)
+    assert not LAYOUT.foundation("sam").exists()

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from soundprompt import params
 from soundprompt.errors import InputError
-from soundprompt.foundation import weights
+from soundprompt.foundation import sam, weights
 
 FACTS = {"architecture": "a", "settings": "{}", "zeta": "1", "beta": "2"}
 
@@ -102,3 +103,17 @@ def test_names_and_shapes_must_fit(change, words):
     change(state)
     with pytest.raises(InputError, match=words):
         weights.load_strictly(nn.Linear(2, 3), state, "x.pth", "a model")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_foundation_model_with_weights_that_are_not_finite_is_refused(tmp_path, bad):
+    path = tmp_path / "sam.safetensors"
+    model = sam.build("mini", 64)
+    sam.save(model, params.Sam(image_size=64), path)
+    assert sam.load(path).image_size == 64
+    with torch.no_grad():
+        model.mask_decoder.iou_token.weight[0, 3] = bad
+    sam.save(model, params.Sam(image_size=64), path)
+    with pytest.raises(InputError, match=r"its weights mask_decoder\.iou_token\.weight are not finite") as caught:
+        sam.load(path)
+    assert caught.value.path == path

@@ -17,6 +17,7 @@ import torch
 from encoders import save_encoders
 from films import RATE, SIZE, frames_of, pitch, sound_of, wave, write_film, write_pictures, write_wav
 from PIL import Image
+from safetensors.torch import load_file
 
 from soundprompt import models
 from soundprompt.data import frame_table, media
@@ -304,9 +305,10 @@ def test_earlier_outputs_stay_when_a_later_try_fails(paint, run_folder, tmp_path
     assert {path: path.read_bytes() for path in tmp_path.rglob("out*") if path.is_file()} == before
 
 
-def test_the_same_bytes_again(paint, tmp_path):
+def test_the_same_bytes_again(paint, tmp_path, float32_is_kept):
     film = write_film(tmp_path / "in.mp4", 2)
     paint(film, "a.mp4", threshold=0.5)
+    assert float32_is_kept()
     paint(film, "b.mp4", threshold=0.5)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
@@ -378,7 +380,7 @@ def test_a_model_that_looks_across_time_gets_its_moments_as_one_clip(project, tm
     for fusion in model.fusions:
         torch.nn.init.ones_(fusion.scale)
     folder = tmp_path / "run"
-    checkpoint.save(model.trained_parameters(), folder / "checkpoint.safetensors", {})
+    checkpoint.save(model.trained_state(), folder / "checkpoint.safetensors", {})
     listener = prediction_run.Listener(runs.TrainedRun(folder, view, 0))
     assert listener.together == prediction_run.WINDOW
     rng = np.random.default_rng(0)
@@ -389,3 +391,15 @@ def test_a_model_that_looks_across_time_gets_its_moments_as_one_clip(project, tm
     turned = listener.logits(pictures[::-1], sounds[::-1])
     assert torch.allclose(turned.flip(0), whole, atol=1e-4)
     assert listener.probabilities(whole[0], (48, 80)).shape == (48, 80)
+
+
+def test_a_model_that_answers_nan_leaves_nothing(project, other_run, tmp_path):
+    folder = other_run("v2", "gavs", 0, 0.5)
+    path = folder / "checkpoint.safetensors"
+    facts, weights = checkpoint.facts(path), load_file(path)
+    digest = checkpoint.save({name: torch.full_like(each, 3e38) for name, each in weights.items()}, path, facts)
+    write_json(project.trained("v2", "gavs", "0"), {"runs": {"0": {"checkpoint": digest, "validation": 0.5}}})
+    asked = Request(write_film(tmp_path / "in.mp4", 1), tmp_path / "out" / "out.mp4")
+    with pytest.raises(InputError, match=r"seed0: its logits are not finite"):
+        run.predict(asked, runs.load(folder))
+    assert list((tmp_path / "out").iterdir()) == []

@@ -1,9 +1,14 @@
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from safetensors.numpy import save_file
 
+from soundprompt.data import frame_table
 from soundprompt.report import gallery
 
 
@@ -32,11 +37,63 @@ def test_masks_that_touch_the_border_are_closed_and_empty_ones_have_no_outline()
     assert gallery._outline(None, 64, 64) == ""
 
 
-def test_frames_that_are_not_square_use_the_padded_square():
-    logits = np.full((32, 32), -5.0, np.float16)
-    logits[:16] = 5  # the upper half of the square is the whole of a frame twice as wide as high
-    xs, ys = np.array(re.findall(r"([-\d.]+) ([-\d.]+)", gallery._outline(logits, 128, 64)), float).T
-    assert ys.max() == pytest.approx(64, abs=2.5) and xs.max() >= 128
+def test_outlines_of_large_frames_keep_their_place_with_few_points():
+    y, x = np.mgrid[:720, :1280]
+    disc = 200.0 - np.hypot(y - 300, x - 900)
+    outline = gallery._outline(disc.astype(np.float32), 228, 128)
+    points = np.array(re.findall(r"([-\d.]+) ([-\d.]+)", outline), float)
+    centre, scale = np.array([900.5 * 228 / 1280, 300.5 * 128 / 720]), np.array([228 / 1280, 128 / 720])
+    assert np.hypot(*((points - centre) / scale / 200).T) == pytest.approx(1, abs=0.01)
+    assert len(points) < 250 < 1600, "one for each pixel that the outline crosses would be 1,600"
+
+
+BOX = (0.125, 0.5, 0.25, 0.8)  # top, bottom, left, right of what everybody finds, shares of the frame
+
+
+def not_square(params, layout, setting, models, size):
+    """Gives the setting's frames another size, and the models predictions of BOX on the square that each sees."""
+    selection = params.settings[setting].test[0]
+    path = layout.table(selection.split("/")[0])
+    frames = frame_table.read(path).assign(height=size[0], width=size[1])
+    path.unlink()  # a hard link into what other tests use, as are the pictures
+    frame_table.write(frames, path)
+    top, bottom, left, right = BOX
+    for row in frames[frames["split"] == selection.split("/")[1]].itertuples():
+        truth = np.zeros(size, np.uint8)
+        truth[round(top * size[0]) : round(bottom * size[0]), round(left * size[1]) : round(right * size[1])] = 255
+        Path(row.image).unlink()
+        Image.fromarray(truth // 2 + 60).convert("RGB").save(row.image)
+        Path(row.mask).unlink()
+        Image.fromarray(truth).save(row.mask)
+    kept = [[row.clip, int(row.frame)] for row in frame_table.select(layout, [selection]).itertuples()]
+    for model, padded in models.items():
+        middle = (np.arange(64) + 0.5) / 64
+        y, x = (middle * max(size) / edge for edge in size) if padded else (middle, middle)
+        inside = ((y >= top) & (y < bottom))[:, None] & ((x >= left) & (x < right))
+        logits = np.where(inside, 6, -6).astype(np.float16)[None].repeat(len(kept), 0)
+        folder = layout.run(setting, model, params.seeds[0])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "predictions.safetensors").unlink(missing_ok=True)
+        name = f"{selection}|own"
+        save_file({name: logits}, folder / "predictions.safetensors", {"frames": json.dumps({name: kept})})
+
+
+@pytest.mark.parametrize("size", [(120, 200), (200, 120), (128, 128), (90, 300)])
+def test_masks_of_every_model_lie_on_the_truth_in_frames_that_are_not_square(study, size):
+    """The padded square of SAM and the stretched one of the pyramid, in one case of the gallery."""
+    params, layout = study
+    not_square(params, layout, "v3_0shot", {"gavs": True, "avsbench_tpavi": False}, size)
+    room = next(room for room in gallery.run(params, layout) if room.setting == "v3_0shot")
+    assert room.cases, room.notes
+    case = room.cases[0]
+    top, bottom, left, right = BOX
+    expected = np.array([left * case.frame_width, right * case.frame_width, top * case.height, bottom * case.height])
+    outlines = {overlay.label: overlay.paths for overlay in case.overlays}
+    assert {"truth", "GAVS", "AVSBench (TPAVI)"} <= set(outlines)
+    for label in ("truth", "GAVS", "AVSBench (TPAVI)"):
+        for path in outlines[label]:
+            xs, ys = np.array(re.findall(r"([-\d.]+) ([-\d.]+)", path), float).T
+            assert [xs.min(), xs.max(), ys.min(), ys.max()] == pytest.approx(expected, abs=3), label
 
 
 def test_cases_are_chosen_by_score_and_without_looking():

@@ -58,6 +58,20 @@ def test_trained_without_sam_and_resumed_to_the_bit(study, baseline, name, tmp_p
     assert all(torch.equal(trainer.changing[key], value) for key, value in resumed.best.parameters.items())
 
 
+def test_a_step_draws_from_the_cpu_on_another_device(study, baseline):
+    """As in test_draws: on the meta device nothing can be drawn in place."""
+    chosen, states = baseline("avsegformer"), []
+    data = run.PackData(chosen, study)
+    for device in ("cpu", "meta"):
+        trainer = run.Run(chosen, 0, study, data).trainer()
+        batch, _ = trainer.sample(1)
+        trainer.model.to(device)
+        torch.manual_seed(0)
+        trainer.loss(batch.to(device))
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)
+
+
 def test_validation_shows_whole_clips(study, baseline):
     chosen = baseline("avsbench_tpavi", schedule={"validation_frames": 5})
     data = run.PackData(chosen, study)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from soundprompt import models, provenance
 from soundprompt.errors import InputError
+from soundprompt.features import extract, store
 from soundprompt.files import digest_file, read_json
 from soundprompt.foundation import sam as sam_models
 from soundprompt.training import checkpoint, run
@@ -25,8 +27,9 @@ def entry(layout, setting="v1s", model="gavs", seed=0, pack="0"):
     return read_json(layout.trained(setting, model, pack))["runs"][str(seed)]
 
 
-def test_pack_writes_checkpoints_metrics_and_provenance(tiny, view):
+def test_pack_writes_checkpoints_metrics_and_provenance(tiny, view, float32_is_kept):
     run.train_pack(view(), (0, 1), tiny)
+    assert float32_is_kept()
     first, second = (entry(tiny, seed=seed, pack="0-1") for seed in (0, 1))
     folder = tiny.run("v1s", "gavs", 0)
     assert digest_file(folder / "checkpoint.safetensors") == first["checkpoint"] != second["checkpoint"]
@@ -109,9 +112,64 @@ def test_loss_that_is_not_finite_stops_with_step_and_clips(tiny, view):
     data.train.audio[:] = float("nan")
     trainer = run.Run(view(), 0, tiny, data).trainer()
     with pytest.raises(
-        InputError, match=r"v1s/gavs seed 0: the loss is nan at step 1; clips of the batch: v1s_train_\d, v1s_train_\d"
+        InputError,
+        match=r"v1s/gavs seed 0: the loss at step 1 is not finite \(NaN\); clips: v1s_train_\d, v1s_train_\d",
     ):
         trainer.advance()
+
+
+def loud(layout, clip, value):
+    """Puts another number into the cached sound of a clip's second 0, in a file of this test's own."""
+    cache = store.Store(layout.audio_features)
+    rows, recipe = cache.rows, cache.recipe
+    values = cache.read(extract.SOUND, rows)
+    tables = pd.concat([pd.read_parquet(layout.table(name)) for name in ("v1s", "v2")])
+    digest = tables[tables["clip"] == clip]["audio_digest"].iloc[0]
+    values[rows.index(extract.sound_row(digest, 0)), 5] = value
+    features, real = Path("features"), Path("features").resolve()
+    features.unlink()
+    shutil.copytree(real, features)
+    store.write(layout.audio_features, recipe, rows, {extract.SOUND: values})
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_answer_in_validation_that_is_not_finite_stops_the_run(tiny, view, capfd, processes):
+    """The sound is a finite number, what the model makes of it is not; training never sees that clip."""
+    loud(tiny, "v2_val_1", 3e38)
+    with pytest.raises(
+        InputError,
+        match=r"v1s/gavs seed 0: validation on v2/val after step 3: logits are not finite \((NaN|infinite)\)",
+    ) as caught:
+        run.train_pack(view(), (0,), tiny, processes)
+    assert "v2_val_1" in str(caught.value) + capfd.readouterr().err
+    folder = tiny.run("v1s", "gavs", 0)
+    assert not (folder / "checkpoint.safetensors").exists() and not tiny.trained("v1s", "gavs", "0").exists()
+
+
+def test_a_start_that_answers_nan_stops_the_few_shot_run(tiny, view):
+    run.train_pack(view(), (0,), tiny)
+    loud(tiny, "v2_val_2", 3e38)
+    for path in tiny.runs.glob("v1s/gavs/seed0/provenance.json"):
+        path.unlink()  # nobody asks again how it was trained
+    with pytest.raises(InputError, match=r"shots/gavs seed 0: validation on v2/val after step 0: .*clips: v2_val_2"):
+        run.train_pack(view("shots"), (0,), tiny)
+    assert not tiny.trained("shots", "gavs", "0").exists()
+
+
+@pytest.mark.parametrize(("clip", "value"), [("v1s_train_2", float("nan")), ("v1s_val_0", float("inf"))])
+def test_cached_sounds_that_are_not_finite_are_named(tiny, view, clip, value):
+    loud(tiny, clip, value)
+    with pytest.raises(InputError, match=r"embedding of \w+/0 is not finite") as caught:
+        run.train_pack(view(), (0,), tiny)
+    assert caught.value.path == tiny.audio_features
+
+
+def test_the_command_line_says_it_in_one_line(tiny, view):
+    loud(tiny, "v2_val_1", 3e38)
+    verb = ["train", "--settings", view().model_dump_json(), "--seeds", "0"]
+    done = subprocess.run([sys.executable, "-m", "soundprompt", *verb], capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "after step 3: logits are not finite" in done.stderr and "remedy:" in done.stderr
 
 
 # ------------------------------------------------------------------------------- killed

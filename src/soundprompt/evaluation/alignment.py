@@ -31,8 +31,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from soundprompt import finite
 from soundprompt.data import media
-from soundprompt.errors import InputError
 from soundprompt.evaluation import predict
 from soundprompt.evaluation.scores import CLIP_COLUMNS
 from soundprompt.files import digest_bytes
@@ -99,10 +99,13 @@ class Compared:
 
 
 @torch.inference_mode()
-def compare(models: Mapping[int, Segmenter], frames: Frames, device: torch.device | str) -> dict[int, Compared]:
+def compare(
+    models: Mapping[int, Segmenter], frames: Frames, device: torch.device | str, label: str = "model"
+) -> dict[int, Compared]:
     """Asks every model, which must have a visual cue and a sound token, about every frame.
 
-    models: seed -> model. Raises InputError when a model gives numbers that are not finite.
+    models: seed -> model. label: names them in messages. Raises InputError when a model gives numbers that are not
+    finite.
     """
     found: dict[int, list[Compared]] = {seed: [] for seed in models}
     order: list[int] = []
@@ -112,9 +115,9 @@ def compare(models: Mapping[int, Segmenter], frames: Frames, device: torch.devic
         order += indices
         for seed, model in models.items():
             part = _compare(model, batch, choices)
-            if not (np.isfinite(part.sound).all() and np.isfinite(part.cue).all()):
-                what = f"seed {seed} has a visual cue or sound that is not finite (clip {batch.clips[0]} or near it)"
-                raise InputError(what, remedy="delete the run's folder and train it again")
+            for name, values in (("visual cue", part.cue), ("sound", part.sound)):
+                what = f"{label} seed {seed}: {name} is"
+                finite.check(values, what, clips=batch.clips, remedy=predict.RETRAIN)
             found[seed].append(part)
     back = np.argsort(order)
     fields = ("sound", "cue", "retrieval", "chance")

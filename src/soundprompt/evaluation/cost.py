@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundprompt import models, provenance
+from soundprompt import devices, models, provenance
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.evaluation import flops
@@ -52,7 +52,7 @@ def run(view: p.CostView, layout: Layout) -> None:
         remedy = f"name one of {', '.join(p.MEASURED)} in an experiment's metrics"
         raise InputError(f"study '{view.study}' has no experiment that asks for costs", remedy=remedy)
     watch = provenance.Stopwatch()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(devices.best())
     kinds = {(model.reads, model.pyramid): model for model in view.models.values()}
     seers = {kind: encoders.load(model, layout).to(device) for kind, model in kinds.items()}
     audio = audio_models.load(layout.foundation("audio")).to(device)

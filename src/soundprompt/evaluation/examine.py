@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
 
-from soundprompt import provenance
+from soundprompt import devices, provenance
 from soundprompt.errors import InputError
 from soundprompt.evaluation import alignment, knowledge, predict, scores
 from soundprompt.evaluation.pack import Pack
@@ -53,10 +52,10 @@ class _ExaminePack(Pack[ExamineView]):
         from soundprompt.foundation import sam as sam_models
 
         watch = provenance.Stopwatch()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = devices.best()
         sam = sam_models.load(self.layout.foundation("sam"))
         trained = {seed: self.load(seed, sam) for seed in seeds}
-        progress = Progress(f"examining {self.view.setting_name}/{self.view.model_name}", len(self.view.measures))
+        progress = Progress(f"examining {self.label}", len(self.view.measures))
         parts: dict[int, list[pd.DataFrame]] = {seed: [] for seed in seeds}
         for name in self.view.measures:
             for seed, rows in getattr(self, f"_{name}")(trained, sam, device).items():
@@ -69,7 +68,7 @@ class _ExaminePack(Pack[ExamineView]):
 
     def _alignment(self, trained: dict[int, Segmenter], sam: FrozenSam, device: str) -> dict[int, pd.DataFrame]:
         distinct, index = predict.distinct_frames(self.sample)
-        compared = alignment.compare(trained, self._frames(distinct, sam), device)
+        compared = alignment.compare(trained, self._frames(distinct, sam), device, self.label)
         found: dict[int, list[pd.DataFrame]] = {seed: [] for seed in trained}
         for selection, members in self.sample.groupby("selection", sort=False):
             numbers = index[members.index.to_numpy()]
@@ -81,7 +80,7 @@ class _ExaminePack(Pack[ExamineView]):
     def _knowledge(self, trained: dict[int, Segmenter], sam: FrozenSam, device: str) -> dict[int, pd.DataFrame]:
         drawers = {seed: knowledge.Drawer.of(model) for seed, model in trained.items()}
         untouched = knowledge.Drawer.untouched(sam, self.view.model.visual)
-        return knowledge.measure(drawers, untouched, self._pictures(sam), sam, device)
+        return knowledge.measure(drawers, untouched, self._pictures(sam), sam, device, self.label)
 
     def _pictures(self, sam: FrozenSam) -> Iterator[knowledge.Pointed]:
         if self.view.held_out is not None:

@@ -20,9 +20,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from soundprompt import finite
 from soundprompt import params as p
 from soundprompt.data import media
-from soundprompt.evaluation import alignment
+from soundprompt.evaluation import alignment, predict
 from soundprompt.evaluation.scores import CLIP_COLUMNS, WHOLE_CLIP
 from soundprompt.files import digest_bytes
 
@@ -129,25 +130,34 @@ def _tokens(sam: FrozenSam, points: list, sizes: list[tuple[int, int]]) -> Tenso
 # -------------------------------------------------------------------------------------- asking
 @torch.inference_mode()
 def measure(
-    trained: Mapping[int, Drawer], untouched: Drawer, pictures: Iterator[Pointed], sam: FrozenSam, device: str
+    trained: Mapping[int, Drawer],
+    untouched: Drawer,
+    pictures: Iterator[Pointed],
+    sam: FrozenSam,
+    device: str,
+    label: str = "model",
 ) -> dict[int, pd.DataFrame]:
     """seed -> rows with selection, `scores.CLIP_COLUMNS`, frame, metric (knowledge, knowledge_untouched) and value.
 
-    Empty where no picture has anything to point at.
+    Empty where no picture has anything to point at. label: names the trained in messages. Raises InputError for an
+    answer that is not finite.
     """
     found: dict[int, list[pd.DataFrame]] = {seed: [] for seed in trained}
     for drawer in (untouched, *trained.values()):
         drawer.to(device)
     for some in pictures:
-        before = some.about.assign(metric="knowledge_untouched", value=_iou(untouched, some, sam, device))
+        before = some.about.assign(metric="knowledge_untouched", value=_iou("SAM", untouched, some, sam, device))
         for seed, drawer in trained.items():
-            now = some.about.assign(metric="knowledge", value=_iou(drawer, some, sam, device))
+            overlaps = _iou(f"{label} seed {seed}", drawer, some, sam, device)
+            now = some.about.assign(metric="knowledge", value=overlaps)
             found[seed] += [now, before]
     return {seed: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame() for seed, parts in found.items()}
 
 
-def _iou(drawer: Drawer, some: Pointed, sam: FrozenSam, device: str) -> list[float]:
+def _iou(run: str, drawer: Drawer, some: Pointed, sam: FrozenSam, device: str) -> list[float]:
     logits = drawer.draw(some.visual.to(device), some.tokens.to(device)).float()
+    clips = some.about["clip"].tolist()
+    finite.check(logits, f"{run}: logits for a point are", clips=clips, remedy=predict.RETRAIN)
     maps = sam.restore(logits, [tuple(mask.shape) for mask in some.masks])
     return [_overlap(each.cpu() > 0, mask) for each, mask in zip(maps, some.masks, strict=True)]
 

@@ -74,8 +74,8 @@ def f_score(logits: Tensor, target: Tensor) -> float:
     logits: (N, H, W); target: (N, H, W), 0/1 or bool. A pixel is on where sigmoid(logit) >=
     threshold. Frames with an empty target are left out; if all are empty the value is 0.0. The
     lowest threshold is 0, so no prediction scores less than an all-positive mask. The value
-    depends on which frames share a call: published tables differ in that (GAVS: one clip a call;
-    AVSBench and AVSegFormer: four). Raises ValueError.
+    depends on which frames share a call: published tables differ in that (GAVS, CAVP and COMBO: one
+    clip a call; AVSegFormer on S4 and MS3: two; AVSBench: four). Raises ValueError.
     """
     curves, counted = f_curves(logits, target)
     return best_f(curves, counted)
@@ -238,12 +238,12 @@ def box_mask(boxes: Sequence[Sequence[float]], size: int = BOX_SIZE) -> Tensor:
     return mask
 
 
-def ciou(heatmap: Tensor, boxes: Sequence[Sequence[float]]) -> float:
+def ciou(heatmap: Tensor, boxes: Sequence[Sequence[float]], dtype: torch.dtype = torch.float32) -> float:
     """Overlap of a heat map's upper half with boxes (the VGG-SS protocol); `boxes` as in `box_mask`.
 
-    heatmap: (H, W), any size and range; it is stretched to 224 x 224 and cut at its median.
+    heatmap: (H, W), any size and range; it is stretched to 224 x 224 and cut at its median (`median_cut`).
     """
-    return box_overlap(median_cut(heatmap), box_mask(boxes))
+    return box_overlap(median_cut(heatmap, dtype=dtype), box_mask(boxes))
 
 
 def fixed_ciou(probability: Tensor, boxes: Sequence[Sequence[float]], threshold: float = 0.5) -> float:
@@ -251,14 +251,18 @@ def fixed_ciou(probability: Tensor, boxes: Sequence[Sequence[float]], threshold:
     return box_overlap(stretched(probability) > threshold, box_mask(boxes))
 
 
-def median_cut(heatmap: Tensor, size: int = BOX_SIZE) -> Tensor:
+def median_cut(heatmap: Tensor, size: int = BOX_SIZE, dtype: torch.dtype = torch.float32) -> Tensor:
     """The pixels above the upper median of a heat map stretched to size x size, bool.
 
     As in the reference: the map is brought to [0, 1], values above the median become 1, values
     below 1 become 0. So the maximum always survives, a binary map passes as it is, and a constant
     map, which is not rescaled, becomes all on if its value is 0 or more and all off if not.
+
+    dtype: of the arithmetic. The reference rounds to float32, where all that lies less than 6e-8 of the map's range
+    above its minimum becomes 0: where that is most of the frame, the median is 0 and the mask is all that is left.
+    In float64, where the limit is 1e-16, half of the frame is on instead.
     """
-    flipped = -stretched(heatmap, size)
+    flipped = -stretched(heatmap, size, dtype)
     low, high = flipped.min(), flipped.max()
     if high > low:
         flipped = (flipped - low) / (high - low)
@@ -278,15 +282,15 @@ def box_overlap(prediction: Tensor, truth: Tensor) -> float:
     return float((on * truth).sum()) / union if union else 0.0
 
 
-def stretched(heatmap: Tensor, size: int = BOX_SIZE) -> Tensor:
-    """A map (H, W) stretched to (size, size) bilinearly, float64. Raises ValueError."""
+def stretched(heatmap: Tensor, size: int = BOX_SIZE, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A map (H, W) stretched to (size, size) bilinearly, of `dtype`. Raises ValueError."""
     if heatmap.ndim != 2 or 0 in heatmap.shape:
         raise ValueError(f"expected a heat map (H, W), got {tuple(heatmap.shape)}")
     if not heatmap.isfinite().all():
         raise ValueError("the heat map holds NaN or infinite values")
     if heatmap.shape == (size, size):
-        return heatmap.double()
-    return functional.interpolate(heatmap.double()[None, None], (size, size), mode="bilinear")[0, 0]
+        return heatmap.to(dtype)
+    return functional.interpolate(heatmap.to(dtype)[None, None], (size, size), mode="bilinear")[0, 0]
 
 
 def ciou_summary(values: Iterable[float]) -> tuple[float, float]:

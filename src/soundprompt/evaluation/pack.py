@@ -40,6 +40,7 @@ class Pack(Generic[ViewType]):
     def __init__(self, view: ViewType, seeds: Sequence[int], layout: Layout):
         self.view, self.seeds, self.layout = view, tuple(seeds), layout
         self.origin = view.setting.model_of or view.setting_name
+        self.label = f"{view.setting_name}/{view.model_name}"
 
     def run(self) -> dict[str, Any]:
         """Does what is left to do; returns for `layout.scored` or `layout.examined` what is there.

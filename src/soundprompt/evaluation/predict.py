@@ -29,6 +29,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from soundprompt import finite
 from soundprompt.errors import InputError
 from soundprompt.features import background
 from soundprompt.files import canonical_json, digest_bytes, publish
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # these load SAM's package, which plans, floors and readers o
 KEPT = ("own", "mismatched", "muted")  # probes whose masks are kept on disk; of the others the scores say enough
 FRAME_KEY = ["dataset", "clip", "frame"]
 HEADER = "frames"
+RETRAIN = "delete the run's folder and train it again"
 
 
 # ------------------------------------------------------------------------------- what to ask
@@ -189,12 +191,17 @@ class Answers:
 
 @torch.inference_mode()
 def answers(
-    models: Mapping[int, Segmenter], frames: Frames, pairs: np.ndarray, device: torch.device | str = "cpu"
+    models: Mapping[int, Segmenter],
+    frames: Frames,
+    pairs: np.ndarray,
+    device: torch.device | str = "cpu",
+    label: str = "model",
 ) -> Iterator[Answers]:
     """Asks every model about every pair. A frame is read once, and encoded once for all its sounds.
 
-    models: seed -> model, all of one architecture. To models that look across time a clip's frames are shown
-    together, once for each sound condition. Raises InputError when a model answers NaN or infinity.
+    models: seed -> model, all of one architecture. label: names them in messages. To models that look across time a
+    clip's frames are shown together, once for each sound condition. Raises InputError when a model answers NaN or
+    infinity.
     """
     for model in models.values():
         model.to(device).eval()
@@ -212,20 +219,19 @@ def answers(
             frames=[indices[row] for row in which],
             sizes=[batch.sizes[row] for row in which],
             masks=None if batch.masks is None else [batch.masks[row] for row in which],
-            logits={seed: _ask(seed, model, batch, which, sounds, group) for seed, model in models.items()},
+            logits={
+                seed: _ask(f"{label} seed {seed}", model, batch, which, sounds, group) for seed, model in models.items()
+            },
         )
 
 
 def _ask(
-    seed: int, model: Segmenter, batch: Batch, which: list[int], sounds: Tensor, group: Tensor | None = None
+    run: str, model: Segmenter, batch: Batch, which: list[int], sounds: Tensor, group: Tensor | None = None
 ) -> Tensor:
     """As `model(batch)`, for the rows `which` of the batch with other sounds; the encoder runs once for each row."""
     features = model.rows(model.encode(batch.visual), which)
     logits = model.answer(features, sounds, batch.valid[which], group).logits.float()
-    if not logits.isfinite().all():
-        bad = int((~logits.isfinite()).flatten(1).any(1).nonzero()[0])
-        what = f"seed {seed} answers with numbers that are not finite (clip {batch.clips[which[bad]]})"
-        raise InputError(what, remedy="delete the run's folder and train it again")
+    finite.check(logits, f"{run}: logits are", clips=[batch.clips[row] for row in which], remedy=RETRAIN)
     return logits
 
 

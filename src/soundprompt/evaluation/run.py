@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from soundprompt import provenance
+from soundprompt import devices, provenance
 from soundprompt.data import frame_table, media
 from soundprompt.evaluation import predict, scores
 from soundprompt.evaluation.floors import FLOORS
@@ -49,7 +49,7 @@ class _ScorePack(Pack[ScoreView]):
         from soundprompt.foundation import encoders
 
         watch = provenance.Stopwatch()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = devices.best()
         view, encoder = self.view, encoders.load(self.view.model, self.layout)
         trained = {seed: self.load(seed, encoder) for seed in seeds}
         asked = predict.questions(self.rows, view.probes)
@@ -58,9 +58,9 @@ class _ScorePack(Pack[ScoreView]):
         conventions = scores.Conventions(view.evaluation, view.data.box_crop)
         tallies = {seed: scores.Tally(len(asked.pairs), conventions) for seed in seeds}
         recorder = predict.Recorder(asked)
-        progress = Progress(f"scoring {view.setting_name}/{view.model_name}", len(asked.pairs))
+        progress = Progress(f"scoring {self.label}", len(asked.pairs))
         boxes = asked.frames["boxes"].tolist()
-        for some in predict.answers(trained, frames, asked.pairs, device):
+        for some in predict.answers(trained, frames, asked.pairs, device, self.label):
             for seed in seeds:
                 maps = [torch.sigmoid(frame) for frame in encoder.restore(some.logits[seed], some.sizes)]
                 _measure(tallies[seed], some.numbers, maps, some.masks, [boxes[i] for i in some.frames])

@@ -7,8 +7,11 @@
 | iou_in_hits           | frame that is a hit                    | IoU at the headline threshold                |
 | area                  | labelled frame                         | share of its pixels that are on              |
 | alarm                 | labelled frame                         | 1 if that exceeds `alarm_area`, else 0       |
-| f_score               | clip, or group of four clips           | F of the frames in one call; frame is -1     |
-| ciou, ciou_fixed      | clip with boxes                        | overlap, median cut or mask; frame is -1     |
+| f_score_clip          | clip                                   | F of the frames in one call; frame is -1     |
+| f_score_batch2, ...4  | group of 2 or 4 clips                  | likewise                                     |
+| f_score               | one of these, by `evaluation.f_group`  | likewise                                     |
+| ciou, ciou_float64    | clip with boxes                        | overlap, cut at the median; frame is -1      |
+| ciou_fixed            | clip with boxes                        | overlap of the mask; frame is -1             |
 
 With a sound that nothing in the frame makes (`predict`: silence, ambient, off_screen) the true mask is empty:
 `area` is then the rate of falsely found pixels and `alarm` of falsely alarmed frames. The other metrics still
@@ -26,6 +29,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from soundprompt import finite
 from soundprompt import params as p
 from soundprompt.evaluation import metrics
 from soundprompt.files import publish
@@ -35,7 +39,9 @@ COLUMNS = ["selection", "method", "seed", *CLIP_COLUMNS, "frame", "metric", "val
 TYPES = {"seed": "int32", "n_sources": "int32", "frame": "int32", "value": "float64"}
 WHOLE_CLIP = -1
 RELEASED_THRESHOLD = 0.4
-CLIPS_PER_CALL = {"clip": 1, "batch4": 4}
+# Clips of a test batch, in which the published programs take one F: 1 in COMBO and CAVP (and GAVS), 2 in AVSegFormer on
+# S4 and MS3, 4 in AVSBench (and AVSegFormer on AVSS).
+CLIPS_PER_CALL = {"clip": 1, "batch2": 2, "batch4": 4}
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ class Tally:
 
     def __init__(self, n: int, conventions: Conventions):
         self.conventions = conventions
-        self.iou, self.iou_04, self.area, self.ciou, self.ciou_fixed = (np.full(n, np.nan) for _ in range(5))
+        self.iou, self.iou_04, self.area = (np.full(n, np.nan) for _ in range(3))
+        self.ciou, self.ciou_float64, self.ciou_fixed = (np.full(n, np.nan) for _ in range(3))
         self.curves = np.zeros((n, metrics.N_THRESHOLDS))
         self.sounding = np.zeros(n, bool)
 
@@ -73,8 +80,9 @@ class Tally:
         """probability: (H, W). With `box_crop: reference` only its central square is stretched over the boxes."""
         if self.conventions.box_crop == "reference":
             probability = central_square(probability)
-        heat = metrics.stretched(probability.cpu())
+        heat = probability.cpu()
         self.ciou[number] = metrics.ciou(heat, boxes)
+        self.ciou_float64[number] = metrics.ciou(heat, boxes, torch.float64)
         self.ciou_fixed[number] = metrics.fixed_ciou(heat, boxes, self.conventions.evaluation.threshold)
 
     def rows(self, numbers: np.ndarray, frames: pd.DataFrame, **names: object) -> pd.DataFrame:
@@ -86,7 +94,7 @@ class Tally:
         masks, boxed = numbers[labelled], numbers[~np.isnan(self.ciou[numbers])]
         parts = []
         if len(masks):
-            parts += [*self._frame_rows(masks, frames[labelled]), self._call_rows(masks, frames[labelled])]
+            parts += [*self._frame_rows(masks, frames[labelled]), *self._call_rows(masks, frames[labelled])]
         if len(boxed):
             parts += self._box_rows(boxed, frames[~np.isnan(self.ciou[numbers])])
         if not parts:
@@ -111,27 +119,36 @@ class Tally:
             about.assign(metric="alarm", value=(self.area[numbers] > evaluation.alarm_area).astype(float)),
         ]
 
-    def _call_rows(self, numbers: np.ndarray, frames: pd.DataFrame) -> pd.DataFrame:
-        """F of each call: of a clip, or of four clips in the selection's order, filed under the first of them."""
+    def _call_rows(self, numbers: np.ndarray, frames: pd.DataFrame) -> list[pd.DataFrame]:
+        """F of each call, for every grouping into calls; `f_score` is that of the settings."""
+        of_group = {group: self._f_rows(numbers, frames, size) for group, size in CLIPS_PER_CALL.items()}
+        named = {f"f_score_{group}": rows for group, rows in of_group.items()}
+        named["f_score"] = of_group[self.conventions.evaluation.f_group]
+        return [rows.assign(metric=name) for name, rows in named.items()]
+
+    def _f_rows(self, numbers: np.ndarray, frames: pd.DataFrame, size: int) -> pd.DataFrame:
+        """F of each `size` clips in the selection's order, filed under the first of them; the last may be fewer."""
         clip_of = pd.factorize(frames["clip"])[0]
-        size = CLIPS_PER_CALL[self.conventions.evaluation.f_group]
         call_of = clip_of // size
         curves, counted = torch.from_numpy(self.curves[numbers]), torch.from_numpy(self.sounding[numbers])
-        values = [
-            metrics.best_f(curves[members], counted[members]) for members in map(torch.from_numpy, _members(call_of))
-        ]
-        first = frames[CLIP_COLUMNS].iloc[[members[0] for members in _members(call_of)]]
+        calls = _members(call_of)
+        values = [metrics.best_f(curves[members], counted[members]) for members in map(torch.from_numpy, calls)]
+        first = frames[CLIP_COLUMNS].iloc[[members[0] for members in calls]]
         if size > 1:  # clips of several kinds share a call: it belongs to none
             kinds = frames["kind"].groupby(call_of).agg(lambda kind: kind.iloc[0] if kind.nunique() == 1 else "")
             first = first.assign(kind=kinds.to_numpy())
-        return first.assign(frame=WHOLE_CLIP, metric="f_score", value=values)
+        return first.assign(frame=WHOLE_CLIP, value=values)
 
     def _box_rows(self, numbers: np.ndarray, frames: pd.DataFrame) -> list[pd.DataFrame]:
         members = _members(pd.factorize(frames["clip"])[0])
         first = frames[CLIP_COLUMNS].iloc[[rows[0] for rows in members]].assign(frame=WHOLE_CLIP)
         return [
             first.assign(metric=name, value=[measured[numbers[rows]].mean() for rows in members])
-            for name, measured in (("ciou", self.ciou), ("ciou_fixed", self.ciou_fixed))
+            for name, measured in (
+                ("ciou", self.ciou),
+                ("ciou_float64", self.ciou_float64),
+                ("ciou_fixed", self.ciou_fixed),
+            )
         ]
 
 
@@ -153,7 +170,10 @@ def central_square(picture: Tensor) -> Tensor:
 
 
 def write(rows: pd.DataFrame, path: Path) -> None:
-    """Publishes score rows as parquet, texts as categories (they repeat)."""
+    """Publishes score rows as parquet, texts as categories (they repeat). Raises InputError for NaN and infinity."""
+    for metric, of_metric in rows.groupby("metric", sort=False):
+        values, clips = of_metric["value"].to_numpy(float), of_metric["clip"].tolist()
+        finite.check(values, f"scores of {metric} are", clips=clips, path=path, remedy="look at these clips")
     texts = ["selection", "method", "clip", "video", "class_name", "kind", "metric"]
     with publish(path) as aside:
         rows[COLUMNS].astype(dict.fromkeys(texts, str)).to_parquet(aside, index=False)

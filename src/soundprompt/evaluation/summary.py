@@ -1,14 +1,15 @@
 """From score rows to a dataset's values, by each metric's own grouping.
 
 - miou, miou_04: mean over clips of the mean over their frames; knowledge, knowledge_untouched: mean over pictures.
-- f_score: mean over calls (clips, or groups of four, as scored).
+- f_score, f_score_clip, f_score_batch2, f_score_batch4: mean over calls (clips, or groups of them, as scored); a last
+  call of fewer clips weighs the same.
 - hit_rate, wrong_rate, iou_in_hits: over all judged frames alike, so rates are shares of frames.
 - area, alarm: over all labelled frames alike.
 - retrieval, retrieval_chance, margin_kept, modality_gap (evaluation/alignment.py): likewise. Broken down by kind the
   gap is the kind's part in the direction of the whole selection's.
 - knowledge, knowledge_untouched (evaluation/knowledge.py): mean over pictures.
-- ciou, ciou_fixed: share of clips with an overlap of 0.5 or more ("cIoU" in the VGG-SS tables).
-- auc, auc_fixed: area under the curve of such shares; made from the rows of ciou and ciou_fixed.
+- ciou, ciou_float64, ciou_fixed: share of clips with an overlap of 0.5 or more ("cIoU" in the VGG-SS tables).
+- auc, auc_float64, auc_fixed: area under the curve of such shares; made from the rows of the three.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from soundprompt.evaluation.statistics import (
     t_interval,
 )
 
-BY_CLIP = ("miou", "miou_04", "f_score", "knowledge", "knowledge_untouched")
+F_SCORES = ("f_score", "f_score_clip", "f_score_batch2", "f_score_batch4")
+BY_CLIP = ("miou", "miou_04", *F_SCORES, "knowledge", "knowledge_untouched")
 ALIGNMENT = ("retrieval", "retrieval_chance", "margin_kept", "modality_gap")
 BY_FRAME = ("hit_rate", "wrong_rate", "iou_in_hits", "area", "alarm", *ALIGNMENT)
-BY_SUCCESS = ("ciou", "ciou_fixed")
-BY_AREA = {"auc": "ciou", "auc_fixed": "ciou_fixed"}
+BY_SUCCESS = ("ciou", "ciou_float64", "ciou_fixed")
+BY_AREA = {"auc": "ciou", "auc_float64": "ciou_float64", "auc_fixed": "ciou_fixed"}
 METRICS = (*BY_CLIP, *BY_FRAME, *BY_SUCCESS, *BY_AREA)
 
 

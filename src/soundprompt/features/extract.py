@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from soundprompt import devices, finite
 from soundprompt.data import media
 from soundprompt.errors import InputError
 from soundprompt.features import background, plan, store
@@ -48,7 +49,7 @@ def run_shard(shard: int, view: FeaturesView, layout: Layout) -> None:
     A shard that is whole and was made from the same pictures by the same encoder is kept; a damaged one is
     made anew. Raises InputError for a picture that is missing, unreadable or not the one that was planned.
     """
-    sam = sam_models.load(layout.foundation("sam")).to(_device())
+    sam = sam_models.load(layout.foundation("sam")).to(devices.best())
     pictures = plan.read(layout).query("shard == @shard").sort_values("row")
     recipe = visual_recipe(sam, view.bgr) | {"dtype": view.features.dtype}
     names, digests = [tap_name(tap) for tap in view.taps], pictures["image_digest"].tolist()
@@ -64,7 +65,7 @@ def run_audio(view: FeaturesView, layout: Layout) -> None:
     made from the same sounds by the same encoder. Raises InputError for a sound that is missing, unreadable or not
     the one of the frame table.
     """
-    encoder = audio_models.load(layout.foundation("audio")).to(_device())
+    encoder = audio_models.load(layout.foundation("audio")).to(devices.best())
     sounds = plan.sounds(view.tables, layout)
     recipe = {"encoder": encoder.digest, "transform": TRANSFORMS["audio"], "dtype": "float32"}
     recipe["background"] = background.RECIPE
@@ -76,7 +77,11 @@ def run_audio(view: FeaturesView, layout: Layout) -> None:
     for digest, seconds in _encode_sounds(encoder, sounds):
         rows += [sound_row(digest, second) for second in range(len(seconds))]
         embeddings.append(seconds)
-    embeddings += [encoder.embed(encoder.examples(wave)) for wave in background.recordings()]
+    foreign = [encoder.embed(encoder.examples(wave)) for wave in background.recordings()]
+    remedy = "delete it and run: soundprompt pretrain --model audio"
+    where = layout.foundation("audio")
+    finite.check(torch.cat(foreign), "what it makes of silence and room noise is", path=where, remedy=remedy)
+    embeddings += foreign
     rows += background.ROWS
     store.write(path, recipe, rows, {SOUND: torch.cat(embeddings)})
 
@@ -99,9 +104,11 @@ def _encode_pictures(
         pixels = sam.preprocess([_picture(path, digest) for path, digest in batch], bgr=view.bgr)
         for tap, values in sam.prefix(pixels, view.taps).items():
             rounded = values.to(dtype).cpu()
-            if not rounded.isfinite().all():
-                what = f"activations at {tap_name(tap)} exceed {view.features.dtype}"
-                raise InputError(what, path=batch[0][0], remedy="set features.dtype to float32")
+            for (path, _), of_picture in zip(batch, rounded, strict=True):
+                what = f"its activations at {tap_name(tap)}, as {view.features.dtype}, are"
+                finite.check(
+                    of_picture, what, path=path, remedy="look at the picture, or set features.dtype to float32"
+                )
             found[tap][start : start + len(batch)] = rounded
         progress.advance(steps=len(batch))
     return {tap_name(tap): values for tap, values in found.items()}
@@ -131,8 +138,7 @@ def _encode_sounds(encoder: FrozenAudio, sounds: pd.DataFrame) -> Iterator[tuple
     for path, digest in zip(sounds["audio"], sounds["audio_digest"], strict=True):
         _check_digest(path, digest)
         seconds = encoder.embed(encoder.examples(media.read_audio(path)))
-        if not seconds.isfinite().all():
-            raise InputError("its embedding is not finite", path=path, remedy="look at the sound file")
+        finite.check(seconds, "its embedding is", path=path, remedy="look at the sound file")
         yield digest, seconds
         progress.advance()
 
@@ -155,14 +161,6 @@ def _kept(path: Path, recipe: dict[str, Any], rows: Sequence[str], names: Sequen
     os.utime(path)
     print(f"{path}: whole and up to date, kept", file=sys.stderr)
     return True
-
-
-def _device() -> str:
-    """The GPU where there is one; its convolutions then keep float32 instead of TF32's ten bits, as on the CPU."""
-    if not torch.cuda.is_available():
-        return "cpu"
-    torch.backends.cudnn.allow_tf32 = False
-    return "cuda"
 
 
 def _check_digest(path: str, digest: str) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from soundprompt import finite
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_value, publish
 
@@ -85,11 +86,15 @@ class Store:
         return torch.float16 if self._array(name).dtype == np.float16 else torch.float32
 
     def read_into(self, name: str, row: int, target: np.ndarray) -> None:
-        """Copies one row into `target` (of the row's shape; converts to its dtype). Raises InputError if altered."""
+        """Copies one row into `target` (of the row's shape; converts to its dtype).
+
+        Raises InputError if it is altered or not finite.
+        """
         source = self._array(name)[row]
         if not self._known_good[name][row]:
             if _checksum(source) != self._checksums[name][row]:
                 raise self._damaged(f"{name} of {self.rows[row]} is altered (its checksum differs)")
+            finite.check(source, f"{name} of {self.rows[row]} is", path=self.path, remedy=REDO)
             self._known_good[name][row] = True
         target[...] = source
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from soundprompt.foundation import geometry
 from soundprompt.layout import Layout
 from soundprompt.params import Model
+from soundprompt.params.foundation import Foundation
 
 if TYPE_CHECKING:  # SAM's package takes seconds to load, and models of the pyramid do without
     from soundprompt.foundation.pyramid import FrozenPyramid
@@ -19,3 +21,8 @@ def load(model: Model, layout: Layout) -> Encoder:
     """What `model.reads` names. Raises InputError when its weights are missing or damaged."""
     found = importlib.import_module(f"soundprompt.foundation.{model.reads}").load(layout.foundation(model.reads))
     return found.used_as(model.pyramid) if model.reads == "pyramid" else found
+
+
+def square(model: Model, foundation: Foundation) -> geometry.Square:
+    """How pictures lie on the input of what `model.reads` names: that of a loaded encoder, without its weights."""
+    return geometry.square(model.reads, getattr(foundation, model.reads).image_size)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundprompt import params, provenance
+from soundprompt import finite, params, provenance
 from soundprompt.files import write_json
 from soundprompt.foundation import process, resume
 from soundprompt.foundation.pictures import Picture
@@ -21,10 +21,13 @@ from soundprompt.progress import Progress
 
 RESUME_EVERY = 100  # steps
 WARMUP = 60  # steps
+LOWER_RATE = "lower the learning rate of this model in `foundation`"
 
 
 class Resumable(Protocol):
-    """A model in pre-training. reached: how far it has come, in its own unit (steps, epochs)."""
+    """A model in pre-training. trained: its weights. reached: how far it has come, in its own unit (steps, epochs)."""
+
+    trained: list[nn.Parameter]
 
     @property
     def reached(self) -> int: ...
@@ -64,6 +67,8 @@ def run(
             trainer.restore(saved)
         resumed_at = trainer.reached
         trainer.train(lambda: resume.save(target, key, trainer.state()))
+        for weight in trainer.trained:
+            finite.check(weight, f"{name}: weights after pre-training are", remedy=LOWER_RATE)
         digest, quality = finish(trainer, target)
     origin = provenance.record(stage, view, seed, {}, watch, weights=digest, resumed_at=resumed_at)
     write_json(layout.foundation_quality(name), {"quality": quality, "provenance": origin})
@@ -132,6 +137,7 @@ class PictureTrainer(ABC):
         for group in self.optimiser.param_groups:
             group["lr"] = rate + 1e-6
         loss, *beside = self.measure(data)
+        finite.check(loss, f"{self.label}: the loss at step {self.step + 1} is", remedy=LOWER_RATE)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.trained, 1.0)

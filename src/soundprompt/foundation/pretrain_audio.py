@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundprompt import params
+from soundprompt import finite, params
 from soundprompt.data.world import pretraining
 from soundprompt.files import digest_file
 from soundprompt.foundation import audio as foundation_audio
@@ -28,6 +28,7 @@ BATCH = 32
 PEAK_RATE, FIRST_RATE, LAST_RATE, RISE = 1e-3, 4e-5, 4e-9, 0.3  # one cycle of the learning rate
 WEIGHT_DECAY = 1e-3
 HELD_OUT_SOUNDS = 300
+ANOTHER_SEED = "try another foundation.audio.seed"
 
 
 def run(view: params.PretrainView, layout: Layout) -> None:
@@ -103,6 +104,7 @@ class Trainer:
             group["lr"] = rate
         self.encoder.train()
         loss = F.binary_cross_entropy_with_logits(self.head(self.encoder(examples)), tags)
+        finite.check(loss, f"sound encoder: the loss in epoch {self.epoch + 1} is", remedy=ANOTHER_SEED)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -23,6 +22,7 @@ from soundprompt import params, provenance
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_file, write_json
 from soundprompt.foundation import weights
+from soundprompt.foundation.geometry import square
 from soundprompt.layout import Layout
 
 STRIDES = (4, 8, 16, 32)
@@ -36,13 +36,15 @@ class FrozenPyramid:
     """A pyramid that never trains, with the interface that models and batches need of an image encoder.
 
     encoder: (B, 3, S, S) to four maps (B, C_i, S / stride_i, S / stride_i); in evaluation mode, without gradients.
-    image_size: side S of the input, pixels. grid: side of the map at stride 16. cells: side of the grid that masks are
-    drawn on, S / mask_stride. widths: channels C_i. digest: sha256 of the weight file.
+    image_size: side S of the input, pixels. square: how pictures lie there. grid: side of the map at stride 16.
+    cells: side of the grid that masks are drawn on, S / mask_stride. widths: channels C_i. digest: sha256 of the
+    weight file.
     """
 
     def __init__(self, encoder: nn.Module, architecture: str, image_size: int, digest: str, mask_stride: int = 4):
         self.encoder = encoder.eval().requires_grad_(False)
         self.architecture, self.image_size, self.digest = architecture, image_size, digest
+        self.square = square("pyramid", image_size)
         self.grid, self.cells, self.widths = image_size // 16, image_size // mask_stride, WIDTHS[architecture]
 
     def used_as(self, settings: params.Tuning) -> FrozenPyramid:
@@ -60,22 +62,13 @@ class FrozenPyramid:
         """Where the weights lie."""
         return next(self.encoder.parameters()).device
 
-    def copy(self, drop_path: float = 0.0) -> nn.Module:
-        """A private copy of the encoder, still without gradients. drop_path: as `Pvt.drop_paths`, PVT-v2 alone.
-
-        Raises InputError when it has no blocks to leave out.
-        """
-        copied = copy.deepcopy(self.encoder)
-        if drop_path:
-            if not isinstance(copied, Pvt):
-                what = f"pyramid.drop_path: {drop_path} is for PVT-v2, this encoder is {self.architecture}"
-                raise InputError(what, remedy="set it to 0")
-            copied.drop_paths(drop_path)
-        return copied
+    def copy(self) -> nn.Module:
+        """A private copy of the encoder, still without gradients."""
+        return copy.deepcopy(self.encoder)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of a picture in the input: all of it, since pictures are stretched as in AVSBench."""
-        return self.image_size, self.image_size
+        return self.square.resized(size)
 
     def shrink(self, image: np.ndarray, bgr: bool = False) -> Tensor:
         """A picture at the input's size, uint8 (3, S, S): stretched by PIL (bilinear), not cropped, not padded.
@@ -105,16 +98,8 @@ class FrozenPyramid:
         return self.encoder(x)
 
     def restore(self, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """Logits (B, 1, n, n) at the pictures' own sizes: B tensors (H, W), bilinear; gradients pass."""
-        of_size = defaultdict(list)
-        for row, (height, width) in enumerate(sizes):
-            of_size[int(height), int(width)].append(row)
-        restored: list[Tensor] = [logits] * len(sizes)
-        for size, rows in of_size.items():
-            masks = F.interpolate(logits[rows], size, mode="bilinear", align_corners=False)
-            for row, mask in zip(rows, masks[:, 0], strict=True):
-                restored[row] = mask
-        return restored
+        """Logits (B, 1, n, n) at the pictures' own sizes: B tensors (H, W). See `Square.restore`."""
+        return self.square.restore(logits, sizes)
 
 
 def normalise(pixels: Tensor) -> Tensor:
@@ -208,17 +193,10 @@ class Pvt(nn.Module):
 
         self.net = pvt_v2_b5(pretrained=False, num_classes=0)
 
-    def drop_paths(self, rate: float) -> None:
-        """In training, a sample goes past a block's halves with a chance that grows from block to block up to `rate`.
-
-        As the published programs build PVT-v2 ("drop path", arXiv 1603.09382).
-        """
-        from timm.layers import DropPath
-
-        blocks = [block for stage in self.net.stages for block in stage.blocks]
-        for number, block in enumerate(blocks):
-            share = rate * number / (len(blocks) - 1)
-            block.drop_path1, block.drop_path2 = DropPath(share), DropPath(share)
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """Of all stages, in order."""
+        return [block for stage in self.net.stages for block in stage.blocks]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x, found = self.net.patch_embed(x), []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from soundprompt import params, provenance
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_file, write_json
 from soundprompt.foundation import weights
+from soundprompt.foundation.geometry import square
 from soundprompt.foundation.torchvision_ops import segment_anything
 from soundprompt.layout import Layout
 
@@ -34,8 +34,8 @@ class FrozenSam:
     """A SAM that never trains, with the steps that the pipeline needs one by one.
 
     sam: the package's module, in evaluation mode; no parameter requires a gradient.
-    image_size: side S of the padded input, pixels. grid: side h = w of F_V (S / 16). cells: side of the grid that
-    masks are drawn on, 4h.
+    image_size: side S of the padded input, pixels. square: how pictures lie there. grid: side h = w of F_V (S / 16).
+    cells: side of the grid that masks are drawn on, 4h.
     depth: encoder blocks. dim: width of their tokens. prompt_dim: channels C of F_V and of prompt tokens.
     digest: sha256 of the weight file; names everything that is computed with it.
     """
@@ -45,6 +45,7 @@ class FrozenSam:
         self.architecture, self.digest = architecture, digest
         encoder = sam.image_encoder
         self.image_size = encoder.img_size
+        self.square = square("sam", self.image_size)
         self.depth = len(encoder.blocks)
         self.dim = encoder.patch_embed.proj.out_channels
         self.prompt_dim = sam.prompt_encoder.embed_dim
@@ -69,7 +70,7 @@ class FrozenSam:
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of a picture of that (height, width) once its longest side is S."""
-        return self._resize.get_preprocess_shape(size[0], size[1], self.image_size)
+        return self.square.resized(size)
 
     def preprocess(self, images: Sequence[np.ndarray], bgr: bool = False) -> Tensor:
         """Pictures as the encoder takes them, SAM's own way: PIL bilinear, SAM's mean and sd, padded right and below.
@@ -126,20 +127,8 @@ class FrozenSam:
         return found
 
     def restore(self, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """Decoder logits at the pictures' own sizes, as SAM's `postprocess_masks`; gradients pass.
-
-        logits: (B, 1, 4h, 4w). sizes: original (H, W) of each. Returns B tensors (H, W): bilinear to S, padding
-        cut off, bilinear to H x W.
-        """
-        of_size = defaultdict(list)
-        for row, (height, width) in enumerate(sizes):
-            of_size[int(height), int(width)].append(row)
-        restored: list[Tensor] = [logits] * len(sizes)
-        for size, rows in of_size.items():
-            masks = self.sam.postprocess_masks(logits[rows], self.resized(size), size)
-            for row, mask in zip(rows, masks[:, 0], strict=True):
-                restored[row] = mask
-        return restored
+        """Decoder logits (B, 1, 4h, 4w) at the pictures' own sizes: B tensors (H, W). See `Square.restore`."""
+        return self.square.restore(logits, sizes)
 
 
 # ------------------------------------------------------------------------------ building

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from soundprompt import finite
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, publish
 
@@ -75,7 +76,7 @@ def read_released(path: Path | str, trusted: tuple = ()) -> dict[str, Tensor]:
 
 
 def load_strictly(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path | str, architecture: str) -> None:
-    """Fills a module; every name and shape must fit. Raises InputError naming what differs."""
+    """Fills a module; every name and shape must fit, all numbers be finite. Raises InputError naming what is not so."""
     expected = module.state_dict()
     wrong = [f"{name} is missing" for name in sorted(expected.keys() - tensors.keys())]
     wrong += [f"{name} is unknown" for name in sorted(tensors.keys() - expected.keys())]
@@ -87,6 +88,7 @@ def load_strictly(module: torch.nn.Module, tensors: dict[str, Tensor], path: Pat
         more = f" and {len(wrong) - 3} more differences" if len(wrong) > 3 else ""
         what = f"not the weights of {architecture}: {'; '.join(wrong[:3])}{more}"
         raise InputError(what, path=path, remedy="check foundation.*.architecture and foundation.*.checkpoint")
+    finite.check_all(tensors, "its weights", path=path, remedy="delete the file, and make or download it again")
     module.load_state_dict(tensors)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from soundprompt import params as p
+from soundprompt.models.draws import normal_like
 from soundprompt.models.seeding import seeded
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class SemanticAudioPrompt(nn.Module):
     noise: 'token' a learned vector as a token of its own; 'additive_learned' sound + learned vector;
     'gaussian_additive' sound + noise_scale * its deviation * normal draws, in training; 'gaussian_replace'
     those draws at scale 1 instead of the sound, in training, as the released code does; 'off'.
-    Draws come from torch's global generator.
+    Draws are those of `models.draws`.
     """
 
     def __init__(self, sam: FrozenSam, sap: p.Sap, seed: int):
@@ -68,8 +69,8 @@ class SemanticAudioPrompt(nn.Module):
             return sound + self.noise
         if not self.training or not self.settings.noise.startswith("gaussian"):
             return sound
-        draws = torch.randn_like(sound) * sound.std(1, keepdim=True)
-        return draws if self.settings.noise == "gaussian_replace" else sound + self.settings.noise_scale * draws
+        noise = normal_like(sound) * sound.std(1, keepdim=True)
+        return noise if self.settings.noise == "gaussian_replace" else sound + self.settings.noise_scale * noise
 
 
 def mlp(inputs: int, hidden: int, outputs: int, seed: int, part: str) -> nn.Sequential:

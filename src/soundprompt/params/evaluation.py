@@ -13,8 +13,9 @@ class Evaluation(Settings):
     """Metric conventions where sources differ (docs/models.md)."""
 
     threshold: Rate = Field(0.5, description="headline binarisation; 0.4 (released code) is always computed beside it")
-    f_group: Literal["clip", "batch4"] = Field(
-        "clip", description="frames whose F curves are averaged before the maximum"
+    f_group: Literal["clip", "batch2", "batch4"] = Field(
+        "clip",
+        description="clips whose F curves are averaged before the maximum in f_score (docs/models.md)",
     )
     hit_iou: Rate = Field(0.5, description="a frame counts as the right object from this IoU on")
     wrong_iou: Rate = Field(0.2, description="and as a wrong object below this IoU")

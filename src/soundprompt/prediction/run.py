@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from soundprompt import models
+from soundprompt import devices, finite, models
 from soundprompt.data import video
 from soundprompt.errors import InputError
 from soundprompt.features import extract
@@ -77,6 +77,7 @@ class Listener:
     def __init__(self, run: TrainedRun, device: str = "cpu"):
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device: no CUDA GPU can be used here", remedy="leave --device out to use the CPU")
+        devices.keep_float32()
         self.run, self.device = run, torch.device(device)
         self.encoder = encoders.load(run.view.model, run.layout).to(self.device)
         self.audio = audio_models.load(run.layout.foundation("audio")).to(self.device)
@@ -121,8 +122,7 @@ class Listener:
             group=torch.zeros(len(sizes), dtype=torch.int64, device=self.device),
         )
         logits = self.model(batch).logits.float()
-        if not logits.isfinite().all():
-            raise InputError("answers with numbers that are not finite", path=self.run.folder, remedy="train it again")
+        finite.check(logits, "its logits are", path=self.run.folder, remedy="train it again")
         return logits
 
     @torch.inference_mode()

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from soundprompt import finite
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import EXAMINED, FLOORS, Model, Setting, model_of
@@ -74,7 +75,10 @@ def unexamined(
 
 
 def read(path: Path) -> pd.DataFrame:
-    """One scores.parquet or examined.parquet. Raises InputError when it cannot be read or lacks a column."""
+    """One scores.parquet or examined.parquet.
+
+    Raises InputError when it cannot be read, lacks a column, or holds a score that is not finite.
+    """
     remedy = f"delete the file and run `soundprompt {'examine' if path.stem == 'examined' else 'score'}` again"
     try:
         rows = pq.read_table(path).to_pandas()
@@ -83,6 +87,7 @@ def read(path: Path) -> pd.DataFrame:
     lacking = [name for name in COLUMNS if name not in rows.columns]
     if lacking:
         raise InputError(f"scores without {', '.join(lacking)}", path=path, remedy=remedy)
+    finite.check(rows["value"].to_numpy(float), "scores are", clips=rows["clip"].tolist(), path=path, remedy=remedy)
     return rows
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,15 @@ from soundprompt.layout import Layout
 from soundprompt.params import Params, Setting
 from soundprompt.report import evidence, names
 
+if TYPE_CHECKING:  # loads torch, which a report without cases does without
+    from soundprompt.foundation.geometry import Square
+
 JUDGE = "gavs"  # its score chooses the best and worst cases
 SHOWN = ("gavs", "gavs@mismatched", "gavs-no_audio", "sam_fusion", "avsbench_tpavi", "avsegformer", "audio_sam")
 CHOSEN = {"best": 2, "worst": 2, "unselected": 2}
 HEIGHT, GAP = 128, 4  # of a frame in a strip, pixels; frames are shrunk to it, never enlarged
 MAX_SECONDS = 10
+NEAR = 0.1  # pixels of the strip by which an outline may be off
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,23 @@ class Room:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What one method drew: (clip, frame) -> logits over the square on which its encoder sees pictures."""
+
+    logits: dict[tuple[str, int], np.ndarray]
+    square: Square
+
+    def on(self, row: Any) -> np.ndarray | None:
+        """Logits (height, width) at a frame's own size; row: of the frame table. None if it drew nothing there."""
+        import torch
+
+        found = self.logits.get((row.clip, row.frame))
+        if found is None:
+            return None
+        return self.square.restore(torch.from_numpy(found).float()[None, None], [(row.height, row.width)])[0].numpy()
+
+
 def run(params: Params, layout: Layout) -> list[Room]:
     """Cases of the main tables' settings that train from scratch or borrow a model, where predictions are there."""
     tables = [e for name, e in params.experiments.items() if name.startswith("table_")]
@@ -91,10 +113,12 @@ def how_chosen(params: Params) -> str:
 
 def _room(params: Params, layout: Layout, setting: str, spec: Setting) -> Room:
     from soundprompt.evaluation import predict
+    from soundprompt.foundation import encoders
 
     seed, selection = params.seeds[0], evidence.primary(spec)
     frames = frame_table.select(layout, [selection])
     clip_scores, masks, notes = {}, {}, []
+    squares = {name: encoders.square(model, params.foundation) for name, model in params.models.items()}
     for method in SHOWN:
         model, _, probe = method.partition("@")
         path = layout.run(setting, model, seed) / "predictions.safetensors"
@@ -102,7 +126,7 @@ def _room(params: Params, layout: Layout, setting: str, spec: Setting) -> Room:
             continue
         found = predict.read_predictions(path, selection, probe or "own")
         if found:
-            masks[method] = found
+            masks[method] = Drawn(found, squares[model])
             clip_scores[method] = _clip_scores(evidence.scores(layout, setting, method, [seed]), selection)
     if JUDGE not in masks:
         return Room(setting, names.setting(setting), notes=[f"{names.method(JUDGE)} has no predictions here."])
@@ -138,14 +162,14 @@ def _choose(judged: pd.Series) -> dict[str, str]:
 
 # ---------------------------------------------------------------------------------- a case
 def _case(
-    rows: pd.DataFrame, why: str, masks: dict[str, dict], clip_scores: dict[str, pd.Series], hears: dict[str, str]
+    rows: pd.DataFrame, why: str, masks: dict[str, Drawn], clip_scores: dict[str, pd.Series], hears: dict[str, str]
 ) -> Case:
     first = rows.iloc[0]
     strip, width, height = _strip(rows["image"].tolist())
     true = [_truth(row, width, height) for row in rows.itertuples()]
     overlays = [Overlay("truth", "", true, "the true mask in each frame")]
-    for method, found in masks.items():
-        paths = [_outline(found.get((row.clip, row.frame)), width, height) for row in rows.itertuples()]
+    for method, drawn in masks.items():
+        paths = [_outline(drawn.on(row), width, height) for row in rows.itertuples()]
         value = clip_scores[method].get(first["clip"])
         label = names.method(method) + (f" ({hears[method]})" if method in hears else "")
         score = f"{value:.2f}" if value is not None else ""
@@ -201,27 +225,39 @@ def _truth(row, width: int, height: int) -> str:
             mask = np.asarray(stored.convert("RGB")).any(axis=2)
     except OSError as error:
         raise InputError(f"mask cannot be read ({error})", path=row.mask) from error
-    return _contours(mask.astype(np.float32) - 0.5, width / mask.shape[1], height / mask.shape[0])
+    return _outline(mask.astype(np.float32) - 0.5, width, height)
 
 
-def _outline(logits: np.ndarray | None, width: int, height: int) -> str:
-    """Outline of a predicted mask. logits: (4h, 4w) over the square that SAM pads a frame to."""
-    if logits is None:
-        return ""
-    side = max(width, height)
-    return _contours(logits.astype(np.float32), side / logits.shape[1], side / logits.shape[0])
+def _outline(field: np.ndarray | None, width: int, height: int) -> str:
+    """Svg path of the zero level of a field (H, W) over a frame of this size; closed along the border.
 
-
-def _contours(field: np.ndarray, scale_x: float, scale_y: float) -> str:
-    """Svg path of the zero level of a field; closed along the border, values stand at cell centres."""
+    Values stand at the middles of their cells. '' for None.
+    """
     from contourpy import contour_generator
 
+    if field is None:
+        return ""
     walled = np.pad(field, 1, constant_values=min(-1e-3, float(field.min())))
     parts = []
     for line in contour_generator(z=walled).lines(0.0):
-        points = (line - 0.5) * (scale_x, scale_y)
+        points = _thinned((line - 0.5) * (width / field.shape[1], height / field.shape[0]))
         parts.append("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) + "Z")
     return "".join(parts)
+
+
+def _thinned(points: np.ndarray) -> np.ndarray:
+    """An outline (n, 2), pixels, without points that are nearly on the line between their neighbours.
+
+    A contour has a point for each pixel of the frame that it crosses, and frames are shown smaller than they are.
+    """
+    for _ in range(4):
+        before, middle, after = points[:-2:2], points[1:-1:2], points[2::2]
+        along, aside = after - before, middle - before
+        distance = np.abs(along[:, 0] * aside[:, 1] - along[:, 1] * aside[:, 0]) / (np.hypot(*along.T) + 1e-9)
+        kept = np.ones(len(points), bool)
+        kept[1:-1:2] = distance > NEAR
+        points = points[kept]
+    return points
 
 
 def _sound(path: Path) -> str | None:

@@ -115,6 +115,9 @@ METRICS = {
     "miou": Metric("mIoU", "Overlap of mask and truth (intersection over union), averaged over frames."),
     "miou_04": Metric("mIoU at 0.4", "mIoU when masks are cut at probability 0.4, as the released code does."),
     "f_score": Metric("F-score", "Precision and recall (beta² 0.3) at the best threshold of each clip."),
+    "f_score_clip": Metric("F, clip", "F-score with the best threshold of each clip, as COMBO and CAVP have it."),
+    "f_score_batch2": Metric("F, 2 clips", "The same of each two clips, as AVSegFormer has it on S4 and MS3."),
+    "f_score_batch4": Metric("F, 4 clips", "The same of each four clips, as AVSBench has it."),
     "hit_rate": Metric("right object", "Share of frames whose IoU is high enough to have found the right object."),
     "wrong_rate": Metric("wrong object", "Share of frames whose IoU is so low that another object was taken.", False),
     "iou_in_hits": Metric("IoU in hits", "IoU in the frames with the right object: how well masks are drawn."),
@@ -124,6 +127,10 @@ METRICS = {
     "alarm": Metric("alarms", "Share of frames with a mask of more than a hundredth of the picture.", False),
     "ciou": Metric("cIoU", "Share of clips whose consensus IoU with the boxes is 0.5 or more; map cut at its median."),
     "auc": Metric("AUC", "Area under the curve of successes over all cIoU limits; map cut at its median."),
+    "ciou_float64": Metric(
+        "cIoU, float64", "As cIoU, the map cut in float64; the published evaluator works in float32."
+    ),
+    "auc_float64": Metric("AUC, float64", "As AUC, the map cut in float64; the published evaluator works in float32."),
     "ciou_fixed": Metric("cIoU, mask", "As cIoU, for the mask at probability 0.5."),
     "auc_fixed": Metric("AUC, mask", "As AUC, for the mask at probability 0.5."),
     "validation": Metric("mIoU, validation", "mIoU on the validation frames at the best step of training; no test."),

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
+from soundprompt import finite
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_bytes, digest_file, read_json, write_bytes
 from soundprompt.layout import Layout
@@ -65,7 +66,8 @@ def load_into(model: nn.Module, path: Path | str, expected_digest: str | None = 
     """Copies a checkpoint into `model.trained_state()`; returns its facts.
 
     Raises InputError, and leaves the model as it was, when the file is missing or cut short, has not
-    the expected sha256, or does not hold exactly the trained state of this model in its shapes.
+    the expected sha256, does not hold exactly the trained state of this model in its shapes, or holds numbers
+    that are not finite.
     """
     if expected_digest is not None and Path(path).exists():
         digest = digest_file(path)
@@ -77,6 +79,7 @@ def load_into(model: nn.Module, path: Path | str, expected_digest: str | None = 
         metadata = json.loads((content.metadata() or {}).get(HEADER, "{}"))
     wanted = model.trained_state()
     _check_fit(stored, wanted, path)
+    finite.check_all(stored, "its weights", path=path, remedy=REDO)
     with torch.no_grad():
         for name, tensor in wanted.items():
             tensor.copy_(stored[name])

@@ -1,7 +1,8 @@
-"""The training loop: steps, validation, the best step, and resuming to the same bits after a kill.
+"""The training loop: steps, validation, the best step, and resuming after a kill, on a CPU to the same bits.
 
 Nothing here depends on what happened before a step except parameters, optimiser state and the best
-so far. Batches and random numbers are functions of (seed, step), learning rates of the step.
+so far. Batches and random numbers are functions of (seed, step), the same on every device (`models.draws`);
+learning rates of the step.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from soundprompt.errors import InputError
+from soundprompt import finite
 from soundprompt.features.frames import whole_clips
 from soundprompt.params import Model
 from soundprompt.progress import Progress
@@ -143,7 +144,7 @@ class Trainer:
         return norm
 
     def advance(self) -> dict[str, float]:
-        """Takes the next step; returns its row of metrics. Raises InputError when the loss is not finite."""
+        """Takes the next step; returns its row of metrics. Raises InputError when loss or gradient are not finite."""
         step = self.step + 1
         torch.manual_seed(self.sampler.torch_seed(step))
         for name, weight in self.parameters.items():
@@ -159,12 +160,22 @@ class Trainer:
 
     # ---- validation
     def validate(self) -> dict[str, float]:
-        """Scores the model as it is and keeps it if it is the best; returns the scores by selection and their mean."""
+        """Scores the model as it is and keeps it if it is the best; returns the scores by selection and their mean.
+
+        Raises InputError when an answer is not finite.
+        """
         self.model.eval()
         self.team.average(self.model.running_statistics().values())
         threshold = self.settings.schedule.selection_threshold
         scores = {
-            name: validation.mean_iou(self._predict, self._batches(frames), self.restore, threshold, self.team)
+            name: validation.mean_iou(
+                self._predict,
+                self._batches(frames),
+                self.restore,
+                threshold,
+                self.team,
+                label=f"{self.label}: validation on {name} after step {self.step}",
+            )
             for name, frames in self.validation.items()
         }
         mean = sum(scores.values()) / len(scores)
@@ -227,7 +238,7 @@ class Trainer:
             cue, sound = cue[kept], sound[kept]
             videos, classes = [videos[i] for i in kept], [classes[i] for i in kept]
             anchors -= int(batch.negative.sum())
-        others = losses.allowed_negatives(videos, classes)[:anchors].to(cue.device)
+        others = losses.allowed_negatives(videos, classes)[:anchors]
         triplet = self.settings.triplet
         if self.team.size > 1:  # the processes draw the same negatives, whatever their models drew before
             torch.manual_seed(self.sampler.torch_seed(self.step + 1))
@@ -263,11 +274,7 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _check(self, value: float, what: str, step: int, batch: Batch) -> None:
-        if not math.isfinite(value):
-            clips = ", ".join(dict.fromkeys(batch.clips))
-            remedy = "look at these clips, or lower schedule.learning_rate"
-            message = f"{self.label}: the {what} is {value} at step {step}; clips of the batch: {clips}"
-            raise InputError(message, remedy=remedy)
+        finite.check(value, f"{self.label}: the {what} at step {step} is", clips=batch.clips, remedy=validation.REMEDY)
 
 
 def fit(trainer: Trainer, folder: Path, key: str, stop: Callable[[], bool] = lambda: False) -> float:

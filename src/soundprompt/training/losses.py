@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from soundprompt.models.draws import one_of
+
 Restore = Callable[[Tensor, list[tuple[int, int]]], list[Tensor]]
 
 
@@ -67,7 +69,7 @@ def triplet_loss(
     """Triplet loss with cosine similarity between a frame's sound and its visual cue.
 
     cue, sound: (N, d), one row per frame, of which the first B are anchors; negatives: (B, N) bool,
-    as `allowed_negatives` gives it; one is drawn per anchor. anchor 'audio': the sound of a frame is
+    as `allowed_negatives` gives it; one is drawn per anchor (`models.draws`). anchor 'audio': the sound of a frame is
     to be nearer to its own cue than to the cue of the negative; 'visual': its cue nearer to its own
     sound than to the negative's; 'both': mean of the two.
 
@@ -80,7 +82,8 @@ def triplet_loss(
     if not usable.any():
         return cue.sum() * 0, cue.new_tensor(float("nan"))
     rows = usable.nonzero()[:, 0]
-    drawn = torch.multinomial(negatives[rows].float(), 1)[:, 0]
+    drawn = one_of(negatives[rows]).to(cue.device)
+    rows = rows.to(cue.device)
     cue, sound = F.normalize(cue.float(), dim=1), F.normalize(sound.float(), dim=1)
     positive = (cue[rows] * sound[rows]).sum(1)
     to_cue, to_sound = (sound[rows] * cue[drawn]).sum(1), (cue[rows] * sound[drawn]).sum(1)

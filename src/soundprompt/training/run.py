@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from soundprompt import models, provenance
+from soundprompt import finite, models, provenance
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import store
@@ -167,6 +167,8 @@ class Run:
         seconds = loop.fit(trainer, self.folder, self.key, stop)
         if not self.team.leads:
             return {}
+        what = f"{self.label}: after step {trainer.best.step} the weights"
+        finite.check_all(trainer.best.parameters, what, remedy="lower schedule.learning_rate")
         settings = essence(self.view)
         facts = settings.model_dump(mode="json") | {"seed": self.seed}
         facts[self.view.model.reads] = self.data.encoder.digest

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from soundprompt import devices
+from soundprompt.errors import InputError
 
 PATIENCE = timedelta(minutes=30)  # of a process that waits for the others
 
@@ -38,9 +42,8 @@ class Team:
     @property
     def device(self) -> str:
         """Where this process computes: a GPU of its own where there are some."""
-        if not torch.cuda.is_available():
-            return "cpu"
-        return "cuda" if self.size == 1 else f"cuda:{self.rank % torch.cuda.device_count()}"
+        device = devices.best()
+        return device if device == "cpu" or self.size == 1 else f"cuda:{self.rank % torch.cuda.device_count()}"
 
     def part(self, groups: Sequence[int]) -> slice:
         """This process's part of a batch, which lies group by group; a group is not divided.
@@ -132,7 +135,10 @@ def gather(size: int, work: Callable[..., Any], *arguments: Any) -> Iterator[Tea
 def _follow(team: Team, meeting: Path, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the leader says when to stop
     _join(team, meeting)
-    work(team, *arguments)
+    try:
+        work(team, *arguments)
+    except InputError as error:
+        sys.exit(f"process {team.rank}: {error}")
     torch.distributed.destroy_process_group()
 
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from soundprompt import finite
 from soundprompt.training.losses import Restore
 from soundprompt.training.team import Team
 
 if TYPE_CHECKING:
     from soundprompt.features.frames import Batch
+
+REMEDY = "look at these clips, or lower schedule.learning_rate"
 
 
 @torch.no_grad()
@@ -23,20 +26,28 @@ def mean_iou(
     restore: Restore,
     threshold: float = 0.5,
     team: Team = Team(),
+    label: str = "validation",
 ) -> float:
     """Mean of `frame_iou` over all frames of the batches, which must have masks.
 
-    predict: gives a batch's logits (B, 1, 4h, 4w). restore: `FrozenSam.restore`. threshold: of probabilities. team:
-    processes that have a part of the batches each.
+    predict: gives a batch's logits (B, 1, n, n). restore: `FrozenSam.restore`. threshold: of probabilities. team:
+    processes that have a part of the batches each. label: names run and step in messages.
+    Raises InputError, in every process, when logits are not finite.
     """
-    total, count = 0.0, 0
+    total, count, unsound, clips = 0.0, 0, 0.0, ()
     for batch in batches:
-        pictures = restore(predict(batch).float(), [tuple(mask.shape) for mask in batch.masks])
+        logits = predict(batch).float()
+        if not finite.everywhere(logits):
+            unsound, clips = logits, batch.clips
+            break
+        pictures = restore(logits, [tuple(mask.shape) for mask in batch.masks])
         total += sum(
             float(frame_iou(picture, mask, threshold)) for picture, mask in zip(pictures, batch.masks, strict=True)
         )
         count += len(pictures)
-    total, count = team.total([total, count])
+    total, count, unsound_anywhere = team.total([total, count, bool(clips)])
+    if unsound_anywhere:
+        finite.check(unsound if clips else math.nan, f"{label}: logits are", clips=clips, remedy=REMEDY)
     return total / count
 
 
