@@ -47,7 +47,10 @@ class Dropout(nn.Module):
 
 
 class DropPath(nn.Module):
-    """In training a sample, a row of (B, ...), is 0 as a whole with probability `share`; as timm's `DropPath`."""
+    """In training a sample's branch (B, ...) is 0 with probability `share`, else scaled by 1 / (1 - share).
+
+    Stochastic depth (arXiv 1603.09382).
+    """
 
     def __init__(self, share: float):
         super().__init__()

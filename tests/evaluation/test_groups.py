@@ -23,11 +23,12 @@ def asked(tiny):
         architecture="avsbench_tpavi",
         cola={"enabled": False},
         triplet={"weight": 0},
-        tpavi={"width": 8, "dilations": (1,)},
+        pyramid={"mask_stride": 4},
+        tpavi={"width": 8, "dilations": (1,), "head": (4, 4)},
     )
     model = models.build(settings, frozen, 0)
     for fusion in model.fusions:
-        torch.nn.init.ones_(fusion.scale)
+        torch.nn.init.ones_(fusion.scale.weight)
     rows = frame_table.select(tiny, ["v3/unseen", "v3/1_shot_test"])
     questions = predict.questions(rows, ("own", "mismatched", "muted"))
     return model, Frames(questions.frames, tiny, "pixels", frozen), questions

@@ -13,6 +13,7 @@ from torch import nn
 from soundprompt import models
 from soundprompt import params as p
 from soundprompt.foundation import pyramid
+from soundprompt.models.multiscale import leave_out
 
 PVT = 81_443_008  # PVT-v2-b5 without its classifier, in both
 
@@ -136,8 +137,9 @@ def test_stochastic_depth_of_pvt():
     """From 0 to the rate over 52 blocks; in training alone."""
     torch.manual_seed(0)
     frozen = pyramid.FrozenPyramid(pyramid.build("pvt_v2_b5"), "pvt_v2_b5", 64, "none")
-    tuned, x = frozen.copy(0.1), torch.randn(1, 3, 64, 64)
-    rates = [block.drop_path1.drop_prob for stage in tuned.net.stages for block in stage.blocks]
+    tuned, x = frozen.copy(), torch.randn(1, 3, 64, 64)
+    leave_out(tuned, 0.1)
+    rates = [block.drop_path1.share for block in tuned.blocks]
     assert len(rates) == 52 and rates[0] == 0 and rates[-1] == pytest.approx(0.1) and rates == sorted(rates)
     with torch.no_grad():
         assert torch.equal(tuned.eval()(x)[3], frozen.features(x)[3])

@@ -377,7 +377,7 @@ def test_what_does_not_go_together_is_refused(frozen):
         settings("avsegformer", visual={"tune_from": 2})
     with pytest.raises(ValueError, match="multiple of"):
         settings("avsegformer", avsegformer={"heads": 3})
-    with pytest.raises(InputError, match=r"drop_path: 0\.1 is for PVT-v2, this encoder is mini_pyramid"):
+    with pytest.raises(InputError, match=r"drop_path: 0\.1 is for PVT-v2"):
         build(settings("avsegformer", pyramid={"drop_path": 0.1}), frozen, 0)
 
 

@@ -380,7 +380,7 @@ def test_a_model_that_looks_across_time_gets_its_moments_as_one_clip(project, tm
     for fusion in model.fusions:
         torch.nn.init.ones_(fusion.scale)
     folder = tmp_path / "run"
-    checkpoint.save(model.trained_parameters(), folder / "checkpoint.safetensors", {})
+    checkpoint.save(model.trained_state(), folder / "checkpoint.safetensors", {})
     listener = prediction_run.Listener(runs.TrainedRun(folder, view, 0))
     assert listener.together == prediction_run.WINDOW
     rng = np.random.default_rng(0)

@@ -20,7 +20,7 @@ class Model(nn.Module):
         if extra:
             self.more = nn.Parameter(torch.ones(1))
 
-    def trained_parameters(self) -> dict[str, nn.Parameter]:
+    def trained_state(self) -> dict[str, nn.Parameter]:
         return {name: weight for name, weight in self.named_parameters() if weight.requires_grad}
 
 
@@ -28,7 +28,7 @@ class Model(nn.Module):
 def saved(tmp_path):
     torch.manual_seed(0)
     model, path = Model(), tmp_path / "checkpoint.safetensors"
-    return model, path, checkpoint.save(model.trained_parameters(), path, {"seed": 4, "b": [1], "a": None})
+    return model, path, checkpoint.save(model.trained_state(), path, {"seed": 4, "b": [1], "a": None})
 
 
 def test_round_trip_leaves_frozen_weights_alone_and_is_byte_identical(saved, tmp_path):
@@ -38,7 +38,7 @@ def test_round_trip_leaves_frozen_weights_alone_and_is_byte_identical(saved, tmp
     assert checkpoint.load_into(other, path, digest) == {"seed": 4, "b": [1], "a": None} == checkpoint.facts(path)
     assert torch.equal(other.head.weight, model.head.weight) and other.head.weight.requires_grad
     assert torch.equal(other.frozen.weight, frozen)
-    again = checkpoint.save(model.trained_parameters(), tmp_path / "again", {"a": None, "b": [1], "seed": 4})
+    again = checkpoint.save(model.trained_state(), tmp_path / "again", {"a": None, "b": [1], "seed": 4})
     assert again == digest
 
 
@@ -49,7 +49,7 @@ def test_files_that_do_not_fit_are_refused_and_change_nothing(saved, tmp_path):
         r"head.weight has shape \(2, 3\), not \(2, 5\)": (Model(width=5), path),
         "checkpoint missing": (Model(), tmp_path / "nothing"),
     }
-    checkpoint.save(Model(extra=True).trained_parameters(), tmp_path / "larger", {})
+    checkpoint.save(Model(extra=True).trained_state(), tmp_path / "larger", {})
     cases["unexpected more"] = (Model(), tmp_path / "larger")
     for message, (model, file) in cases.items():
         before = {name: weight.clone() for name, weight in model.named_parameters()}

@@ -25,5 +25,4 @@ def load(model: Model, layout: Layout) -> Encoder:
 
 def square(model: Model, foundation: Foundation) -> geometry.Square:
     """How pictures lie on the input of what `model.reads` names: that of a loaded encoder, without its weights."""
-    size = getattr(foundation, model.reads).image_size
-    return geometry.square(model.reads, (model.reads == "pyramid" and model.pyramid.image_size) or size)
+    return geometry.square(model.reads, getattr(foundation, model.reads).image_size)

@@ -61,18 +61,9 @@ class FrozenPyramid:
         """Where the weights lie."""
         return next(self.encoder.parameters()).device
 
-    def copy(self, drop_path: float = 0.0) -> nn.Module:
-        """A private copy of the encoder, still without gradients. drop_path: as `Pvt.drop_paths`, PVT-v2 alone.
-
-        Raises InputError when it has no blocks to leave out.
-        """
-        copied = copy.deepcopy(self.encoder)
-        if drop_path:
-            if not isinstance(copied, Pvt):
-                what = f"pyramid.drop_path: {drop_path} is for PVT-v2, this encoder is {self.architecture}"
-                raise InputError(what, remedy="set it to 0")
-            copied.drop_paths(drop_path)
-        return copied
+    def copy(self) -> nn.Module:
+        """A private copy of the encoder, still without gradients."""
+        return copy.deepcopy(self.encoder)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of a picture in the input: all of it, since pictures are stretched as in AVSBench."""
@@ -201,17 +192,10 @@ class Pvt(nn.Module):
 
         self.net = pvt_v2_b5(pretrained=False, num_classes=0)
 
-    def drop_paths(self, rate: float) -> None:
-        """In training, a sample goes past a block's halves with a chance that grows from block to block up to `rate`.
-
-        As the published programs build PVT-v2 ("drop path", arXiv 1603.09382).
-        """
-        from timm.layers import DropPath
-
-        blocks = [block for stage in self.net.stages for block in stage.blocks]
-        for number, block in enumerate(blocks):
-            share = rate * number / (len(blocks) - 1)
-            block.drop_path1, block.drop_path2 = DropPath(share), DropPath(share)
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """Of all stages, in order."""
+        return [block for stage in self.net.stages for block in stage.blocks]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x, found = self.net.patch_embed(x), []

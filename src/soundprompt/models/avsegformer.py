@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soundprompt import draws
 from soundprompt import params as p
+from soundprompt.draws import Attention, Dropout
 from soundprompt.models.multiscale import AUDIO_DIM, Drawing, PyramidSegmenter, enlarge
 from soundprompt.models.seeding import seeded
 from soundprompt.models.segmenter import Prediction
@@ -112,18 +112,15 @@ class AttentionLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float = 0.0, *, bias: bool = True):
         super().__init__()
-        options = {"dropout": dropout, "bias": bias, "batch_first": True}
-        self.among, self.across = (nn.MultiheadAttention(width, heads, **options) for _ in range(2))
+        self.among, self.across = (Attention(width, heads, dropout, bias=bias) for _ in range(2))
         self.feed = feed_forward(width, hidden, dropout)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
-        self.drop = draws.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
         """queries (B, Q, C), memory (B, N, C). As queries."""
-        found = self.among(queries, queries, queries, need_weights=False)[0]
-        queries = self.norm1(queries + self.drop(found))
-        found = self.across(queries, memory, memory, need_weights=False)[0]
-        queries = self.norm2(queries + self.drop(found))
+        queries = self.norm1(queries + self.drop(self.among(queries, queries, queries)))
+        queries = self.norm2(queries + self.drop(self.across(queries, memory, memory)))
         return self.norm3(queries + self.drop(self.feed(queries)))
 
 
@@ -142,7 +139,7 @@ class EncoderLayer(nn.Module):
         self.attend = DeformableAttention(settings.width, settings.heads, SCALES, settings.points)
         self.feed = feed_forward(settings.width, settings.hidden, settings.dropout)
         self.norm1, self.norm2 = nn.LayerNorm(settings.width), nn.LayerNorm(settings.width)
-        self.drop = draws.Dropout(settings.dropout)
+        self.drop = Dropout(settings.dropout)
 
     def forward(self, tokens: Tensor, codes: Tensor, centres: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
         tokens = self.norm1(tokens + self.drop(self.attend(tokens + codes, tokens, centres, shapes)))
@@ -240,7 +237,7 @@ def normed(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 def feed_forward(width: int, hidden: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), draws.Dropout(dropout), nn.Linear(hidden, width))
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, width))
 
 
 def to_map(settings: p.Avsegformer) -> nn.Sequential:

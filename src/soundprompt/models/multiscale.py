@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundprompt import params as p
+from soundprompt.errors import InputError
+from soundprompt.models.draws import DropPath
 from soundprompt.models.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ class PyramidSegmenter(Segmenter):
 
     def __init__(self, model: p.Model, pyramid: FrozenPyramid):
         super().__init__(model, pyramid, seed=0)  # of an encoder's own end, which is not needed here
-        self.encoder = pyramid.copy(model.pyramid.drop_path).requires_grad_(model.pyramid.tune == "all")
+        self.encoder = pyramid.copy().requires_grad_(model.pyramid.tune == "all")
+        if model.pyramid.drop_path:
+            leave_out(self.encoder, model.pyramid.drop_path)
 
     def encode(self, visual: Tensor) -> list[Tensor]:
         """Pixels (B, 3, S, S) to maps (B, C_i, S / stride_i, S / stride_i), finest first."""
@@ -30,6 +34,19 @@ class PyramidSegmenter(Segmenter):
 
     def rows(self, features: list[Tensor], which: Sequence[int]) -> list[Tensor]:
         return [scale[which] for scale in features]
+
+
+def leave_out(encoder: nn.Module, share: float) -> None:
+    """In training, a sample goes past a block's halves with a chance that grows from block to block up to `share`.
+
+    As the published programs build PVT-v2. Raises InputError for another encoder.
+    """
+    blocks = getattr(encoder, "blocks", [])
+    if not blocks:
+        raise InputError(f"pyramid.drop_path: {share} is for PVT-v2, not for this encoder", remedy="set it to 0")
+    for number, block in enumerate(blocks):
+        chance = share * number / (len(blocks) - 1)
+        block.drop_path1, block.drop_path2 = DropPath(chance), DropPath(chance)
 
 
 def enlarge(x: Tensor, like: Tensor) -> Tensor:
