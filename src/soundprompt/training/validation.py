@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +12,7 @@ from soundprompt.training.losses import Restore
 from soundprompt.training.team import Team
 
 if TYPE_CHECKING:
-    from soundprompt.features.frames import Batch
+    from soundprompt.features.frames import Batch, Frames
 
 
 @torch.no_grad()
@@ -34,6 +34,13 @@ def mean_iou(
         count += len(pictures)
     total, count = team.total([total, count])
     return total / count
+
+
+def of_everything(validation: Mapping[str, Frames]) -> float:
+    """What a mask of everything would score, which needs no training: the mean over selections, as for a model."""
+    masks = [frames.masks(range(len(frames))) for frames in validation.values()]
+    shares = [sum(float(mask.float().mean()) for mask in each) / len(each) for each in masks]
+    return sum(shares) / len(shares)
 
 
 def frame_iou(logits: Tensor, mask: Tensor) -> Tensor:
