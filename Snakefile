@@ -5,9 +5,6 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "params.yaml"
-
-
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/cluster.smk"
 include: "workflow/rules/data.smk"

@@ -15,8 +15,10 @@ from soundprompt.data.world.parts import parts_of
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout, pack_name, pack_seeds
 
+# Read by our own reader, which tells more mistakes than Snakemake's, and the same for all commands.
 try:
-    STUDY = params.validate(config)
+    given = workflow.config_settings.config
+    STUDY = params.read(workflow.overwrite_configfiles, **given)
 except InputError as error:
     raise WorkflowError(str(error))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from soundprompt.params.base import Count, Positive, Rate, Settings, Share
+from soundprompt.params.base import Count, Distinct, Positive, Rate, Settings, Share
 
 
 class Sap(Settings):
@@ -83,7 +83,9 @@ class Tpavi(Settings):
     """AVSBench's baseline (arXiv 2207.05042): sound fused at every scale by attention over all seconds of a clip."""
 
     width: Positive = Field(256, description="channels that every scale is brought to")
-    dilations: tuple[Positive, ...] = Field((3, 6, 12, 18), description="of the parallel convolutions of each scale")
+    dilations: Distinct[Positive] = Field(
+        (3, 6, 12, 18), min_length=1, description="of the parallel convolutions of each scale"
+    )
     reduce_first: bool = Field(
         False, description="a 1 x 1 convolution to `width` before the dilated ones, which then cost less (mini study)"
     )
