@@ -171,7 +171,7 @@ def load(path: Path | str) -> FrozenAudio:
         settings = params.Audio.model_validate_json(facts.get("settings", ""))
     except ValueError as error:
         what = f"its header names no sound encoder: architecture {facts.get('architecture')}"
-        raise InputError(what, path=path, remedy="run `soundprompt foundation` again") from error
+        raise InputError(what, path=path, remedy="run `soundprompt pretrain --model audio` again") from error
     with torch.random.fork_rng(devices=[]):
         module = build(settings)
     weights.load_strictly(module, tensors, path, settings.architecture)

@@ -225,7 +225,7 @@ def load(path: Path | str) -> FrozenSam:
     known = ("mini", "vit_b", "vit_l", "vit_h")
     if facts.get("architecture") not in known or not facts.get("image_size", "").isdigit():
         what = f"its header names no SAM: architecture {facts.get('architecture')}, expected one of {', '.join(known)}"
-        raise InputError(what, path=path, remedy="run `soundprompt foundation` again")
+        raise InputError(what, path=path, remedy="run `soundprompt pretrain --model sam` again")
     with torch.random.fork_rng(devices=[]):  # the random values that `build` draws are overwritten
         sam = build(facts["architecture"], int(facts["image_size"]))
     weights.load_strictly(sam, tensors, path, f"SAM {facts['architecture']}")

@@ -38,9 +38,9 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safetensors.safe_open(path, "pt") as stream:
             return {name: stream.get_tensor(name) for name in stream.keys()}, stream.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise InputError("missing", path=path, remedy="run `soundprompt foundation`, which makes it") from error
+        raise InputError("missing", path=path, remedy="run `soundprompt pretrain`, which makes it") from error
     except (safetensors.SafetensorError, OSError) as error:
-        remedy = "delete the file and run `soundprompt foundation` again"
+        remedy = "delete the file and run `soundprompt pretrain` again"
         raise InputError(f"not a whole weight file ({error})", path=path, remedy=remedy) from error
 
 
