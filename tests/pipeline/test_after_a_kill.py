@@ -1,4 +1,4 @@
-"""A study that is killed again and again, at different moments: the same commands go on by themselves, to the same end."""
+"""A study that is killed again and again, at different moments: the same commands go on by themselves."""
 
 import os
 import re

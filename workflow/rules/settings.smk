@@ -56,8 +56,10 @@ def settings(view, **options):
 
 
 def code(stage, architecture=None):
-    """The stage's source files: inputs of its rules, so that changed code makes results stale."""
-    return [str(path) for path in provenance.code_files(stage, architecture)]
+    """The stage's source files: inputs of its rules, so that changed code makes results stale; a moved folder does not."""
+    return [
+        os.path.relpath(path) for path in provenance.code_files(stage, architecture)
+    ]
 
 
 def code_of_model(stage):
