@@ -8,9 +8,10 @@ STUDY ?= mini
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 BIN := .venv/bin
+PY := $(BIN)/python -m
 READY := .venv/.ready
 OVERLAY := $(if $(filter mini,$(STUDY)),,--configfile studies/$(STUDY).yaml)
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(OVERLAY)
+SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
 
 # What snakemake --lint may say: docs/architecture.md answers it.
 ANSWERED := Specify a conda|Mixed rules and functions|variable SOUNDPROMPT
@@ -19,24 +20,24 @@ ANSWERED := Specify a conda|Mixed rules and functions|variable SOUNDPROMPT
 
 report: $(READY)
 	$(SNAKEMAKE) --logger soundprompt -- all
-	@$(BIN)/soundprompt headline --study $(STUDY)
+	@$(PY) soundprompt headline --study $(STUDY)
 
 # Files that DVC has verified are as good as made here: Snakemake is told so, and finds nothing to do.
 TARGET ?= report
 restore: $(READY)
-	$(BIN)/dvc pull --with-deps $(TARGET)
-	$(BIN)/dvc status --quiet --with-deps $(TARGET) || { $(BIN)/dvc status --with-deps $(TARGET); exit 1; }
+	$(PY) dvc pull --with-deps $(TARGET)
+	$(PY) dvc status --quiet --with-deps $(TARGET) || { $(PY) dvc status --with-deps $(TARGET); exit 1; }
 	$(SNAKEMAKE) --quiet all --touch -- $(TARGET)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow
-	! $(BIN)/snakemake --lint 2>&1 | grep '^    \*' | grep -vE '$(ANSWERED)'
-	$(BIN)/soundprompt stages --check
+	$(PY) ruff check .
+	$(PY) ruff format --check .
+	$(PY) snakefmt --check Snakefile workflow
+	! $(PY) snakemake --lint 2>&1 | grep '^    \*' | grep -vE '$(ANSWERED)'
+	$(PY) soundprompt stages --check
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
@@ -47,8 +48,8 @@ env: $(READY)
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "soundprompt needs Python 3.11 or newer: make PYTHON=python3.11 report")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PY) pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PY) pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 # data/downloads stays: some of it was applied for, or took a night to fetch.

@@ -5,9 +5,6 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "params.yaml"
-
-
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/cluster.smk"
 include: "workflow/rules/data.smk"
@@ -20,6 +17,11 @@ include: "workflow/rules/artifacts.smk"
 
 
 onstart:
+    # Before the first job; jobs that run in a Snakemake of their own call no hooks.
+    try:
+        turns.take(shlex.join(["snakemake", *sys.argv[1:]]))
+    except InputError as error:
+        raise WorkflowError(str(error))
     # Snakemake 9 limits jobs to 100 a second, and for that looks at all that is ready once a second *for each job that
     # has ended*: after some hundred jobs this takes a whole core. A limit that somebody asked for stays.
     limit = workflow.scheduling_settings.max_jobs_per_timespan

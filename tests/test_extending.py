@@ -42,7 +42,7 @@ def plan(copy, *targets):
 
 
 def test_an_ablation_is_a_change_of_settings_alone(copy):
-    (copy.root / "own.yaml").write_text(ABLATION)
+    (copy.root / "own.yaml").write_text(f"study: mini\n{ABLATION}")
     text = plan(copy, "ablation_narrow")
     for model in ("gavs-cola_dim8", "gavs-cola_dim16", "gavs"):
         assert f"train {model} on v3_0shot" in text
@@ -57,7 +57,7 @@ def test_a_model_is_one_file_and_one_entry(copy):
     text = params.read_text()
     assert text.count("ARCHITECTURES = {\n") == 1
     params.write_text(text.replace("ARCHITECTURES = {\n", f"ARCHITECTURES = {{\n{ENTRY}"))
-    (copy.root / "own.yaml").write_text(MODEL_SETTINGS)
+    (copy.root / "own.yaml").write_text(f"study: mini\n{MODEL_SETTINGS}")
     assert "train loudness on v1s" in plan(copy, "table_benchmarks")
     answer = copy.good("python", "-c", TRAIN).splitlines()[-1]
     assert answer == "['prompt.bias', 'prompt.weight'] True"

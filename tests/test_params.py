@@ -196,8 +196,12 @@ def test_a_variant_has_runs_of_its_own_and_borrows_the_rest(raw):
         "unused": {"foundation": {"audio": {"seed": 5}}},
     }
     raw["experiments"] = {
-        "both": {"title": "", "settings": ["v1s", "v3_1shot@points", "v1s@far"], "methods": ["centre_disc", "gavs"]},
-        "own": {"title": "", "settings": ["v2"], "methods": ["sam_fusion"]},
+        "both": {
+            "title": "Both",
+            "settings": ["v1s", "v3_1shot@points", "v1s@far"],
+            "methods": ["centre_disc", "gavs"],
+        },
+        "own": {"title": "Own", "settings": ["v2"], "methods": ["sam_fusion"]},
     }
     study = params.validate(raw)
     assert {setting for setting, _, _ in study.runs()} == {"v1s", "v2"}

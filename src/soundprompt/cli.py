@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from soundprompt import environment
+from soundprompt import environment, turns
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.layout import pack_seeds
@@ -50,6 +50,7 @@ def main() -> None:
     try:
         if os.environ.get("SOUNDPROMPT_CHECK"):  # set for jobs of a cluster
             environment.check()
+        turns.join()
         app()
     except InputError as error:
         print(f"soundprompt: error: {error}", file=sys.stderr)

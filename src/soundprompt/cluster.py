@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from soundprompt.errors import InputError
-from soundprompt.params import Needs, Positive, Settings, describe, read_yaml
+from soundprompt.params import Needs, Positive, Settings, describe, read_yaml, refusal
 
 
 class Kind(Settings):
@@ -43,10 +42,9 @@ class Site(Settings):
 def load(path: Path | str) -> Site:
     """Reads a site's facts. Raises InputError that names the key."""
     try:
-        return Site.model_validate(read_yaml(path))
+        return Site.model_validate(read_yaml(path), strict=True)
     except ValidationError as error:
-        problems = "\n".join(f"  {describe(problem)}" for problem in error.errors())
-        raise InputError(f"invalid facts of the cluster\n{problems}", path=path) from error
+        raise refusal((describe(Site, problem) for problem in error.errors()), path) from error
 
 
 def asked(needs: Needs, site: Site) -> dict[str, str | Callable[..., int]]:

@@ -89,12 +89,9 @@ def disturbed(slurm, remote, tmp_path_factory):
     befell["snakemake killed"] = first.job("train")
     first.process.send_signal(signal.SIGKILL)
     first.process.wait()
-    name = re.search(r"SLURM run ID: (\S+)", first.log.read_text())[1]
-    run("scancel", "--name", name)
-    wait(lambda: state(befell["snakemake killed"]) == "CANCELLED", "the orphaned jobs to end")
-    remote.good(*CALL, "--unlock", STUDY=minute_study.NAME)
 
-    second = Session(remote, logs / "second.log", "all_tables")
+    second = Session(remote, logs / "second.log", "all_tables")  # the same again: it ends what was left, and goes on
+    wait(lambda: state(befell["snakemake killed"]) == "CANCELLED", "the orphaned jobs to end")
     befell["process killed"] = second.job("train")
     for process, number in processes(remote.root, "train").items():
         if number == befell["process killed"]:
@@ -116,6 +113,11 @@ def test_each_fault_struck(disturbed):
     assert state(disturbed["process killed"]) == "FAILED"
     assert state(disturbed["preempted"]) == "FAILED"  # it ended itself when asked to, in the time of grace
     assert state(disturbed["the urgent job"]) == "COMPLETED"
+
+
+def test_what_a_killed_command_left_in_slurm_is_cancelled_and_named(disturbed):
+    (left,) = re.findall(r"cancelling what a killed command left in Slurm: jobs (.+)", disturbed["log"])
+    assert disturbed["snakemake killed"] in left.split()
 
 
 def test_an_error_names_its_log_and_shows_it(disturbed):

@@ -225,6 +225,7 @@ def _training(params: p.Params, folder: Path, setting: str, model: str, seed: in
     journal = pd.DataFrame({"step": steps, "loss": 1 - curve, "mask": 1 - curve, "validation": curve})
     journal.to_csv(folder / "metrics.csv", index=False)
     result = {"key": "1" * 64, "checkpoint": "2" * 64, "best_step": 900, "validation": level, "steps": 1000}
+    result["validation_floor"] = LEVELS["all_positive"]
     record = {
         "stage": "train",
         "key": "1" * 64,

@@ -6,7 +6,9 @@ import pytest
 
 import artifacts
 from soundprompt import params as p
+from soundprompt.report import claims as judging
 from soundprompt.report import html, tables
+from soundprompt.report.verdicts import UNTESTED
 
 
 class Page(HTMLParser):
@@ -69,8 +71,12 @@ def test_the_page_opens_with_the_claims_and_an_index_of_grouped_sections(page, s
     claims = page.index('<table class="claims">')
     assert claims < page.index('<section id="table_v3">')
     rows = re.findall(r'<tr><td class="\w+">.*?</tr>', page[claims : page.index("</table>", claims)], re.S)
-    assert len(rows) > 10
     assert all(re.search(r'href="#claim-\w+"', row) for row in rows)
+    assert rows and not any(UNTESTED in row for row in rows)
+    untested = r"<details[^>]*><summary>(\d+) of (\d+) claims are not tested here</summary>(.*?)</details>"
+    fold = re.search(untested, page, re.S)
+    assert int(fold[2]) == len(judging.CLAIMS) and int(fold[1]) == int(fold[2]) - len(rows)
+    assert fold[3].count('<article class="verdict none"') == int(fold[1])
     assert any('href="#table_v3">section' in row for row in rows)
     index = page[page.index("<nav") : page.index("</nav>")]
     assert re.search(r"<span>Main tables</span><ul><li><a href=\"#table_v3\">", index)

@@ -10,12 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from soundprompt import models, provenance
+from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import extract, store
 from soundprompt.files import digest_file, read_json
@@ -25,6 +28,10 @@ from soundprompt.training import checkpoint, run
 
 def entry(layout, setting="v1s", model="gavs", seed=0, pack="0"):
     return read_json(layout.trained(setting, model, pack))["runs"][str(seed)]
+
+
+def share_that_sounds(path):
+    return (np.asarray(Image.open(path)) > 0).mean()
 
 
 def test_pack_writes_checkpoints_metrics_and_provenance(tiny, view, float32_is_kept):
@@ -45,6 +52,8 @@ def test_pack_writes_checkpoints_metrics_and_provenance(tiny, view, float32_is_k
     scores = metrics[["v1s/val", "v2/val"]].mean(axis=1)
     assert scores.max() == pytest.approx(first["validation"], abs=1e-5)
     assert metrics["step"][scores.idxmax()] == first["best_step"]
+    shares = [frame_table.select(tiny, [name])["mask"].map(share_that_sounds).mean() for name in ("v1s/val", "v2/val")]
+    assert first["validation_floor"] == pytest.approx(sum(shares) / 2) and 0.02 < first["validation_floor"] < 0.1
     model = models.build(view().model, sam_models.load(tiny.foundation("sam")), 0)
     facts = checkpoint.load_into(model, folder / "checkpoint.safetensors", first["checkpoint"])
     assert facts["seed"] == 0 and facts["step"] == first["best_step"]

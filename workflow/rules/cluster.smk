@@ -9,8 +9,8 @@ SITE = cluster.load(Path(workflow.basedir) / "workflow/profiles/slurm/cluster.ya
 if "SLURM_JOB_ID" in os.environ:
     pretend = "" if SITE.gpu.visible else "SOUNDPROMPT_PRETEND_GPU=1"
     setup = f"{SITE.setup}; " if SITE.setup else ""
-    python = SITE.python or f"'{sys.executable}'"
-    SOUNDPROMPT = f"{setup}PYTHONPATH='{workflow.basedir}/src' SOUNDPROMPT_CHECK=1 {pretend} {python} -m soundprompt"
+    python = SITE.python or PYTHON
+    SOUNDPROMPT = f"{setup}PYTHONPATH={SOURCE} SOUNDPROMPT_CHECK=1 {pretend} {python} -m soundprompt"
 
 
 def needs(rule):

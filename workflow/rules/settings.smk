@@ -2,6 +2,7 @@
 import functools
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,14 +10,16 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from soundprompt import params, provenance
+from soundprompt import params, provenance, turns
 from soundprompt.data import acquire, comparisons, leaks, ledger
 from soundprompt.data.world.parts import parts_of
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout, pack_name, pack_seeds
 
+# Read by our own reader, which tells more mistakes than Snakemake's, and the same for all commands.
 try:
-    STUDY = params.validate(config)
+    given = workflow.config_settings.config
+    STUDY = params.read(workflow.overwrite_configfiles, **given)
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -30,7 +33,9 @@ LAYOUT = STUDY.layout
 ANY = Layout("{study}")
 # Large pages for the tensors of all jobs, where Linux lends them: some 4 % of a training step, with the same results.
 os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-SOUNDPROMPT = f"PYTHONPATH='{workflow.basedir}/src' '{sys.executable}' -m soundprompt"
+os.environ[turns.MANAGER] = str(os.getpid())
+SOURCE, PYTHON = shlex.quote(f"{workflow.basedir}/src"), shlex.quote(sys.executable)
+SOUNDPROMPT = f"PYTHONPATH={SOURCE} {PYTHON} -m soundprompt"
 
 
 wildcard_constraints:

@@ -198,6 +198,10 @@ class Frames:
             group=self.group[picked],
         )
 
+    def masks(self, indices: Sequence[int]) -> Masks:
+        """The masks of labelled frames alone, without their features."""
+        return Masks(self._labels, indices)
+
 
 class Masks(Sequence[Tensor]):
     """Masks of a batch, (H, W) bool each, read from disk when first looked at."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundprompt import params as p
+from soundprompt.draws import DropPath
 from soundprompt.errors import InputError
-from soundprompt.models.draws import DropPath
 from soundprompt.models.segmenter import Segmenter
 
 if TYPE_CHECKING:

@@ -19,11 +19,13 @@ from soundprompt.params.experiments import (
     variant_of,
 )
 from soundprompt.params.foundation import Audio, Features, Pyramid, Sam
-from soundprompt.params.loading import describe, merge, read_yaml, resolve_models
+from soundprompt.params.loading import merge, resolve_models
+from soundprompt.params.messages import describe, refusal
 from soundprompt.params.models import ARCHITECTURES, Avsegformer, Cola, Model, Sap, Schedule, Tpavi, Visual
 from soundprompt.params.plots import Curve, Dots, Panel
+from soundprompt.params.reading import read_yaml
 from soundprompt.params.resources import Needs
-from soundprompt.params.study import Params, load, validate
+from soundprompt.params.study import Params, load, read, validate
 from soundprompt.params.views import (
     CostView,
     ExamineView,
@@ -60,7 +62,7 @@ __all__ = [
     "Params", "Positive", "PretrainView", "Pyramid", "PyramidView", "Reading", "Sam", "Sap", "Scene", "SceneSplit",
     "Schedule", "ScoreView", "Setting", "Settings", "TableView", "TablesView", "Tpavi", "TrainView", "Visual",
     "World", "WorldView", "Youtube", "cost_view", "describe", "examine_view", "features_view", "fetch_view",
-    "floors_view", "leaks_view", "load", "merge", "model_of", "plain", "pretrain_view", "read_yaml",
-    "resolve_models", "score_view", "table_view", "tables_view", "train_view", "validate", "variant_of",
+    "floors_view", "leaks_view", "load", "merge", "model_of", "plain", "pretrain_view", "read", "read_yaml",
+    "refusal", "resolve_models", "score_view", "table_view", "tables_view", "train_view", "validate", "variant_of",
     "world_view",
 ]  # fmt: skip

@@ -1,18 +1,58 @@
-"""What all blocks of settings share: the base class and the ranges of numbers."""
+"""What all blocks of settings share: the base class, ranges of numbers, names, and lists without repetition."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+MOST = 2**31 - 1  # what numpy, torch and a scheduler all take
+
+Positive = Annotated[int, Field(gt=0, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=MOST)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Item = TypeVar("Item")
+
+# What stands for itself beside models, settings, experiments and studies, as a rule, a stage of DVC or a folder.
+RESERVED = frozenset(
+    {
+        *("all", "all_tables", "all_runs", "fetch", "downloads", "world_part", "world", "frame_table", "leaks"),
+        *("pretrain", "foundation", "feature_plan", "visual_features", "audio_features", "train", "score", "examine"),
+        *("floors", "all_positive", "all_objects", "centre_disc", "cost", "table", "report", "metrics"),
+    }
+)
 
 
 class Settings(BaseModel):
-    """Base of all blocks: unknown keys are errors, values cannot change after loading."""
+    """Base of all blocks: unknown keys are errors, numbers are finite, values cannot change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+([_-][a-z0-9]+)*", value) or len(value) > 60:
+        likely = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_")[:60]
+        hint = f"; did you mean '{likely}'?" if likely else ""
+        raise ValueError(f"a name is lower-case letters and digits, single '_' or '-' between them, at most 60{hint}")
+    if value in RESERVED or value.startswith(("foundation_", "runs_")):
+        raise ValueError("this name is taken by a rule, a stage of DVC or a folder of the project")
+    return value
+
+
+# Of studies, variants, models, settings and experiments: it becomes a folder, a rule, and a word in shell commands.
+Name = Annotated[str, AfterValidator(_name)]
+
+
+def distinct(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The items. Raises ValueError when one stands in them twice."""
+    twice = next((item for place, item in enumerate(items) if item in items[:place]), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} stands in it twice, its entries must differ")
+    return items
+
+
+Distinct = Annotated[tuple[Item, ...], AfterValidator(distinct)]
+
+Named = Annotated[Distinct[str], Field(min_length=1)]  # names of what is defined elsewhere, at least one

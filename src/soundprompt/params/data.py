@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from soundprompt.params.base import Count, Positive, Settings, Share
+from soundprompt.params.base import Count, Distinct, Positive, Settings, Share
 
 
 class Levels(Settings):
@@ -82,7 +82,7 @@ class Reading(Settings):
     """How the datasets are read; all that results can depend on."""
 
     source: Literal["generated", "avsbench"] = "generated"
-    shots: tuple[Positive, ...] = (1, 3, 5)
+    shots: Distinct[Positive] = (1, 3, 5)
     v1s_supervision: Literal["first", "repeat"] = Field(
         "first",
         description="v1s training masks exist for frame 0 only: supervise it alone, or repeat it (released code)",
@@ -105,7 +105,7 @@ class Youtube(Settings):
 class Data(Reading):
     """Where the datasets come from, besides how they are read. No result depends on the former."""
 
-    mirrors: tuple[str, ...] = Field(
+    mirrors: Distinct[Annotated[str, Field(min_length=1)]] = Field(
         (), description="URLs (http, https, file) or folders tried in this order before the origin of a download"
     )
     vggss_clips: str = Field(

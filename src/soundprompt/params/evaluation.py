@@ -24,6 +24,12 @@ class Evaluation(Settings):
         400, description="frames of a test selection on which trained models are examined, drawn by their names"
     )
 
+    @model_validator(mode="after")
+    def _wrong_is_below_right(self) -> Evaluation:
+        if self.wrong_iou > self.hit_iou:
+            raise ValueError(f"wrong_iou {self.wrong_iou:g} is above hit_iou {self.hit_iou:g}: a frame would be both")
+        return self
+
 
 class Cost(Settings):
     """How the cost of a frame is measured (docs/models.md)."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from soundprompt.params.base import Count, Settings
+from soundprompt.params.base import Count, Distinct, Named, Settings
 from soundprompt.params.foundation import FOUNDATIONS
 from soundprompt.params.plots import Curve, Dots
 
@@ -65,9 +65,9 @@ COST_METRICS = (*MEASURED, "training_s", "training_steps")
 class Setting(Settings):
     """Names data: `dataset/split` selections of the frame tables."""
 
-    train: tuple[str, ...] = ()
-    validate_on: tuple[str, ...] = ()
-    test: tuple[str, ...] = Field(min_length=1)
+    train: Distinct[str] = ()
+    validate_on: Distinct[str] = ()
+    test: Named
     start_from: str | None = Field(None, description="few-shot: setting whose trained model is continued")
     model_of: str | None = Field(None, description="cross-dataset: setting whose trained model is tested, no training")
     unseen: bool = Field(False, description="claims that no class of its tests is trained or selected on; checked")
@@ -117,15 +117,17 @@ class Experiment(Settings):
     mismatched, muted, silence, ambient, off_screen), or a floor.
     """
 
-    title: str
-    settings: tuple[str, ...] = Field(min_length=1)
-    methods: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[Count, ...] | None = Field(None, description="null: the study's seeds")
-    metrics: tuple[str, ...] = ("miou", "f_score", "hit_rate", "wrong_rate", "iou_in_hits")
+    title: str = Field(min_length=1)
+    settings: Named
+    methods: Named
+    seeds: Annotated[Distinct[Count], Field(min_length=1)] | None = Field(None, description="null: the study's seeds")
+    metrics: Named = ("miou", "f_score", "hit_rate", "wrong_rate", "iou_in_hits")
     by_kind: bool = Field(False, description="also break down by kind of class (new combination, new level)")
     reference: str | None = Field(None, description="method that the others are compared with, paired")
-    published: str | None = Field(None, description="the paper's table whose figures stand beside ours")
-    plots: tuple[Literal["bars", "shots", "classes", "cost"], ...] = ()
+    published: Literal["benchmarks", "v3", "vggss", "data_efficiency"] | None = Field(
+        None, description="the paper's table whose figures stand beside ours"
+    )
+    plots: Distinct[Literal["bars", "shots", "classes", "cost"]] = ()
     curves: tuple[Curve, ...] = ()
     dots: tuple[Dots, ...] = ()
 

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from soundprompt.params.base import Count, Positive, Rate, Settings
 
 FOUNDATIONS = ("sam", "audio", "pyramid")
+PATCH = 16  # side of the patches of SAM's encoder, pixels
+BLOCKS = {"mini": 4, "vit_b": 12, "vit_l": 24, "vit_h": 32}  # of SAM's encoder, by architecture
 
 
 class Sam(Settings):
@@ -36,6 +38,8 @@ class Sam(Settings):
             raise ValueError("source 'pretrain' goes with architecture 'mini', 'checkpoint' with vit_b, vit_l or vit_h")
         if (self.source == "checkpoint") != (self.checkpoint is not None):
             raise ValueError("checkpoint is a path with source 'checkpoint' and null with source 'pretrain'")
+        if self.image_size % PATCH:
+            raise ValueError(f"image_size {self.image_size} is no multiple of {PATCH}, the side of a patch")
         return self
 
 
@@ -86,7 +90,7 @@ class Pyramid(Settings):
         if (self.source == "checkpoint") != (self.checkpoint is not None):
             raise ValueError("checkpoint is a path with source 'checkpoint' and null with source 'pretrain'")
         if self.image_size % 32:
-            raise ValueError("image_size is a multiple of 32, the coarsest stride")
+            raise ValueError(f"image_size {self.image_size} is no multiple of 32, the coarsest stride")
         return self
 
 
@@ -102,5 +106,7 @@ class Features(Settings):
     """The cache: frozen encoders run once per frame and per second of sound."""
 
     dtype: Literal["float16", "float32"] = "float16"
-    shards: Positive = Field(description="files (and jobs) that the visual cache is divided into")
+    shards: Annotated[Positive, Field(le=10_000)] = Field(
+        description="files (and jobs) that the visual cache is divided into"
+    )
     batch_size: Positive = 32

@@ -1,104 +1,160 @@
-"""From YAML to one mapping of settings: overlays, what they leave out, models that name a base."""
+"""From files to one mapping of settings: overlays, what they leave out, models that name a base."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from soundprompt.errors import InputError
-from soundprompt.params.experiments import plain
+from soundprompt.params.experiments import model_of
+from soundprompt.params.messages import nearest, not_one_of, refusal
+from soundprompt.params.reading import read_yaml
+
+Holds = Callable[[Any], bool]
+LEAVES_OUT = ("models", "settings", "experiments", "variants")  # blocks whose entries an overlay leaves out by null
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping. Raises InputError."""
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except FileNotFoundError as error:
-        raise InputError("missing", path=path, remedy="run from the root of the project") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"not valid YAML: {error}", path=path) from error
-    if not isinstance(content, dict):
-        raise InputError("must hold a mapping of settings", path=path)
-    return content
-
-
-def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """Deep merge: mappings are merged key by key, everything else is replaced. As Snakemake merges configfiles."""
+def merge(base: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge: mappings are merged key by key, everything else is replaced."""
     merged = copy.copy(base)
     for key, value in overlay.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
 
 
+def read_overlays(base: str | Path, overlays: Iterable[Path]) -> dict[str, Any]:
+    """The settings of `base` with each overlay over it. Raises InputError.
+
+    The overlays name their study, lest its artifacts take the place of another's; null leaves out what is there.
+    """
+    merged, contents = read_yaml(base), {path: read_yaml(path) for path in overlays}
+    if contents and not any("study" in content for content in contents.values()):
+        what = f"does not name its study: its artifacts would take the place of those of {merged.get('study')}"
+        raise InputError(what, path=next(iter(contents)), remedy="write `study:` and a name")
+    for path, content in contents.items():
+        if problems := list(_left_out_in_vain(merged, content)):
+            raise refusal(problems, path)
+        merged = merge(merged, content)
+    return merged
+
+
+def _left_out_in_vain(base: dict[str, Any], overlay: dict[str, Any]) -> Iterable[str]:
+    for block in LEAVES_OUT:
+        entries, known = overlay.get(block), base.get(block)
+        for name, value in entries.items() if isinstance(entries, dict) and isinstance(known, dict) else ():
+            if value is None and name not in known:
+                yield f"{block}.{name}: null leaves out what is there, and there is no such entry{nearest(name, known)}"
+
+
+# --------------------------------------------------------------------------------- what null leaves out
 def left_in(raw: dict[str, Any]) -> dict[str, Any]:
-    """The settings without what is given as null: settings, experiments, and left-out settings in experiments."""
-    settings, experiments = raw.get("settings"), raw.get("experiments")
-    if not (isinstance(settings, dict) and isinstance(experiments, dict)):
+    """The settings without what is given as null.
+
+    With a setting go those that start from it or borrow its model, with settings and models their places in
+    experiments and plots, and the experiments that are left with none. What a remaining model has as its base stays
+    needed: `resolve_models` says so.
+    """
+    blocks = {name: raw.get(name) for name in LEAVES_OUT}
+    if not all(isinstance(block, dict) for name, block in blocks.items() if name in raw):
         return raw
-    left_out = {name for name, value in settings.items() if value is None}
-    left_out |= {name for name, value in settings.items() if value and left_out & _origins(value)}
-    kept = {}
-    for name, value in experiments.items():
-        named = value.get("settings") if isinstance(value, dict) else None
-        if left_out and isinstance(named, list | tuple) and left_out & set(map(plain, named)):
-            named = [setting for setting in named if plain(setting) not in left_out]
-            value = {**value, "settings": named, **_plots_left_in(value, left_out)} if named else None
-        if value is not None:
-            kept[name] = value
-    return {**raw, "settings": {n: v for n, v in settings.items() if n not in left_out}, "experiments": kept}
+    blocks = {name: block or {} for name, block in blocks.items()}
+    gone = {name: {key for key, value in block.items() if value is None} for name, block in blocks.items()}
+    settings = blocks["settings"]
+    while more := {n for n, v in settings.items() if n not in gone["settings"] and gone["settings"] & _origins(v)}:
+        gone["settings"] |= more
+    kept = {name: {k: v for k, v in block.items() if k not in gone[name]} for name, block in blocks.items()}
+    if gone["settings"] or gone["models"] or gone["variants"]:
+        left = {name: _experiment_left_in(value, gone) for name, value in kept["experiments"].items()}
+        kept["experiments"] = {name: value for name, value in left.items() if value is not None}
+    return {**raw, **{name: block for name, block in kept.items() if name in raw}}
 
 
-def _plots_left_in(experiment: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
-    """An experiment's curves and dot plots without the settings that are left out, and without those left empty."""
+def _experiment_left_in(experiment: Any, gone: dict[str, set[str]]) -> Any:
+    """An experiment without the settings, variants and models that are left out; None where none are left."""
+    if not isinstance(experiment, dict):
+        return experiment
 
     def stays(name: Any) -> bool:
-        return plain(str(name)) not in left_out
+        setting, _, variant = str(name).partition("@")
+        return setting not in gone["settings"] and variant not in gone["variants"]
 
+    def tried(name: Any) -> bool:
+        return model_of(str(name)) not in gone["models"]
+
+    changed = dict(experiment)
+    for key, holds in (("settings", stays), ("methods", tried)):
+        named = experiment.get(key)
+        if isinstance(named, list | tuple):
+            changed[key] = [name for name in named if holds(name)]
+            if named and not changed[key]:
+                return None
+    if "reference" in changed and not tried(changed["reference"]):
+        changed["reference"] = None
+    return changed | _plots_left_in(experiment, stays, tried)
+
+
+def _plots_left_in(experiment: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any]:
+    """Its curves and dot plots without what is left out, and without those left empty."""
     curves = []
     for curve in experiment.get("curves") or ():
+        holds = {"settings": stays, "methods": tried}.get(curve.get("over"))
         along, x = curve.get("along"), curve.get("x")
-        if along and curve.get("over") == "settings":
-            kept = [i for i, name in enumerate(along) if stays(name)]
-            part = {"along": [along[i] for i in kept], **({"x": [x[i] for i in kept]} if x else {})}
-            curves += [{**curve, **part}] if kept else []
-        elif stays(curve.get("setting")):
-            curves.append(curve)
+        if along and holds:
+            kept = [i for i, name in enumerate(along) if holds(name)]
+            curve = {**curve, "along": [along[i] for i in kept], **({"x": [x[i] for i in kept]} if x else {})}
+        if stays(curve.get("setting")) and (along is None or curve["along"]):
+            curves += _lines_left_in(curve, tried)
     dots = []
     for plot in experiment.get("dots") or ():
         panels = [panel for panel in plot.get("panels") or () if stays(panel.get("setting"))]
-        dots += [{**plot, "panels": panels}] if panels else []
-    return {"curves": curves, "dots": dots}
+        dots += _lines_left_in({**plot, "panels": panels}, tried) if panels else []
+    found = {"curves": curves, "dots": dots}
+    return {name: plots for name, plots in found.items() if name in experiment}
+
+
+def _lines_left_in(plot: dict[str, Any], tried: Holds) -> list[dict[str, Any]]:
+    methods = plot.get("methods")
+    if not methods:
+        return [plot]
+    kept = [method for method in methods if tried(method)]
+    return [{**plot, "methods": kept}] if kept else []
 
 
 def _origins(setting: Any) -> set[Any]:
     return {setting.get("start_from"), setting.get("model_of")} if isinstance(setting, dict) else set()
 
 
+# ------------------------------------------------------------------------------------------- models
 def resolve_models(models: dict[str, Any]) -> dict[str, Any]:
-    """Follows `base:` (one model named as another with overrides) down to complete settings."""
+    """Follows `base:` (one model named as another with overrides) down to complete settings. Raises InputError."""
 
-    def resolve(name: str, chain: tuple[str, ...]) -> dict[str, Any]:
+    def resolve(name: str, chain: tuple[str, ...]) -> Any:
         if name in chain:
-            raise InputError(f"models: 'base' goes in a circle: {' -> '.join((*chain, name))}")
+            raise refusal([f"models: 'base' goes in a circle: {' -> '.join((*chain, name))}"])
         if name not in models:
-            raise InputError(f"models.{chain[-1]}.base: '{name}' is not one of {', '.join(models)}")
-        own = dict(models[name] or {})
+            made = [other for other, model in models.items() if isinstance(model, dict) and model.get("base") == name]
+            known = [other for other in models if other not in made]
+            raise refusal([f"models.{', '.join(made)}: base {not_one_of(name, known)}"])
+        if not isinstance(models[name], dict):
+            return models[name]
+        own = dict(models[name])
         base = own.pop("base", None)
-        return {**merge(resolve(base, (*chain, name)), own), "base": base} if base else own
+        if base is None:
+            return own
+        inherited = resolve(str(base), (*chain, name))
+        return {**merge(inherited, own), "base": base} if isinstance(inherited, dict) else inherited
 
+    if not isinstance(models, dict):
+        return models
+    rootless = [
+        f"models.{name}: a model says `architecture:`, or `base:` the model that it is made from"
+        f"{nearest(name, [other for other in models if other != name])}"
+        for name, model in models.items()
+        if isinstance(model, dict) and not (model.get("base") or model.get("architecture"))
+    ]
+    if rootless:
+        raise refusal(rootless)
     return {name: resolve(name, ()) for name in models}
-
-
-def describe(problem: Any) -> str:
-    """One pydantic error as 'key: what is allowed, got value'."""
-    key = ".".join(str(part) for part in problem["loc"]) or "settings"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
-    if problem["type"] in ("missing", "value_error"):
-        return f"{key}: {message}"
-    return f"{key}: {message}, got {problem['input']!r}"

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from soundprompt.params.base import Count, Positive, Rate, Settings, Share
-from soundprompt.params.loading import describe, merge
+from soundprompt.params.base import Count, Distinct, Positive, Rate, Settings, Share
+from soundprompt.params.loading import merge
+from soundprompt.params.messages import describe
 
 
 class Sap(Settings):
@@ -100,7 +101,9 @@ class Tpavi(Settings):
     """AVSBench's baseline (arXiv 2207.05042): sound fused at every scale by attention over all seconds of a clip."""
 
     width: Positive = Field(256, description="channels that every scale is brought to")
-    dilations: tuple[Positive, ...] = Field((3, 6, 12, 18), description="of the parallel convolutions of each scale")
+    dilations: Distinct[Positive] = Field(
+        (3, 6, 12, 18), min_length=1, description="of the parallel convolutions of each scale"
+    )
     reduce_first: bool = Field(
         False, description="a 1 x 1 convolution to `width` before the dilated ones, which then cost less (mini study)"
     )
@@ -257,7 +260,7 @@ class Model(Settings):
             try:
                 there = self.on(setting)
             except ValidationError as error:
-                raise ValueError(f"{where}.{describe(error.errors()[0])}") from error
+                raise ValueError(f"{where}.{describe(Model, error.errors()[0])}") from error
             for name in ("architecture", "mute", "temporal", "tap"):
                 if getattr(there, name) != getattr(self, name):
                     raise ValueError(f"{where}: it is another model there, by {name}: give it a name of its own")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from soundprompt.params.base import Settings
+from soundprompt.params.base import Named, Settings
 
 
 class Curve(Settings):
@@ -19,7 +19,7 @@ class Curve(Settings):
     title: str | None = Field(None, description="null: made from the label")
     over: Literal["settings", "selections", "methods"]
     label: str = Field(description="what changes along the axis, with its unit")
-    along: tuple[str, ...] | None = Field(None, description="null: all that the experiment has, in its order")
+    along: Named | None = Field(None, description="null: all that the experiment has, in its order")
     x: tuple[float, ...] | None = Field(
         None, description="of each place; null: the numbers that names end in, if all do"
     )
@@ -27,8 +27,8 @@ class Curve(Settings):
         "auto", description="auto: log over a factor of 8 or more"
     )
     setting: str | None = Field(None, description="over selections: whose; null: the experiment's first")
-    methods: tuple[str, ...] | None = Field(None, description="which have lines; null: all of the experiment")
-    metrics: tuple[str, ...] | None = Field(None, description="null: the experiment's first")
+    methods: Named | None = Field(None, description="which have lines; null: all of the experiment")
+    metrics: Named | None = Field(None, description="null: the experiment's first")
     published: bool = Field(False, description="over settings: the paper's figures as hollow marks")
 
     @model_validator(mode="after")
@@ -57,6 +57,6 @@ class Dots(Settings):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field("dots", description="names the plot's file")
     title: str | None = Field(None, description="null: the experiment's")
-    methods: tuple[str, ...] | None = Field(None, description="null: the experiment's, with their own sound")
+    methods: Named | None = Field(None, description="null: the experiment's, with their own sound")
     one_scale: bool = Field(False, description="for all panels, where they show one metric in several settings")
     panels: tuple[Panel, ...] = Field(min_length=1, max_length=4)

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError
 
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
-from soundprompt.params.base import Count, Positive, Settings
+from soundprompt.params.base import Count, Distinct, Name, Positive, Settings
 from soundprompt.params.data import Data, World
 from soundprompt.params.evaluation import Cost, Evaluation
-from soundprompt.params.experiments import (
-    COST_METRICS,
-    EXAMINED,
-    FLOORS,
-    METRICS,
-    PROBES,
-    Experiment,
-    Setting,
-    Variant,
-    model_of,
-    plain,
-    variant_of,
-)
+from soundprompt.params.experiments import EXAMINED, PROBES, Experiment, Setting, Variant, model_of, plain, variant_of
 from soundprompt.params.foundation import Features, Foundation
-from soundprompt.params.loading import describe, left_in, merge, read_yaml, resolve_models
+from soundprompt.params.loading import left_in, merge, read_overlays, resolve_models
+from soundprompt.params.messages import describe, nearest, refusal
 from soundprompt.params.models import Model
+from soundprompt.params.reading import read_given, read_yaml
 from soundprompt.params.resources import Resources
 
 Run = tuple[str, str, int]  # setting, model, seed
@@ -37,57 +28,22 @@ Run = tuple[str, str, int]  # setting, model, seed
 class Params(Settings):
     """The whole of params.yaml with its overlay."""
 
-    study: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-    seeds: tuple[Count, ...] = Field(min_length=1)
+    study: Name
+    seeds: Distinct[Count] = Field(min_length=1)
     seeds_per_job: Positive = Field(3, description="runs packed into one process, so that start-up does not dominate")
     world: World
     data: Data
     foundation: Foundation
     features: Features
-    models: dict[str, Model]
-    settings: dict[str, Setting]
+    models: dict[Name, Model]
+    settings: dict[Name, Setting]
     evaluation: Evaluation
     cost: Cost = Cost()
-    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Variant] = Field({})
-    experiments: dict[str, Experiment]
+    variants: dict[Name, Variant] = Field({})
+    experiments: dict[Name, Experiment]
     resources: Resources = Resources()
     parent: str | None = Field(None, exclude=True, description="of a variant: its study; never in a file")
     borrows: tuple[str, ...] = Field((), exclude=True)
-
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) != len(seeds):
-            raise ValueError("seeds must differ")
-        return seeds
-
-    @model_validator(mode="after")
-    def _names_exist(self) -> Params:
-        for name, setting in self.settings.items():
-            for other in filter(None, (setting.start_from, setting.model_of)):
-                if not (other in self.settings and self.settings[other].train):
-                    raise ValueError(f"settings.{name}: '{other}' is not a setting that trains")
-        for name, experiment in self.experiments.items():
-            where = f"experiments.{name}"
-            _check_names(f"{where}.settings", map(plain, experiment.settings), self.settings)
-            _check_names(f"{where}.settings", filter(None, map(variant_of, experiment.settings)), self.variants)
-            _check_names(f"{where}.metrics", experiment.metrics, [*METRICS, *COST_METRICS])
-            for method in experiment.methods:
-                model, _, probe = method.partition("@")
-                _check_names(f"{where}.methods", [model], [*self.models, *FLOORS])
-                _check_names(f"{where}.methods", [probe or "own"], PROBES)
-                if experiment.of_validation and (probe or model in FLOORS):
-                    raise ValueError(f"{where}.methods: '{method}' is not trained, so that nothing validated it")
-            for setting in experiment.settings if experiment.of_validation else ():
-                if not self.settings[setting].train:
-                    raise ValueError(f"{where}.settings: '{setting}' trains nothing, so that nothing validated it")
-            if experiment.reference and experiment.reference not in experiment.methods:
-                raise ValueError(f"{where}.reference: '{experiment.reference}' is not among its methods")
-            _check_plots(where, experiment, self.settings)
-        for name, model in self.models.items() if self.parent is None else ():  # a variant has some of the settings
-            trained = [setting for setting, spec in self.settings.items() if spec.train]
-            _check_names(f"models.{name}.per_setting", model.per_setting, trained)
-        return self
 
     # ---- the study and its variants
     @property
@@ -114,7 +70,10 @@ class Params(Settings):
         wanted = {setting for experiment in asked.values() for setting in experiment.settings}
         origins = {o for s in wanted for o in (self.settings[s].start_from, self.settings[s].model_of)}
         content = {
-            **merge(self.model_dump(exclude={"variants", "experiments", "settings"}), overlay.model_dump()),
+            **merge(
+                self.model_dump(exclude={"variants", "experiments", "settings"}, exclude_unset=True),
+                overlay.model_dump(),
+            ),
             "study": f"{self.study}_{name}",
             "settings": {s: spec.model_dump() for s, spec in self.settings.items() if s in wanted | origins},
             "experiments": {key: experiment.model_dump() for key, experiment in asked.items()},
@@ -243,66 +202,76 @@ class Params(Settings):
         return ["sam", "audio", *(["pyramid"] if reading else [])]
 
 
-def _check_names(where: str, names: Any, known: Any) -> None:
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{where}: '{name}' is not one of {', '.join(known)}")
-
-
-def _check_plots(where: str, experiment: Experiment, settings: dict[str, Setting]) -> None:
-    """Curves and dots show what their experiment has. Raises ValueError."""
-    for curve in experiment.curves:
-        at = f"{where}.curves.{curve.name}"
-        whose = curve.setting or experiment.settings[0]
-        _check_names(f"{at}.setting", [whose], experiment.settings)
-        selections = settings[plain(whose)].test
-        along = {"settings": experiment.settings, "selections": selections, "methods": experiment.methods}
-        _check_names(f"{at}.along", curve.along or (), along[curve.over])
-        _check_names(f"{at}.methods", curve.methods or (), experiment.methods)
-        _check_names(f"{at}.metrics", curve.metrics or (), experiment.metrics)
-    for dots in experiment.dots:
-        at = f"{where}.dots.{dots.name}"
-        known = {*experiment.methods, *map(model_of, experiment.methods)}
-        _check_names(f"{at}.methods", dots.methods or (), known)
-        for panel in dots.panels:
-            _check_names(f"{at}.metric", [panel.metric], experiment.metrics)
-            _check_names(f"{at}.setting", filter(None, [panel.setting]), experiment.settings)
-    for plots in (experiment.curves, experiment.dots):
-        if len({plot.name for plot in plots}) < len(plots):
-            raise ValueError(f"{where}: two curves or two dot plots have the same name")
-
-
 def load(study: str | Path | None = None, base: str | Path = "params.yaml") -> Params:
     """Reads `params.yaml` with the overlay of a study (a name such as 'smoke', or a path).
 
     Raises InputError naming the key, its value and what is allowed.
     """
-    merged = read_yaml(base)
-    if study is not None and str(study) != merged.get("study"):
-        path = Path(study) if str(study).endswith((".yaml", ".yml")) else Path("studies") / f"{study}.yaml"
-        if not path.exists():
-            known = ", ".join(sorted(p.stem for p in Path("studies").glob("*.yaml")))
-            raise InputError("no such study", path=path, remedy=f"use {merged.get('study')} or one of: {known}")
-        merged = merge(merged, read_yaml(path))
-    return validate(merged)
+    own = read_yaml(base).get("study")
+    if study is None or str(study) == own:
+        return read(base=base)
+    path = Path(study) if str(study).endswith((".yaml", ".yml")) else Path("studies") / f"{study}.yaml"
+    if not path.exists():
+        known = [own, *sorted(p.stem for p in Path("studies").glob("*.yaml"))]
+        raise InputError(f"no such study{nearest(study, known)}", path=path, remedy=f"use one of {', '.join(known)}")
+    return read([path], base)
+
+
+def read(overlays: Iterable[Path] = (), base: str | Path = "params.yaml", **given: Any) -> Params:
+    """The settings of `base` and of overlays, later ones over earlier ones, and of what was given by hand over all.
+
+    Raises InputError that lists every problem.
+    """
+    params = validate(merge(read_overlays(base, overlays), read_given(given)))
+    known = {path.stem for path in Path("studies").glob("*.yaml")} | {read_yaml(base).get("study")}
+    for variant in params.variants:
+        owner = params.study.removesuffix(f"_{variant}")
+        if owner != params.study and owner in known:
+            raise refusal(
+                [f"study: '{params.study}' is where the variant {variant} of {owner} lies; choose another name"]
+            )
+    return params
 
 
 def validate(raw: dict[str, Any]) -> Params:
     """Resolves model bases and validates. Raises InputError that lists every problem.
 
-    A setting or an experiment that an overlay gives as null is left out: a study of one dataset says so. With a
-    setting go those that start from it or borrow its model, and the experiments that have no other.
+    An entry of models, settings, experiments or variants that an overlay gives as null is left out: a study of one
+    dataset says so (`left_in`).
     """
-    params = _validated(left_in({**raw, "models": resolve_models(raw.get("models") or {})}))
-    params.studies()  # variants are settings too
+    raw = left_in(raw)
+    models = raw.get("models") or {}
+    params = _validated({**raw, "models": resolve_models(models)}, models=models)
+    for name in params.variants:
+        params.variant(name)  # variants are settings too
     return params
 
 
-def _validated(content: dict[str, Any], where: str = "") -> Params:
+def _validated(content: dict[str, Any], where: str = "", models: Any = None) -> Params:
+    """Numbers are numbers and truth values truth values, as in JSON. models: before their bases were resolved."""
+    from soundprompt.params import checks
+
     try:
-        return Params.model_validate(content)
+        params = Params.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
-        problems = "\n".join(f"  {where}{describe(problem)}" for problem in error.errors())
-        raise InputError(
-            f"invalid settings\n{problems}", remedy="correct them in params.yaml or the study's file"
-        ) from error
+        found = error.errors()
+        own = [problem for problem in found if not (_inherited(problem, found, models) or _follows(problem, found))]
+        raise refusal(where + describe(Params, problem) for problem in own) from error
+    if problems := checks.problems(params):
+        raise refusal(where + problem for problem in problems)
+    return params
+
+
+def _inherited(problem: Any, problems: list[Any], models: Any) -> bool:
+    """Whether a model has a problem only because its base has it."""
+    if problem["loc"][:1] != ("models",) or len(problem["loc"]) < 2 or not isinstance(models, dict):
+        return False
+    base = (models.get(problem["loc"][1]) or {}).get("base")
+    same = ("models", base, *problem["loc"][2:])
+    return any(other["loc"] == same and other["msg"] == problem["msg"] for other in problems)
+
+
+def _follows(problem: Any, problems: list[Any]) -> bool:
+    """Whether a list is called too short only because what stands in it is wrong."""
+    loc = problem["loc"]
+    return problem["type"] == "too_short" and any(o["loc"][: len(loc)] == loc and o is not problem for o in problems)

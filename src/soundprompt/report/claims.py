@@ -31,7 +31,14 @@ COLUMNS = (
 def run(params: Params, layout: Layout) -> list[Verdict]:
     """A verdict for every claim, in the order of the report: the paper's, then our own."""
     scores = Scores(params, layout)
-    return [_placed(params, name, sections, make(scores)) for name, make, sections in CLAIMS]
+    return [_placed(params, name, sections, _judged(scores, make)) for name, make, sections in CLAIMS]
+
+
+def _judged(scores: Scores, make: Callable[[Scores], Verdict]) -> Verdict:
+    """A claim's verdict, with the methods that it could not look at because they have not converged."""
+    scores.not_compared.clear()
+    verdict = make(scores)
+    return replace(verdict, not_compared=list(scores.not_compared))
 
 
 def _placed(params: Params, name: str, sections: tuple[str, ...], verdict: Verdict) -> Verdict:

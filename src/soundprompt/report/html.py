@@ -28,7 +28,7 @@ from soundprompt.report import (
     published,
     tables,
 )
-from soundprompt.report.verdicts import Verdict
+from soundprompt.report.verdicts import UNTESTED, Verdict
 
 Result = TypeVar("Result")
 LIMIT = 15 * 2**20  # bytes; a report that is larger is no longer something to send to a phone
@@ -101,7 +101,11 @@ def headline(params: Params, layout: Layout, found: list[Verdict] | None = None)
             continue
         lines += _headline_of(params, name, table)
     found = claims.run(params, layout) if found is None else found
-    lines += [f"{verdict.outcome:>22}: {verdict.claim}" for verdict in found]
+    tested = [verdict for verdict in found if verdict.outcome != UNTESTED]
+    lines += [f"{verdict.outcome:>22}: {verdict.claim}" for verdict in tested]
+    lines += [f"{'not compared':>22}: {why}" for why in dict.fromkeys(w for v in found for w in v.not_compared)]
+    if len(tested) < len(found):
+        lines.append(f"{UNTESTED:>22}: {len(found) - len(tested)} of {len(found)} claims")
     return "\n".join(lines)
 
 
@@ -123,7 +127,13 @@ def _headline_of(params: Params, name: str, table: pd.DataFrame) -> list[str]:
 
 
 def _with_spread(entry: pd.Series) -> str:
-    return fragments.number(entry["mean"]) + (f" ±{fragments.number(entry['sd'])}" if entry["n_seeds"] > 1 else "")
+    spread = f" ±{fragments.number(entry['sd'])}" if entry["n_seeds"] > 1 else ""
+    return fragments.number(entry["mean"]) + spread + _doubted(entry)
+
+
+def _doubted(entry: pd.Series) -> str:
+    """What stands behind the number of a method that is not compared."""
+    return "" if pd.isna(entry["remark"]) else " (not converged)"
 
 
 # ---------------------------------------------------------------------------------- context
@@ -243,8 +253,8 @@ def _tiles(params: Params, layout: Layout) -> list[tuple[str, str, str]]:
             ].set_index("method")
             if "gavs" in row.index:
                 label = names.setting(setting) + ("" if kind == "all" else f": {names.kind(kind)}")
-                beside = row.loc[[m for m in _BESIDE if m in row.index], "mean"]
-                others = [f"{names.method(m)} {fragments.number(value)}" for m, value in beside.items()]
+                beside = row.loc[[m for m in _BESIDE if m in row.index]]
+                others = [f"{names.method(m)} {fragments.number(e['mean'])}{_doubted(e)}" for m, e in beside.iterrows()]
                 tiles.append((label, _with_spread(row.loc["gavs"]), ", ".join(others)))
                 break
     return tiles

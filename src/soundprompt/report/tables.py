@@ -14,7 +14,7 @@ from soundprompt.evaluation import statistics, summary
 from soundprompt.evaluation.statistics import Contributions
 from soundprompt.layout import Layout
 from soundprompt.params import TableView
-from soundprompt.report import cost, data, evidence, published, search
+from soundprompt.report import convergence, cost, data, evidence, published, search
 
 KEYS = ("setting", "selection", "kind", "method", "metric")
 OURS = ("mean", "sd", "low", "high", "interval_over", "n_seeds", "n_clips", "n_frames", "n_expected")
@@ -63,24 +63,27 @@ def build(view: TableView, layout: Layout) -> pd.DataFrame:
     the reference minus this method, on the same clips, with an interval over seeds and videos; over videos alone where
     a method has one seed (difference_over says which), and then no lead is clear. Each is for itself, nothing is
     corrected for the number of rows. Breakdowns by kind are for the selection that a setting is about. n_expected:
-    clips that the dataset names for the selection, of which n_clips were there. remark: what a search found.
+    clips that the dataset names for the selection, of which n_clips were there. remark: what a search found, or why a
+    method is not compared (`convergence`).
     """
     if view.experiment.of_validation:
         return pd.DataFrame(search.rows(view, layout), columns=list(COLUMNS))
     found = []
     for setting, spec in view.settings.items():
         methods = {m: summary.coded(evidence.scores(layout, setting, m, view.seeds)) for m in view.experiment.methods}
+        doubts = {m: convergence.doubt(layout, setting, spec, m, view.seeds) for m in methods}
+        doubts = {method: doubt for method, doubt in doubts.items() if doubt and len(methods[method])}
         tested = (selection for rows in methods.values() for selection in rows["selection"].unique())
         for selection in dict.fromkeys([*spec.test, *tested]):  # the setting's own, then such as foundation/held_out
             here = {m: rows[rows["selection"] == selection] for m, rows in methods.items()}
-            found += _rows(view, setting, selection, "all", here)
+            found += _rows(view, setting, selection, "all", here, doubts)
             if selection == evidence.primary(spec):
                 found += cost.rows(view, layout, setting, selection)
             if view.experiment.by_kind and selection == evidence.primary(spec):
                 kinds = sorted({kind for rows in here.values() for kind in rows["kind"].unique() if kind})
                 for kind in kinds if len(kinds) > 1 else ():
                     part = {m: rows[rows["kind"] == kind] for m, rows in here.items()}
-                    found += _rows(view, setting, selection, kind, part)
+                    found += _rows(view, setting, selection, kind, part, doubts)
     table = pd.DataFrame(found, columns=list(COLUMNS))
     expected = {name: clips for name, (clips, _) in data.counts(layout, table["selection"].unique()).items()}
     table["n_expected"] = table["selection"].map(expected).where((table["kind"] == "all") & (table["n_clips"] > 0))
@@ -104,10 +107,17 @@ def lacking(view: TableView, layout: Layout) -> list[str]:
 def remarks(table: pd.DataFrame) -> list[str]:
     """The remarks of a table, each with the setting and method that it is about."""
     said = table[table["remark"].notna() & (table["remark"] != "")]
-    return [f"{row.method} on {row.setting}: {row.remark}" for row in said.itertuples()]
+    return list(dict.fromkeys(f"{row.method} on {row.setting}: {row.remark}" for row in said.itertuples()))
 
 
-def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dict[str, pd.DataFrame]) -> list[dict]:
+def _rows(
+    view: TableView,
+    setting: str,
+    selection: str,
+    kind: str,
+    methods: dict[str, pd.DataFrame],
+    doubts: dict[str, str],
+) -> list[dict]:
     rows = []
     n_frames = {m: _n_frames(scores) for m, scores in methods.items()}
     for metric in view.experiment.metrics:
@@ -121,7 +131,10 @@ def _rows(view: TableView, setting: str, selection: str, kind: str, methods: dic
             own = statistics.own(of).columns()
             n_clips = summary.rows_of(methods[method], metric)["clip"].nunique()
             counts = {"n_clips": n_clips, "n_frames": n_frames[method]}
-            rows.append({**head, **own, **counts, **figure, **_against(view, parts, method, metric)})
+            doubt = {"remark": f"not compared, {doubts[method]}"} if method in doubts else {}
+            apart = doubts.keys() & {method, view.experiment.reference}
+            lead = {} if apart else _against(view, parts, method, metric)
+            rows.append({**head, **own, **counts, **figure, **lead, **doubt})
     order = {method: place for place, method in enumerate(methods)}
     return sorted(rows, key=lambda row: order[row["method"]])
 

@@ -20,8 +20,8 @@ import pandas as pd
 from soundprompt.evaluation import statistics, summary
 from soundprompt.evaluation.statistics import TAIL, Contributions, Estimate
 from soundprompt.layout import Layout
-from soundprompt.params import Params, plain, variant_of
-from soundprompt.report import evidence
+from soundprompt.params import Params, model_of, plain, variant_of
+from soundprompt.report import convergence, evidence, names
 
 HOLDS, FAILS, UNDECIDED, UNTESTED = "holds", "does not hold", "undecided at this size", "not tested here"
 
@@ -96,8 +96,9 @@ class Comparison:
 class Verdict:
     """A claim with its outcome, the rule that decided, the comparisons, and what was missing.
 
-    name: in files; section: the experiment whose section of the report shows more, '' for none.
-    family: what `p_holm` is corrected for, such as '6 comparisons'; '' where nothing was compared.
+    not_compared: why some methods were left out; name: in files; section: the experiment whose section of the report
+    shows more, '' for none. family: what `p_holm` is corrected for, such as '6 comparisons'; '' where nothing was
+    compared.
     """
 
     claim: str
@@ -106,6 +107,7 @@ class Verdict:
     outcome: str
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
     name: str = ""
     section: str = ""
     family: str = ""
@@ -117,20 +119,34 @@ class Verdict:
 
 
 class Scores:
-    """Scores of a study, read once each, and comparisons of them."""
+    """Scores of a study, read once each, and comparisons of them.
+
+    not_compared: of what was asked for, the methods that have not converged, as sentences.
+    """
 
     def __init__(self, params: Params, layout: Layout):
         self.params, self.layout = params, layout
-        self._read: dict[tuple[str, str], pd.DataFrame] = {}
+        self.not_compared: dict[str, None] = {}
+        self._read: dict[tuple[str, str], tuple[pd.DataFrame, str]] = {}
 
     def rows(self, setting: str, method: str, selection: str | None, kind: str | None = None) -> pd.DataFrame:
-        """A method's scores on a selection (None: on all); empty when there are none."""
+        """A method's scores on a selection (None: on all); empty when there are none, or it has not converged."""
         key = (setting, method)
         if key not in self._read:
-            self._read[key] = summary.coded(evidence.scores(self.layout, setting, method, self.seeds(setting, method)))
-        rows = self._read[key]
+            self._read[key] = self._scores(setting, method)
+        rows, doubt = self._read[key]
+        if doubt and len(rows):
+            self.not_compared[doubt] = None
+            return rows.iloc[:0]
         rows = rows[rows["selection"] == selection] if selection else rows
         return rows[rows["kind"] == kind] if kind else rows
+
+    def _scores(self, setting: str, method: str) -> tuple[pd.DataFrame, str]:
+        seeds = self.seeds(setting, method)
+        rows = summary.coded(evidence.scores(self.layout, setting, method, seeds))
+        doubt = convergence.doubt(self.layout, setting, self.params.settings[plain(setting)], method, seeds)
+        who = f"{names.method(model_of(method))} on {names.setting(setting)}"
+        return rows, f"{who} {doubt}" if doubt else ""
 
     def seeds(self, setting: str, method: str) -> tuple[int, ...]:
         """The seeds that experiments ask for; the study's where none does."""

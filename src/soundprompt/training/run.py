@@ -25,7 +25,7 @@ from soundprompt.foundation import encoders
 from soundprompt.foundation.encoders import Encoder
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import Data, TrainView
-from soundprompt.training import checkpoint, loop, subset
+from soundprompt.training import checkpoint, loop, subset, validation
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import plan
 from soundprompt.training.team import Team, gather
@@ -179,6 +179,7 @@ class Run:
             "best_step": trainer.best.step,
             "validation": trainer.best.score,
             "validations": trainer.best.scores,
+            "validation_floor": validation.of_everything(trainer.validation),
             "steps": trainer.step,
             "trained_parameters": sum(parameter.numel() for parameter in trainer.parameters.values()),
             "train_clips": len(trainer.sampler.clips),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +14,7 @@ from soundprompt.training.losses import Restore
 from soundprompt.training.team import Team
 
 if TYPE_CHECKING:
-    from soundprompt.features.frames import Batch
+    from soundprompt.features.frames import Batch, Frames
 
 REMEDY = "look at these clips, or lower schedule.learning_rate"
 
@@ -49,6 +49,13 @@ def mean_iou(
     if unsound_anywhere:
         finite.check(unsound if clips else math.nan, f"{label}: logits are", clips=clips, remedy=REMEDY)
     return total / count
+
+
+def of_everything(validation: Mapping[str, Frames]) -> float:
+    """What a mask of everything would score, which needs no training: the mean over selections, as for a model."""
+    masks = [frames.masks(range(len(frames))) for frames in validation.values()]
+    shares = [sum(float(mask.float().mean()) for mask in each) / len(each) for each in masks]
+    return sum(shares) / len(shares)
 
 
 def frame_iou(logits: Tensor, mask: Tensor, threshold: float = 0.5) -> Tensor:
