@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,12 +22,13 @@ from films import RATE, SIZE, frames_of, pitch, sound_of, wave, write_film, writ
 from PIL import Image
 from safetensors.torch import load_file
 
+from recordings import heard, join, record, seen
 from soundprompt import models
-from soundprompt.data import frame_table, media
+from soundprompt.data import frame_table, media, tracks
 from soundprompt.errors import InputError
 from soundprompt.features import extract, plan
 from soundprompt.features.frames import Frames
-from soundprompt.files import digest_file, digest_value, write_json
+from soundprompt.files import digest_file
 from soundprompt.foundation import sam as sam_models
 from soundprompt.params import Features, FeaturesView
 from soundprompt.prediction import run, runs
@@ -34,9 +38,10 @@ from soundprompt.training import checkpoint
 
 
 @pytest.fixture
-def paint(run_folder, tmp_path):
+def paint(run_folder, tmp_path, monkeypatch):
     """Predicts on a video at a threshold that leaves some of it: paint(video, **options) -> rows of the table."""
     trained = runs.load(run_folder)
+    monkeypatch.setattr(tracks, "_said", set())
 
     def predict(video: Path, out: str = "out.mp4", **options) -> list[dict[str, str]]:
         if "threshold" not in options:
@@ -46,6 +51,7 @@ def paint(run_folder, tmp_path):
         run.predict(Request(video, tmp_path / out, **options), trained)
         return rows_of(tmp_path / Path(out).with_suffix(".csv"))
 
+    predict.run_folder = run_folder
     return predict
 
 
@@ -82,8 +88,8 @@ def test_the_same_film_with_the_mask_of_each_second(paint, tmp_path, suffix):
     masks = masks_of(tmp_path / "out.masks")
     assert len(masks) == len(rows) == 3
     assert any(0.02 < mask.mean() < 0.98 for mask in masks)
-    for time, one, other in zip(times, before, after, strict=True):
-        check_painted(one, other, masks[int(time + 1e-3)])
+    for at, one, other in zip(times, before, after, strict=True):
+        check_painted(one, other, masks[int(at + 1e-3)])
 
 
 def test_table_and_masks_agree(paint, tmp_path):
@@ -142,8 +148,8 @@ def test_every_other_second(paint, tmp_path):
     _, before = frames_of(film)
     times, after = frames_of(tmp_path / "out.mp4")
     masks = masks_of(tmp_path / "out.masks")
-    for time, one, other in zip(times, before, after, strict=True):
-        check_painted(one, other, masks[int((time + 1e-3) / 2)])
+    for at, one, other in zip(times, before, after, strict=True):
+        check_painted(one, other, masks[int((at + 1e-3) / 2)])
 
 
 @pytest.mark.parametrize("rate", [30000 / 1001, 7.5, [0.0, 0.1, 0.35, 0.97, 1.03, 1.5, 2.02, 2.3]])
@@ -210,15 +216,17 @@ def test_a_film_that_was_cut_short_is_named(paint, tmp_path, capsys):
     assert "its pictures end at" in said and "not at 4.0" in said
 
 
-def test_damage_in_the_middle_of_a_film(run_folder, tmp_path):
+def test_damage_in_the_middle_of_a_film(paint, tmp_path, capfd):
     film = write_film(tmp_path / "in.mp4", 4)
     content = bytearray(film.read_bytes())
     content[len(content) // 4 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 4)
     film.write_bytes(content)
-    out = tmp_path / "o" / "out.mp4"
-    with pytest.raises(InputError, match="not a readable video, or damaged"):
-        run.predict(Request(film, out), runs.load(run_folder))
-    assert list(out.parent.iterdir()) == []
+    assert len(paint(film, threshold=0.5)) == 4
+    with pytest.raises(InputError, match=r"in\.mp4: none of its (pictures|sound) can be decoded"):
+        content[48 : content.index(b"moov") - 4] = bytes(content.index(b"moov") - 52)
+        film.write_bytes(content)
+        run.predict(Request(film, tmp_path / "o" / "out.mp4"), runs.load(paint.run_folder))
+    assert not (tmp_path / "o").exists()
 
 
 def test_another_sound_ends_with_the_film(paint, tmp_path):
@@ -314,21 +322,21 @@ def test_the_same_bytes_again(paint, tmp_path, float32_is_kept):
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
-def test_encoders_other_than_those_of_the_run(project, other_run, tmp_path):
-    asked, folder = Request(write_film(tmp_path / "in.mp4", 1), tmp_path / "out.mp4"), other_run("v2", "gavs", 0, 0.5)
-    recipe = {"encoder": "another", "transform": extract.TRANSFORMS["audio"], "dtype": "float32"}
-    write_json(folder / "provenance.json", {"inputs": {"audio features": digest_value(recipe)}})
-    with pytest.raises(InputError, match=r"audio.safetensors: not the weights that .*seed0 was trained on"):
-        run.predict(asked, runs.load(folder))
-    recipe["encoder"] = digest_file(project.foundation("audio"))
-    write_json(folder / "provenance.json", {"inputs": {"audio features": digest_value(recipe)}})
-    run.predict(asked, runs.load(folder))
+def test_encoders_other_than_those_of_the_run(trained, project, run_folder, tmp_path):
+    """The workflow writes down what a run was trained on; it answers with that and with nothing else."""
+    asked = Request(write_film(tmp_path / "in.mp4", 1), tmp_path / "out.mp4")
+    run.predict(asked, runs.load(run_folder))
     (tmp_path / "weights").unlink()
     with pytest.raises(InputError, match=r"sam.safetensors"):
-        run.predict(asked, runs.load(folder))
-    save_encoders(project, seed=7)
-    with pytest.raises(InputError, match=r"sam.safetensors: not the weights that .*seed0 was trained on"):
-        run.predict(asked, runs.load(folder))
+        run.predict(asked, runs.load(run_folder))
+    for name in ("sam", "audio"):
+        shutil.rmtree(tmp_path / "weights", ignore_errors=True)
+        save_encoders(project, seed=7)
+        other = project.foundation(name).read_bytes()
+        shutil.copytree(trained.root / "weights", tmp_path / "weights", dirs_exist_ok=True)
+        project.foundation(name).write_bytes(other)
+        with pytest.raises(InputError, match=rf"{name}.safetensors: not the weights that .*seed0 was trained on"):
+            run.predict(asked, runs.load(run_folder))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
@@ -338,23 +346,103 @@ def test_a_gpu_that_is_not_there(run_folder, tmp_path):
         run.predict(Request(film, tmp_path / "out.mp4", device="cuda"), runs.load(run_folder))
 
 
-def test_the_verb(project, run_folder, tmp_path):
+@pytest.fixture
+def soundprompt(project, tmp_path):
+    """The command line in the project's folder."""
+
+    def call(*arguments, **options) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "soundprompt", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, **options)
+
+    return call
+
+
+def test_the_verb(soundprompt, run_folder, tmp_path):
     film = write_film(tmp_path / "in.mp4", 1)
-    root = Path(__file__).resolve().parents[2]
-    (tmp_path / "params.yaml").write_bytes((root / "params.yaml").read_bytes())
-
-    def soundprompt(*arguments):
-        command = [sys.executable, "-m", "soundprompt", "predict", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-
-    answer = soundprompt(film, "--out", "o.mp4", "--model", run_folder)
-    assert answer.returncode == 0, answer.stderr
-    assert "model: runs/tiny/v1s/gavs/seed0 (validation mIoU 60.0)" in answer.stderr
-    assert "predicting in.mp4: 1/1" in answer.stderr and "o.mp4: 1 predictions" in answer.stdout
-    assert Image.open(tmp_path / "o.masks" / "00000.png").size == SIZE[::-1]
-    answer = soundprompt(film, "--out", "o.mp4")
+    for choice in (["--model", run_folder], ["--study", "tiny"], []):  # without a choice, the study trained last
+        answer = soundprompt("predict", film, "--out", "o.mp4", *choice)
+        assert answer.returncode == 0, answer.stderr
+        assert "model: runs/tiny/v1s/gavs/seed0 (validation mIoU" in answer.stderr
+        assert "predicting in.mp4: 1/1" in answer.stderr and "o.mp4: 1 predictions" in answer.stdout
+        assert Image.open(tmp_path / "o.masks" / "00000.png").size == SIZE[::-1]
+    shutil.rmtree(tmp_path / "runs")
+    answer = soundprompt("predict", film, "--out", "o.mp4")
     assert answer.returncode == 1 and "Traceback" not in answer.stderr
     assert "make report STUDY=smoke" in answer.stderr
+
+
+@pytest.mark.parametrize("option", ["--start", "--end", "--every", "--threshold"])
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "-1"])
+def test_numbers_that_make_no_sense(soundprompt, tmp_path, option, value):
+    film = write_film(tmp_path / "in.mp4", 1)
+    answer = soundprompt("predict", film, "--out", "o.mp4", f"{option}={value}")
+    assert answer.returncode == 1 and "Traceback" not in answer.stderr
+    assert option in answer.stderr and value in answer.stderr and "remedy:" in answer.stderr
+    assert not list(tmp_path.glob("o.*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_told_to_end_leaves_nothing(project, run_folder, tmp_path, number):
+    film = write_film(tmp_path / "in.mp4", 60)
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, "-m", "soundprompt", "predict", film, "--out", "out/o.mp4", "--every", "0.1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
+    while not list((tmp_path / "out").glob(".o.masks.*/o.masks/*.png")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number, process.stderr.read().decode()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+# ------------------------------------------------------------------------- what people bring
+def test_a_part_of_a_broadcast(paint, tmp_path):
+    film = record(tmp_path / "in.ts", 9, key_frames=200)
+    assert [row["start_s"] for row in paint(film, threshold=0.5, start=3, end=6)] == ["3.000", "4.000", "5.000"]
+    _, pictures = frames_of(tmp_path / "out.mp4")
+    assert [seen(pixels) for pixels in pictures[10::25]] == [3, 4, 5]
+    assert heard(*sound_of(tmp_path / "out.mp4")[:2]) == [3, 4, 5]
+
+
+def test_a_join_is_painted_to_its_end(paint, tmp_path):
+    parts = [record(tmp_path / f"{first}.ts", 3, first=first) for first in (0, 3)]
+    assert len(paint(join(tmp_path / "in.ts", *parts), threshold=0.5)) == 6
+    times, pictures = frames_of(tmp_path / "out.mp4")
+    assert np.diff(times).max() < 0.2 and [seen(pixels) for pixels in pictures[10::25]] == list(range(6))
+    assert heard(*sound_of(tmp_path / "out.mp4")[:2]) == list(range(6))
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_a_still_picture_stays_to_the_end_of_its_sound(paint, tmp_path, suffix):
+    film = record(tmp_path / f"in.{suffix}", 0.04, sound_seconds=5)
+    rows = paint(film, threshold=0.5)
+    assert len(rows) == 5 and float(rows[-1]["end_s"]) == pytest.approx(5, abs=0.1)
+    mute = record(tmp_path / f"mute.{suffix}", 0.04, sound_seconds=0)
+    assert len(paint(mute, threshold=0.5, audio=write_wav(tmp_path / "s.wav", 4))) == 4
+
+
+def test_a_film_whose_sound_is_longer_says_so(paint, tmp_path, caplog):
+    assert len(paint(record(tmp_path / "in.mp4", 2, sound_seconds=5), threshold=0.5)) == 5
+    assert "its pictures end at 2.00 s, its sound at 5.0" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["aiff", "au", "wav", "mp3"])
+def test_a_sound_that_ends_early_is_followed_by_silence(paint, tmp_path, suffix):
+    film = write_film(tmp_path / "in.mp4", 4, sound=None)
+    sound = tmp_path / f"s.{suffix}"
+    soundfile.write(sound, wave(2.4), RATE)
+    rows = paint(film, threshold=0.5, audio=sound)
+    silent = paint(film, threshold=0.5, audio=write_wav(tmp_path / "none.wav", 0))
+    assert len(rows) == len(silent) == 4
+    assert rows[3]["probability"] == silent[3]["probability"]
+    assert rows[0]["probability"] != silent[0]["probability"]
+
+
+def test_a_sound_of_eight_channels(paint, tmp_path):
+    film = write_film(tmp_path / "in.mp4", 2, sound=None)
+    eight, one = tmp_path / "eight.wav", write_wav(tmp_path / "one.wav", 2)
+    soundfile.write(eight, np.repeat(wave(2)[:, None], 8, axis=1), RATE)
+    several, single = (paint(film, threshold=0.5, audio=audio) for audio in (eight, one))
+    assert [row["probability"] for row in several] == [row["probability"] for row in single]
 
 
 def test_a_model_that_looks_across_time_gets_its_moments_as_one_clip(project, tmp_path, monkeypatch):

@@ -1,5 +1,8 @@
 """The run that answers: the one that is named, or the best of the study, never one that has changed."""
 
+import os
+import shutil
+
 import pytest
 
 from soundprompt.errors import InputError
@@ -8,11 +11,29 @@ from soundprompt.layout import Layout
 from soundprompt.prediction import runs
 
 
-def test_a_named_run(run_folder):
+def test_a_named_run(run_folder, project):
     found = runs.find(run_folder, "mini")
-    assert (found.view.model_name, found.seed, found.validation) == ("gavs", 0, 0.6)
+    validation = read_json(project.trained("v1s", "gavs", "0"))["runs"]["0"]["validation"]
+    assert (found.view.model_name, found.seed, found.validation) == ("gavs", 0, validation)
     assert found.layout == Layout("tiny")  # the run's own study, whatever --study says
-    assert str(found) == "runs/tiny/v1s/gavs/seed0 (validation mIoU 60.0)"
+    assert str(found) == f"runs/tiny/v1s/gavs/seed0 (validation mIoU {100 * validation:.1f})"
+
+
+def test_without_a_study_the_one_trained_last(project, run_folder):
+    """Runs of a variant count as their study's."""
+    assert runs.find(None, None).folder == run_folder
+    for study, parent in (("other", None), ("other_points", "other")):
+        shutil.copytree(project.runs, Layout(study).runs)
+        folder = Layout(study).run("v1s", "gavs", 0)
+        write_json(folder / "params.json", read_json(folder / "params.json") | {"study": study, "parent": parent})
+    for moment, study, wanted in (
+        (1, "tiny", "tiny"),
+        (2, "other", "other"),
+        (3, "tiny", "tiny"),
+        (4, "other_points", "other"),
+    ):
+        os.utime(Layout(study).trained("v1s", "gavs", "0"), (2e9 + moment, 2e9 + moment))
+        assert runs.find(None, None).folder == Layout(wanted).run("v1s", "gavs", 0)
 
 
 def test_gavs_before_others_then_the_best(project, other_run):
@@ -25,9 +46,9 @@ def test_gavs_before_others_then_the_best(project, other_run):
 
 
 def test_any_model_where_there_is_no_gavs(project, other_run):
-    (project.runs / "v1s" / "gavs").unlink()
     other_run("v1s", "audio_sam", 0, 0.3)
     best = other_run("v2", "audio_sam", 0, 0.4)
+    shutil.rmtree(project.runs / "v1s" / "gavs")
     assert runs.find(None, "tiny").folder == best
 
 

@@ -5,11 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import soundfile
-from films import RATE, SIZE, picture, pitch, write_film, write_pictures, write_wav
+from films import RATE, SIZE, picture, pitch, wave, write_film, write_pictures, write_wav
 from PIL import Image
 
 from soundprompt.errors import InputError
-from soundprompt.prediction.video_in import Track, open_source
+from soundprompt.prediction.video_in import Sound, Track, open_source
 
 
 def test_a_film(tmp_path):
@@ -17,7 +17,7 @@ def test_a_film(tmp_path):
     source = open_source(path, None)
     assert source.look.size == SIZE and source.look.rate == Fraction(25, 2)
     assert source.look.pixel_shape == Fraction(4, 3) and source.look.colours == (1, 1, 1)
-    assert abs(source.length - 2) < 0.1 and source.sound == path
+    assert abs(source.length - 2) < 0.1 and source.sound.path == path
     shown = list(source.pictures())
     assert len(shown) == 25 and shown[7].time == pytest.approx(7 / 12.5)
     assert np.abs(shown[20].pixels().astype(int) - picture(1.6)).mean() < 3
@@ -49,6 +49,36 @@ def test_pictures_in_the_order_of_their_numbers(tmp_path):
     assert shown[0].time == 9.0 and shown[-1].time + shown[-1].lasts == pytest.approx(12.5)
     assert (shown[0].pixels() == picture(9)).all() and (shown[10].pixels() == picture(10)).all()
     assert (shown[-1].pixels() == picture(10)).all()  # the last stays until the sound ends
+
+
+@pytest.mark.parametrize(
+    "name", ["1\N{SUPERSCRIPT TWO}2.png", "\N{ARABIC-INDIC DIGIT THREE}.png", "a.png", "1.2.3.png"]
+)
+def test_names_with_digits_of_other_kinds(tmp_path, name):
+    folder = write_pictures(tmp_path / "p", 2)
+    (folder / "1.png").rename(folder / name)
+    assert len(open_source(folder, write_wav(tmp_path / "s.wav", 2)).files) == 2
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "ogg"])
+def test_a_still_picture_stays_to_the_very_end_of_a_long_sound(tmp_path, suffix):
+    """What a header says of the length of MP3 is an estimate."""
+    quiet, loud = 0.001 * wave(60), wave(60)
+    soundfile.write(tmp_path / f"s.{suffix}", np.concatenate([quiet, loud]), RATE)
+    folder = write_pictures(tmp_path / "p", 1)
+    source = open_source(folder / "0.png", tmp_path / f"s.{suffix}")
+    last = list(source.pictures(110))[-1]
+    assert last.time + last.lasts == pytest.approx(120, abs=0.1)
+
+
+def test_windows_of_a_sound_in_any_order(tmp_path):
+    write_wav(tmp_path / "s.wav", 5)
+    whole = soundfile.read(tmp_path / "s.wav", dtype="float32")[0]
+    sound = Sound(tmp_path / "s.wav")
+    for begin in (0, 0.5, 3.25, 3.25, 1.0, 4.9, 7.0, 2.0):
+        at = round(begin * RATE)
+        wanted = np.pad(whole[at : at + 15600], (0, max(0, at + 15600 - max(len(whole), at))))[:15600]
+        np.testing.assert_allclose(sound.window(begin, 15600), wanted, atol=1e-4)
 
 
 def test_one_picture(tmp_path):
