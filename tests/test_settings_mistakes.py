@@ -1,5 +1,6 @@
 """Mistakes that people make in settings: each is refused before anything runs, told once, with the way out."""
 
+import random
 import re
 import subprocess
 import sys
@@ -200,6 +201,32 @@ def test_a_mistake_is_refused_and_told_once(tmp_path, kind):
     problems = [line for line in told.splitlines()[1:] if not line.startswith("  remedy")]
     assert len({re.sub(r"^ *variants\.\w+: ", "", line) for line in problems}) == len(problems)
     assert "remedy" in told and "Traceback" not in told
+
+
+ODD = (None, [], {}, "x", "", 5, -1, 1.5, True, [[]], [None], {"a": 1}, ["x", "x"], "a/b", float("nan"))
+
+
+def places(node, path=()):
+    """Where something stands in settings, as keys."""
+    inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(found for key, value in inside for found in places(value, (*path, key)))]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_stands_anywhere_is_read_or_refused(seed):
+    """No mistake ends in an error that speaks of the code, also where something is left out."""
+    draw, raw = random.Random(seed), params.read_yaml("params.yaml")
+    *path, last = draw.choice(places(raw)[1:])
+    node = raw
+    for key in path:
+        node = node[key]
+    node[last] = draw.choice(ODD)
+    if seed % 2 and all(isinstance(raw[block], dict) for block in ("settings", "models")):
+        raw["settings"]["v1s"] = raw["models"]["gavs-no_cue"] = None
+    try:
+        assert params.validate(raw).experiments
+    except InputError as error:
+        assert str(path[0] if path else last) in str(error)
 
 
 @pytest.mark.parametrize(

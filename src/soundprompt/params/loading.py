@@ -42,8 +42,10 @@ def read_overlays(base: str | Path, overlays: Iterable[Path]) -> dict[str, Any]:
 
 
 def _left_out_in_vain(base: dict[str, Any], overlay: dict[str, Any]) -> Iterable[str]:
-    for block in LEAVES_OUT:
-        entries, known = overlay.get(block), base.get(block)
+    for block in (*LEAVES_OUT, "world.scenes"):
+        entries, known = overlay, base
+        for key in block.split("."):
+            entries, known = (place.get(key) if isinstance(place, dict) else None for place in (entries, known))
         for name, value in entries.items() if isinstance(entries, dict) and isinstance(known, dict) else ():
             if value is None and name not in known:
                 yield f"{block}.{name}: null leaves out what is there, and there is no such entry{nearest(name, known)}"
@@ -97,34 +99,50 @@ def _experiment_left_in(experiment: Any, gone: dict[str, set[str]]) -> Any:
 
 
 def _plots_left_in(experiment: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any]:
-    """Its curves and dot plots without what is left out, and without those left empty."""
-    curves = []
-    for curve in experiment.get("curves") or ():
-        holds = {"settings": stays, "methods": tried}.get(curve.get("over"))
-        along, x = curve.get("along"), curve.get("x")
-        if along and holds:
-            kept = [i for i, name in enumerate(along) if holds(name)]
-            curve = {**curve, "along": [along[i] for i in kept], **({"x": [x[i] for i in kept]} if x else {})}
-        if stays(curve.get("setting")) and (along is None or curve["along"]):
-            curves += _lines_left_in(curve, tried)
-    dots = []
-    for plot in experiment.get("dots") or ():
-        panels = [panel for panel in plot.get("panels") or () if stays(panel.get("setting"))]
-        dots += _lines_left_in({**plot, "panels": panels}, tried) if panels else []
-    found = {"curves": curves, "dots": dots}
-    return {name: plots for name, plots in found.items() if name in experiment}
+    """Its curves and dot plots without what is left out, and without those left empty; strange ones as they are."""
+    found: dict[str, Any] = {}
+    if _of_mappings(experiment.get("curves")):
+        curves = [_curve_left_in(curve, stays, tried) for curve in experiment["curves"]]
+        found["curves"] = [curve for curve in curves if curve is not None]
+    if _of_mappings(experiment.get("dots")):
+        dots = [_dots_left_in(plot, stays, tried) for plot in experiment["dots"]]
+        found["dots"] = [plot for plot in dots if plot is not None]
+    return found
 
 
-def _lines_left_in(plot: dict[str, Any], tried: Holds) -> list[dict[str, Any]]:
+def _curve_left_in(curve: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any] | None:
+    along, x = curve.get("along"), curve.get("x")
+    holds = {"settings": stays, "methods": tried}.get(str(curve.get("over")))
+    if holds and isinstance(along, list | tuple):
+        kept = [i for i, name in enumerate(along) if holds(name)]
+        points = {"x": [x[i] for i in kept]} if isinstance(x, list | tuple) and len(x) == len(along) else {}
+        curve = {**curve, "along": [along[i] for i in kept], **points}
+    whole = stays(curve.get("setting")) and (along is None or curve["along"])
+    return _lines_left_in(curve, tried) if whole else None
+
+
+def _dots_left_in(plot: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any] | None:
+    panels = plot.get("panels")
+    if not _of_mappings(panels):
+        return plot
+    kept = [panel for panel in panels if stays(panel.get("setting"))]
+    return _lines_left_in({**plot, "panels": kept}, tried) if kept else None
+
+
+def _lines_left_in(plot: dict[str, Any], tried: Holds) -> dict[str, Any] | None:
     methods = plot.get("methods")
-    if not methods:
-        return [plot]
+    if not isinstance(methods, list | tuple) or not methods:
+        return plot
     kept = [method for method in methods if tried(method)]
-    return [{**plot, "methods": kept}] if kept else []
+    return {**plot, "methods": kept} if kept else None
+
+
+def _of_mappings(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
 def _origins(setting: Any) -> set[Any]:
-    return {setting.get("start_from"), setting.get("model_of")} if isinstance(setting, dict) else set()
+    return {str(setting.get(key)) for key in ("start_from", "model_of")} if isinstance(setting, dict) else set()
 
 
 # ------------------------------------------------------------------------------------------- models

@@ -240,7 +240,7 @@ def validate(raw: dict[str, Any]) -> Params:
     dataset says so (`left_in`).
     """
     raw = left_in(raw)
-    models = raw.get("models") or {}
+    models = raw.get("models")
     params = _validated({**raw, "models": resolve_models(models)}, models=models)
     for name in params.variants:
         params.variant(name)  # variants are settings too
@@ -264,10 +264,10 @@ def _validated(content: dict[str, Any], where: str = "", models: Any = None) -> 
 
 def _inherited(problem: Any, problems: list[Any], models: Any) -> bool:
     """Whether a model has a problem only because its base has it."""
-    if problem["loc"][:1] != ("models",) or len(problem["loc"]) < 2 or not isinstance(models, dict):
+    model = models.get(problem["loc"][1]) if problem["loc"][:1] == ("models",) and isinstance(models, dict) else None
+    if not isinstance(model, dict):
         return False
-    base = (models.get(problem["loc"][1]) or {}).get("base")
-    same = ("models", base, *problem["loc"][2:])
+    same = ("models", model.get("base"), *problem["loc"][2:])
     return any(other["loc"] == same and other["msg"] == problem["msg"] for other in problems)
 
 
