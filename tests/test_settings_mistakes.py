@@ -47,7 +47,7 @@ MISTAKES = {
     "a training split": (FEW % "train: [v1s/trian]", "settings.v1s.train", "did you mean 'v1s/train'"),
     "a shot that is not made": (FEW % "test: [v3/7_shot_test]", "settings.v1s.test", "v3/5_shot_test"),
     "a scene": (FEW % "test: [scenes/sources_9]", "settings.v1s.test", "scenes/sources_1"),
-    "scenes of real videos": ("data: {source: avsbench}\nexperiments: null", "experiments"),
+    "scenes of real videos": ("data: {source: avsbench}", "sources_count.test", "scenes/sources_1", "generated world"),
     "a start": ("settings: {v3_1shot: {start_from: v3_shot}}", "v3_1shot.start_from", "'v3_shot'", "did you mean"),
     "a model elsewhere": ("settings: {vggss: {model_of: v22}}", "settings.vggss.model_of", "did you mean 'v2'"),
     "a curve's place": (
@@ -283,6 +283,18 @@ def test_what_is_plain_is_read_as_what_it_is(tmp_path, text, key, value):
     for part in key.split("."):
         found = found[part] if isinstance(found, dict) else getattr(found, part)
     assert found == value and type(found) is type(value)
+
+
+def test_what_is_fetched_for_a_study_does_not_wait_for_its_experiments(tmp_path):
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("study: mine\ndata: {source: avsbench}\n")  # real data for the mini study, whose tests need more
+    view = params.fetch_view(params.load(overlay, fetching=True))
+    assert set(view.datasets) == {"v1s", "v1m", "v2", "v3", "vggss"}
+    with pytest.raises(InputError, match="scenes"):
+        params.load(overlay)
+    overlay.write_text("study: mine\ndata: {source: avsbench, vggss_clips: yotube}\n")
+    with pytest.raises(InputError, match="'youtube'"):
+        params.load(overlay, fetching=True)
 
 
 def test_null_leaves_a_model_out_of_experiments_and_plots(tmp_path):

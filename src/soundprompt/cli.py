@@ -105,7 +105,7 @@ def fetch(
     view: View = None,
 ) -> None:
     """Fetch released weights and datasets; say how to get what is given out on application."""
-    chosen = _view(p.FetchView, view, study, p.fetch_view)
+    chosen = p.FetchView.model_validate_json(view) if view else p.fetch_view(_params(study, fetching=True))
     data = chosen.data.model_dump() | {"mirrors": [*(mirror or []), *chosen.data.mirrors]}
     data["youtube"]["cookies"] = cookies or chosen.data.youtube.cookies
 
@@ -402,9 +402,9 @@ def metrics(
     artifacts.write_metrics(table, to)
 
 
-def _params(study: str) -> p.Params:
+def _params(study: str, *, fetching: bool = False) -> p.Params:
     name, _, variant = study.partition("@")
-    params = p.load(None if name == "mini" else name)
+    params = p.load(None if name == "mini" else name, fetching=fetching)
     return params.variant(variant) if variant else params
 
 

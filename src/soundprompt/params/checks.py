@@ -42,6 +42,25 @@ def problems(params: Params) -> list[str]:
     return found
 
 
+def of_source(params: Params) -> list[str]:
+    """What is asked for that real data do not have; empty with the generated world."""
+    if params.data.source == "generated":
+        return []
+    found = [
+        f"settings.{name}.test: '{selection}' is of the generated world, data.source is '{params.data.source}'"
+        for name, setting in params.settings.items()
+        for selection in setting.test
+        if selection.partition("/")[0] == "scenes"
+    ]
+    return found + [
+        f"experiments.{name}.methods: '{method}': in real videos nobody has annotated the silent objects, "
+        "off_screen needs them"
+        for name, experiment in params.experiments.items()
+        for method in experiment.methods
+        if method.partition("@")[2] == "off_screen"
+    ]
+
+
 # ----------------------------------------------------------------------------------- data and models
 def _of_world(params: Params) -> Iterator[str]:
     if params.data.source == "generated":
@@ -95,10 +114,9 @@ def splits(params: Params) -> dict[str, tuple[str, ...]]:
     """Dataset -> the splits that it has."""
     each = ("train", "val", "test")
     few = tuple(f"{shots}_shot_{part}" for shots in params.data.shots for part in ("train", "test"))
-    scenes = {"scenes": tuple(params.world.scenes)} if params.data.source == "generated" else {}
     return {
         **{"v1s": each, "v1m": each, "v2": each, "v3": ("seen_train", "seen_val", "unseen_val", "unseen", *few)},
-        **{"vggss": ("test",), **scenes},
+        **{"vggss": ("test",), "scenes": tuple(params.world.scenes)},
     }
 
 
@@ -186,8 +204,6 @@ def _of_method(params: Params, method: str, experiment: Experiment) -> Iterator[
         yield f"'{method}': {model} hears nothing, it has no other sound"
     elif experiment.of_validation and (at or model in FLOORS):
         yield f"'{method}' is not trained, so that nothing validated it"
-    elif probe == "off_screen" and params.data.source != "generated":
-        yield f"'{method}': in real videos nobody has annotated the silent objects, off_screen needs them"
 
 
 def _of_plots(params: Params, where: str, experiment: Experiment) -> Iterator[str]:

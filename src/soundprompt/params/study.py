@@ -202,27 +202,30 @@ class Params(Settings):
         return ["sam", "audio", *(["pyramid"] if reading else [])]
 
 
-def load(study: str | Path | None = None, base: str | Path = "params.yaml") -> Params:
+def load(study: str | Path | None = None, base: str | Path = "params.yaml", *, fetching: bool = False) -> Params:
     """Reads `params.yaml` with the overlay of a study (a name such as 'smoke', or a path).
 
-    Raises InputError naming the key, its value and what is allowed.
+    fetching: real data may still be asked for what only the generated world has, since what is fetched does not depend
+    on that. Raises InputError naming the key, its value and what is allowed.
     """
     own = read_yaml(base).get("study")
     if study is None or str(study) == own:
-        return read(base=base)
+        return read(base=base, fetching=fetching)
     path = Path(study) if str(study).endswith((".yaml", ".yml")) else Path("studies") / f"{study}.yaml"
     if not path.exists():
         known = [own, *sorted(p.stem for p in Path("studies").glob("*.yaml"))]
         raise InputError(f"no such study{nearest(study, known)}", path=path, remedy=f"use one of {', '.join(known)}")
-    return read([path], base)
+    return read([path], base, fetching=fetching)
 
 
-def read(overlays: Iterable[Path] = (), base: str | Path = "params.yaml", **given: Any) -> Params:
+def read(
+    overlays: Iterable[Path] = (), base: str | Path = "params.yaml", *, fetching: bool = False, **given: Any
+) -> Params:
     """The settings of `base` and of overlays, later ones over earlier ones, and of what was given by hand over all.
 
-    Raises InputError that lists every problem.
+    fetching: as for `load`. Raises InputError that lists every problem.
     """
-    params = validate(merge(read_overlays(base, overlays), read_given(given)))
+    params = validate(merge(read_overlays(base, overlays), read_given(given)), fetching=fetching)
     known = {path.stem for path in Path("studies").glob("*.yaml")} | {read_yaml(base).get("study")}
     for variant in params.variants:
         owner = params.study.removesuffix(f"_{variant}")
@@ -233,21 +236,21 @@ def read(overlays: Iterable[Path] = (), base: str | Path = "params.yaml", **give
     return params
 
 
-def validate(raw: dict[str, Any]) -> Params:
+def validate(raw: dict[str, Any], *, fetching: bool = False) -> Params:
     """Resolves model bases and validates. Raises InputError that lists every problem.
 
     An entry of models, settings, experiments or variants that an overlay gives as null is left out: a study of one
-    dataset says so (`left_in`).
+    dataset says so (`left_in`). fetching: as for `load`.
     """
     raw = left_in(raw)
     models = raw.get("models")
-    params = _validated({**raw, "models": resolve_models(models)}, models=models)
-    for name in params.variants:
+    params = _validated({**raw, "models": resolve_models(models)}, models=models, fetching=fetching)
+    for name in () if fetching else params.variants:
         params.variant(name)  # variants are settings too
     return params
 
 
-def _validated(content: dict[str, Any], where: str = "", models: Any = None) -> Params:
+def _validated(content: dict[str, Any], where: str = "", models: Any = None, *, fetching: bool = False) -> Params:
     """Numbers are numbers and truth values truth values, as in JSON. models: before their bases were resolved."""
     from soundprompt.params import checks
 
@@ -257,7 +260,7 @@ def _validated(content: dict[str, Any], where: str = "", models: Any = None) -> 
         found = error.errors()
         own = [problem for problem in found if not (_inherited(problem, found, models) or _follows(problem, found))]
         raise refusal(where + describe(Params, problem) for problem in own) from error
-    if problems := checks.problems(params):
+    if problems := checks.problems(params) or ([] if fetching else checks.of_source(params)):
         raise refusal(where + problem for problem in problems)
     return params
 
