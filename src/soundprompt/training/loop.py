@@ -172,7 +172,6 @@ class Trainer:
                 self._predict,
                 self._batches(frames),
                 self.restore,
-                threshold,
                 self.team,
                 threshold,
                 label=f"{self.label}: validation on {name} after step {self.step}",
