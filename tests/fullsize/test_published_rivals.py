@@ -145,3 +145,22 @@ def test_stochastic_depth_of_pvt():
         assert torch.equal(tuned.eval()(x)[3], frozen.features(x)[3])
         assert not torch.equal(tuned.train()(x)[3], tuned(x)[3])
         assert torch.equal(frozen.copy().train()(x)[3], frozen.features(x)[3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["avsbench_tpavi", "avsegformer"])
+def test_a_step_at_full_size_reaches_all_that_trains(name):
+    """Two frames of a clip at 224 pixels, random weights: the mask's own loss, KL or auxiliary loss, all gradients."""
+    settings = p.load("paper").on("v2", name)
+    torch.manual_seed(0)
+    encoder = pyramid.FrozenPyramid(pyramid.build("pvt_v2_b5"), "pvt_v2_b5", 224, "none").used_as(settings.pyramid)
+    model = models.build(settings, encoder, 0).train()
+    for fusion in getattr(model, "fusions", []):  # behind a norm whose weight is zero nothing learns in the first step
+        nn.init.ones_(fusion.scale.weight)
+    pictures, audio = torch.randn(2, 3, 224, 224), torch.randn(2, 128).relu()
+    found = model.segment(model.encode(pictures), audio, None, torch.zeros(2, dtype=torch.int64))
+    assert found.logits.shape == (2, 1, 224, 224)
+    extra = found.penalty.mean() if name == "avsbench_tpavi" else found.auxiliary.square().mean()
+    (found.logits.square().mean() + extra).backward()
+    untouched = {key for key, weight in model.trained_parameters().items() if weight.grad is None}
+    assert not untouched

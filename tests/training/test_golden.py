@@ -23,11 +23,12 @@ GOLDEN = Path(__file__).parent / "golden"
 FUSION = {"cola": {"enabled": False}, "triplet": {"weight": 0}}
 PYRAMID = {**FUSION, "visual": {"tune_from": None}}
 SCHEDULE = {"learning_rate": 3e-3, "steps": 12, "validate_every": 6, "clips_per_step": 4}
-SMALL = {"width": 8, "queries": 4, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "points": 2, "hidden": 8}
+SMALL = {"width": 8, "queries": 4, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "points": 2, "hidden": 8,
+         "generator_layers": 1, "generator_hidden": 8, "head": [4, 4]}  # fmt: skip
 MODELS = {
     "gavs": {},
     "sam_fusion": {**FUSION, "decoder": "full"},
-    "avsbench_tpavi": {**PYRAMID, "tpavi": {"width": 8, "dilations": [1, 3], "reduce_first": True}},
+    "avsbench_tpavi": {**PYRAMID, "tpavi": {"width": 8, "dilations": [1, 3], "reduce_first": True, "head": [4, 4]}},
     "avsegformer": {**PYRAMID, "avsegformer": SMALL},
 }
 # Relative; of gradients and scores 50 times that. Other processors sum in another order; metrics.csv has six digits;
