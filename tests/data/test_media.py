@@ -164,3 +164,16 @@ def test_vggish_examples_agree_with_torchvggish():
     for samples in (15599, 15600, 30000, 77039, 77040, 80000):
         made = mel.waveform_to_examples(np.zeros(samples), 16000).shape[0] if samples >= 15600 else 0
         assert media.vggish_examples(samples) == made
+
+
+@pytest.mark.parametrize(
+    "content", [b"no media", b"\x89PNG\r\n\x1a\n" + bytes(40), b"RIFF\x20\0\0\0WAVEjunk" + bytes(40)]
+)
+@pytest.mark.parametrize("read", [media.read_image, media.inspect_picture, media.read_audio, media.inspect_sound])
+def test_messages_are_the_same_on_every_run(tmp_path, read, content):
+    """No addresses of Python's objects: such messages stand in ledgers and are compared."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert " at 0x" not in str(caught.value) and "BytesIO" not in str(caught.value)

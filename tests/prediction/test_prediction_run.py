@@ -194,6 +194,12 @@ def test_odd_sizes_pixel_shape_and_colours(paint, tmp_path):
     check_painted(frames_of(film)[1][0], frames_of(tmp_path / "out.mp4")[1][0], masks_of(tmp_path / "out.masks")[0])
 
 
+def test_a_name_that_looks_like_an_address(run_folder, tmp_path):
+    film = write_film(tmp_path / "12:15.mp4", 1)
+    run.predict(Request(film.relative_to(tmp_path), Path("12:30.mp4")), runs.load(run_folder))
+    assert len(frames_of(tmp_path / "12:30.mp4")[0]) == 12
+
+
 def test_a_film_shorter_than_a_second(paint, tmp_path):
     rows = paint(write_film(tmp_path / "in.mp4", 0.4), threshold=0.5)
     assert [(row["start_s"], row["end_s"]) for row in rows] == [("0.000", "0.400")]

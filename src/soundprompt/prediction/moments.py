@@ -39,7 +39,8 @@ def moments(pictures: Iterable[Shown], start: float, end: float | None, every: f
         shown, until = picture, picture.time + picture.lasts
     until = until if end is None else min(until, end)
     if shown is None or until <= start:
-        raise InputError(f"--start: the video ends at {until:.2f} s, before {start:g} s")
+        what = f"--start: the video ends at {until:.2f} s, before {start:g} s"
+        raise InputError(what, remedy="give an earlier --start")
     while number == 0 or start + number * every < until - REST:
         yield Moment(number, start + number * every, shown)
         number += 1

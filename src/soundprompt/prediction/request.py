@@ -58,10 +58,8 @@ class Request:
     def _check_numbers(self) -> None:
         for option, value in (("--start", self.start), ("--end", self.end), ("--every", self.every)):
             if value is not None and not math.isfinite(value):
-                remedy = "give seconds" + (
-                    ", or leave it out to go to the end of the video" if option == "--end" else ""
-                )
-                raise InputError(f"{option}: {value} is no length of time", remedy=remedy)
+                what = f"{option}: {value} is no length of time"
+                raise InputError(what, remedy=f"give seconds, or leave {option} out")
         if self.start < 0:
             raise InputError(f"--start: {self.start:g} is before the video", remedy="give seconds from 0 on")
         if self.end is not None and not self.end > self.start:

@@ -67,7 +67,7 @@ def writing(path: Path, look: Look, track: Track, start: float, end: float | Non
     try:
         # the index in front lets a browser play while it loads
         options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {}
-        with av.open(str(path), "w", options=options) as container:
+        with av.open(str(path.absolute()), "w", options=options) as container:  # "12:30.mp4" is no address
             yield Writer(container, look, track, start, end)
     except av.FFmpegError as error:
         raise OSError(error.errno, error.strerror) from error
