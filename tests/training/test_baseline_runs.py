@@ -125,8 +125,12 @@ def test_the_divergence_is_added_in_its_weight(study, baseline):
     for weight in (0.0, 0.5, 5.0):
         chosen = baseline("avsbench_tpavi", tpavi={"kl": weight})
         trainer = run.Run(chosen, 0, study, run.PackData(chosen, study)).trainer()
-        parts = trainer.loss(trainer.sample(1)[0])
+        batch = trainer.sample(1)[0]
+        parts = trainer.loss(batch)
         losses[weight] = (parts["loss"] - parts["mask"]).item()
+    of_each = trainer.model(batch.with_context()).penalty
+    assert len(of_each) > len(batch.sizes), "frames are shown that have no loss"
+    assert losses[5.0] == pytest.approx(of_each[: len(batch.sizes)].mean().item(), rel=1e-4)
     assert losses[0.0] == 0 and losses[0.5] > 0 and losses[5.0] == pytest.approx(10 * losses[0.5], rel=1e-4)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from soundprompt import models
+from soundprompt import devices, models
 from soundprompt.data import frame_table
 from soundprompt.evaluation import predict
 from soundprompt.features.frames import Frames
@@ -36,11 +36,11 @@ def run(folder: Path, dataset: str, out: Path) -> int:
     asked = predict.questions(rows, ["own"])
     front = models.frozen_front(view.model, encoder)
     frames = Frames(asked.frames, layout, view.model.tap, encoder, bgr=view.data.bgr, front=front)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     progress = Progress(f"writing masks of {folder}", len(asked.pairs))
     names = asked.frames[["clip", "frame"]].to_numpy()
+    label = f"{view.setting_name}/{view.model_name}"
     with publish_folder(out) as aside:
-        for some in predict.answers({trained.seed: model}, frames, asked.pairs, device):
+        for some in predict.answers({trained.seed: model}, frames, asked.pairs, devices.best(), label):
             for index, logits in zip(some.frames, encoder.restore(some.logits[trained.seed], some.sizes), strict=True):
                 clip, frame = names[index]
                 (aside / clip).mkdir(exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -34,6 +34,11 @@ class Prediction:
     sound: Tensor | None = None
     auxiliary: Tensor | None = None
     penalty: Tensor | None = None
+
+    def first(self, count: int) -> Prediction:
+        """What it says about the first frames."""
+        of_each = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Prediction(**{name: None if value is None else value[:count] for name, value in of_each.items()})
 
 
 class Segmenter(nn.Module):

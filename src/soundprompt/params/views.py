@@ -158,7 +158,7 @@ def fetch_view(params: Params) -> FetchView:
         **_whose(params),
         data=params.data,
         checkpoints=tuple(filter(None, paths)),
-        datasets=tuple(name for name in params.tables() if name != "scenes") if params.data.source == "avsbench" else (),
+        datasets=tuple(n for n in params.tables() if n != "scenes") if params.data.source == "avsbench" else (),
     )
 
 

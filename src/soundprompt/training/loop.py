@@ -246,9 +246,7 @@ class Trainer:
 
     def _answer(self, batch: Batch) -> Prediction:
         """What the model says of the batch's frames; frames that are shown beside them are context only."""
-        found, count = self.model(batch.with_context()), len(batch.sizes)
-        auxiliary = None if found.auxiliary is None else found.auxiliary[:count]
-        return dataclasses.replace(found, logits=found.logits[:count], auxiliary=auxiliary)
+        return self.model(batch.with_context()).first(len(batch.sizes))
 
     def _predict(self, batch: Batch) -> Tensor:
         with self._autocast():
