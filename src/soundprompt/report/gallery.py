@@ -1,9 +1,14 @@
-"""Cases to look at and listen to: frames, truth, each model's mask, the sound; best, worst and unselected ones."""
+"""Clips to look at and listen to: frames, truth, each model's mask, the sound.
+
+The page opens with a few that were drawn before anything was scored, one frame of each; the gallery has the best, the
+worst and unselected ones, all frames and all methods.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +20,19 @@ from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Params, Setting
-from soundprompt.report import evidence, names
+from soundprompt.report import convergence, evidence, names
 
 if TYPE_CHECKING:  # loads torch, which a report without cases does without
     from soundprompt.foundation.geometry import Square
 
 JUDGE = "gavs"  # its score chooses the best and worst cases
 SHOWN = ("gavs", "gavs@mismatched", "gavs-no_audio", "sam_fusion", "avsbench_tpavi", "avsegformer", "audio_sam")
+RIVALS = ("sam_fusion", "avsbench_tpavi", "avsegformer", "audio_sam")  # the first that has converged opens the page
+OVERLAPS = ("miou", "ciou_fixed")  # of the masks that are shown, with masks and with boxes
+OPENING = 6  # clips at most; the same number from each setting, so that there are four to six
 CHOSEN = {"best": 2, "worst": 2, "unselected": 2}
 HEIGHT, GAP = 128, 4  # of a frame in a strip, pixels; frames are shrunk to it, never enlarged
+OPENING_HEIGHT = 256  # of a frame by itself
 MAX_SECONDS = 10
 NEAR = 0.1  # pixels of the strip by which an outline may be off
 
@@ -61,10 +70,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Room:
-    """The cases of one setting, and what could not be shown."""
+    """The cases of one setting, those that open the page, and what could not be shown."""
 
     setting: str
     title: str
+    opening: list[Case] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -86,23 +96,67 @@ class Drawn:
         return self.square.restore(torch.from_numpy(found).float()[None, None], [(row.height, row.width)])[0].numpy()
 
 
+@dataclass(frozen=True)
+class Tested:
+    """One setting's test clips and what was made of them; only methods that left predictions.
+
+    frames: rows of the frame table. drawn, scores: by method; scores have rows of OVERLAPS only. hears: clip -> the
+    clip whose sound a method had in place of its own.
+    """
+
+    frames: pd.DataFrame
+    drawn: dict[str, Drawn]
+    scores: dict[str, pd.DataFrame]
+    hears: dict[str, str]
+
+    def overlap(self, method: str, rows: pd.DataFrame) -> float | None:
+        """Mean overlap of a method's masks with the truth in these frames of one clip; None where it has no score."""
+        scores = self.scores[method]
+        here = (scores["clip"] == rows["clip"].iloc[0]) & scores["frame"].isin([-1, *rows["frame"]])
+        return float(scores.loc[here, "value"].mean()) if here.any() else None
+
+    def label(self, method: str, clip: str) -> str:
+        """The method's name, and what it hears where that is another clip's sound."""
+        if not method.endswith("@mismatched"):
+            return names.method(method)
+        heard = self.frames.loc[self.frames["clip"] == self.hears[clip], "class_name"].iloc[0]
+        return f"{names.method(method)} ({heard})"
+
+
 def run(params: Params, layout: Layout) -> list[Room]:
-    """Cases of the main tables' settings that train from scratch or borrow a model, where predictions are there."""
+    """The clips of the main tables' settings that train from scratch or borrow a model, where predictions are there."""
     tables = [e for name, e in params.experiments.items() if name.startswith("table_")]
     shown = {setting for e in tables or params.experiments.values() for setting in e.settings}
+    settings = {s: spec for s, spec in params.settings.items() if s in shown and not spec.start_from}
+    judged = [setting for setting in settings if _predictions(params, layout, setting, JUDGE).exists()]
+    share = max(1, OPENING // max(1, len(judged)))
     rooms = []
-    for setting, spec in params.settings.items():
-        if spec.start_from or setting not in shown:
-            continue
+    for setting, spec in settings.items():
         try:
-            rooms.append(_room(params, layout, setting, spec))
+            rooms.append(_room(params, layout, setting, spec, share))
         except InputError as error:
             rooms.append(Room(setting, names.setting(setting), notes=[f"No cases: {error}"]))
     return rooms
 
 
+def opening(rooms: list[Room]) -> list[Case]:
+    """The clips that open the page."""
+    return [case for room in rooms for case in room.opening][:OPENING]
+
+
+def how_opened(params: Params) -> str:
+    """The sentences that say which clips open the page, and what is seen of them."""
+    rivals = ", ".join(names.method(rival) for rival in RIVALS)
+    return (
+        "These clips were drawn by a fixed random number, before any score was read, as many from each test set. Shown "
+        f"is the middle frame. Beside {names.method(JUDGE)} stands one rival, the first that has converged of {rivals} "
+        f"(seed {params.seeds[0]}). What lies outside a mask is darkened; the number is the mask’s overlap with the "
+        "truth in this frame, 1 at best."
+    )
+
+
 def how_chosen(params: Params) -> str:
-    """The sentence that says which cases are shown."""
+    """The sentence that says which cases the gallery shows."""
     judge = f"{names.method(JUDGE)}, seed {params.seeds[0]}"
     return (
         f"From each setting's test clips, by the score of {judge}: the {CHOSEN['best']} best, the {CHOSEN['worst']} "
@@ -111,39 +165,58 @@ def how_chosen(params: Params) -> str:
     )
 
 
-def _room(params: Params, layout: Layout, setting: str, spec: Setting) -> Room:
+def _room(params: Params, layout: Layout, setting: str, spec: Setting, n_opening: int) -> Room:
+    tested = _tested(params, layout, setting, spec)
+    title = names.setting(setting)
+    if JUDGE not in tested.drawn:
+        return Room(setting, title, notes=[f"{names.method(JUDGE)} has no predictions here."])
+    clips = {clip: rows.sort_values("frame") for clip, rows in tested.frames.groupby("clip")}
+    rival = _rival(params, layout, setting, spec, tested)
+    opening = []
+    for clip in _shuffled(clips)[:n_opening]:
+        middle = clips[clip].iloc[[len(clips[clip]) // 2]]
+        opening.append(_case(tested, middle, [JUDGE, *rival], title, OPENING_HEIGHT))
+    chosen = _choose(tested.scores[JUDGE].groupby("clip")["value"].mean())
+    cases = [_case(tested, clips[clip], [*tested.drawn], why, HEIGHT) for clip, why in chosen.items()]
+    return Room(setting, title, opening, cases)
+
+
+def _predictions(params: Params, layout: Layout, setting: str, model: str) -> Path:
+    return layout.run(setting, model, params.seeds[0]) / "predictions.safetensors"
+
+
+def _tested(params: Params, layout: Layout, setting: str, spec: Setting) -> Tested:
     from soundprompt.evaluation import predict
     from soundprompt.foundation import encoders
 
-    seed, selection = params.seeds[0], evidence.primary(spec)
+    selection = evidence.primary(spec)
     frames = frame_table.select(layout, [selection])
-    clip_scores, masks, notes = {}, {}, []
+    drawn, scores = {}, {}
     squares = {name: encoders.square(model, params.foundation) for name, model in params.models.items()}
     for method in SHOWN:
         model, _, probe = method.partition("@")
-        path = layout.run(setting, model, seed) / "predictions.safetensors"
+        path = _predictions(params, layout, setting, model)
         if model not in params.models or not path.exists():
             continue
         found = predict.read_predictions(path, selection, probe or "own")
         if found:
-            masks[method] = Drawn(found, squares[model])
-            clip_scores[method] = _clip_scores(evidence.scores(layout, setting, method, [seed]), selection)
-    if JUDGE not in masks:
-        return Room(setting, names.setting(setting), notes=[f"{names.method(JUDGE)} has no predictions here."])
-    hears = predict.partners(frames) if any(m.endswith("@mismatched") for m in masks) else {}
-    classes = frames.drop_duplicates("clip").set_index("clip")["class_name"]
-    room = Room(setting, names.setting(setting), notes=notes)
-    for clip, why in _choose(clip_scores[JUDGE]).items():
-        rows = frames[frames["clip"] == clip].sort_values("frame")
-        other = {m: classes[hears[clip]] for m in masks if m.endswith("@mismatched")}
-        room.cases.append(_case(rows, why, masks, clip_scores, other))
-    return room
+            drawn[method] = Drawn(found, squares[model])
+            rows = evidence.scores(layout, setting, method, [params.seeds[0]])
+            scores[method] = rows[(rows["selection"] == selection) & rows["metric"].isin(OVERLAPS)]
+    hears = predict.partners(frames) if any(m.endswith("@mismatched") for m in drawn) else {}
+    return Tested(frames, drawn, scores, hears)
 
 
-def _clip_scores(scores: pd.DataFrame, selection: str) -> pd.Series:
-    """Mean IoU of each clip, or its overlap with boxes where it has those."""
-    rows = scores[(scores["selection"] == selection) & scores["metric"].isin(["miou", "ciou"])]
-    return rows.groupby("clip")["value"].mean()
+def _rival(params: Params, layout: Layout, setting: str, spec: Setting, tested: Tested) -> list[str]:
+    """The first of RIVALS that has predictions here and has converged, or none."""
+    there = [rival for rival in RIVALS if rival in tested.drawn]
+    return [rival for rival in there if not convergence.doubt(layout, setting, spec, rival, params.seeds)][:1]
+
+
+def _shuffled(clips: Iterable[str]) -> list[str]:
+    """The same order for the same clips, which nothing but their number decides."""
+    ordered = sorted(clips)
+    return [ordered[i] for i in np.random.default_rng([0, len(ordered)]).permutation(len(ordered))]
 
 
 def _choose(judged: pd.Series) -> dict[str, str]:
@@ -154,24 +227,21 @@ def _choose(judged: pd.Series) -> dict[str, str]:
         chosen[clip] = "best"
     for clip in ordered[::-1][: CHOSEN["worst"]]:
         chosen.setdefault(clip, "worst")
-    rest = sorted(set(ordered) - set(chosen))
-    drawn = np.random.default_rng([0, len(rest)]).permutation(len(rest))[: CHOSEN["unselected"]]
-    chosen |= {rest[i]: "unselected" for i in sorted(drawn)}
-    return chosen
+    drawn = _shuffled(set(ordered) - set(chosen))[: CHOSEN["unselected"]]
+    return chosen | dict.fromkeys(sorted(drawn), "unselected")
 
 
 # ---------------------------------------------------------------------------------- a case
-def _case(
-    rows: pd.DataFrame, why: str, masks: dict[str, Drawn], clip_scores: dict[str, pd.Series], hears: dict[str, str]
-) -> Case:
+def _case(tested: Tested, rows: pd.DataFrame, methods: list[str], why: str, height: int) -> Case:
+    """rows: the frames of one clip that are shown, at most `height` pixels high."""
     first = rows.iloc[0]
-    strip, width, height = _strip(rows["image"].tolist())
+    strip, width, height = _strip(rows["image"].tolist(), height)
     true = [_truth(row, width, height) for row in rows.itertuples()]
     overlays = [Overlay("truth", "", true, "the true mask in each frame")]
-    for method, drawn in masks.items():
-        paths = [_outline(drawn.on(row), width, height) for row in rows.itertuples()]
-        value = clip_scores[method].get(first["clip"])
-        label = names.method(method) + (f" ({hears[method]})" if method in hears else "")
+    for method in methods:
+        paths = [_outline(tested.drawn[method].on(row), width, height) for row in rows.itertuples()]
+        value = tested.overlap(method, rows)
+        label = tested.label(method, first["clip"])
         score = f"{value:.2f}" if value is not None else ""
         overlays.append(Overlay(label, score, paths, f"mask of {label} in each frame, overlap {score or 'unknown'}"))
     kind = f", {first['kind']}" if first["kind"] and first["kind"] != "seen" else ""
@@ -190,8 +260,8 @@ def _case(
     )
 
 
-def _strip(images: list[str]) -> tuple[str, int, int]:
-    """Data address of the frames side by side, and the size of one frame there."""
+def _strip(images: list[str], height: int) -> tuple[str, int, int]:
+    """Data address of the frames side by side, at most `height` pixels high, and the size of one frame there."""
     from PIL import Image
 
     pictures = []
@@ -201,7 +271,7 @@ def _strip(images: list[str]) -> tuple[str, int, int]:
                 pictures.append(picture.convert("RGB"))
         except OSError as error:
             raise InputError(f"picture cannot be read ({error})", path=path) from error
-    scale = min(1.0, HEIGHT / pictures[0].height)
+    scale = min(1.0, height / pictures[0].height)
     width, height = (max(1, round(edge * scale)) for edge in pictures[0].size)
     strip = Image.new("RGB", (len(pictures) * (width + GAP) - GAP, height), (127, 127, 127))
     for i, picture in enumerate(pictures):

@@ -152,6 +152,7 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
     leaked = attempt(lambda: leaks.read(layout), pd.DataFrame(columns=list(leaks.COLUMNS)))
     chapters = [_chapter(params, layout, name, leaked) for name in params.experiments]
     missing = list(dict.fromkeys(sentence for chapter in chapters for sentence in chapter.missing))
+    rooms = attempt(lambda: gallery.run(params, layout), [])
     return {
         "params": params,
         "seeds": sorted({len(e.seeds or params.seeds) for e in params.experiments.values() if not e.of_validation})
@@ -164,7 +165,9 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
         "groups": _grouped(chapters),
         "missing": missing,
         "trouble": trouble,
-        "rooms": attempt(lambda: gallery.run(params, layout), []),
+        "opening": gallery.opening(rooms),
+        "how_opened": gallery.how_opened(params),
+        "rooms": rooms,
         "how_chosen": gallery.how_chosen(params),
         "foundations": foundation.run(params),
         "costs": origins.costs(records),
