@@ -111,6 +111,7 @@ rule leaks:
         tables=all_tables_of,
     output:
         leaks.path(ANY),
+        leaks.clips_path(ANY),
     log:
         "logs/{study}/leaks.log",
     priority: 100
