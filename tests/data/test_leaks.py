@@ -62,7 +62,7 @@ def view(leaks="stop", **settings) -> p.LeaksView:
 
 
 def found(layout: Layout, mode="stop", **settings) -> pd.DataFrame:
-    table = leaks.check(view(mode, **settings), layout)
+    table = leaks.check(view(mode, **settings), layout).comparisons
     return table[table["shared"] > 0]
 
 
@@ -215,7 +215,7 @@ def tabulate_released(layout, settings, apart) -> pd.DataFrame:
         for split in clip.splits
     ]
     frame_table.write(pd.DataFrame(rows).assign(image_digest=lambda t: t["clip"].map(_digest)), layout.table("v3"))
-    return leaks.check(p.LeaksView(study="tiny", settings=settings, leaks="stop"), layout)
+    return leaks.check(p.LeaksView(study="tiny", settings=settings, leaks="stop"), layout).comparisons
 
 
 def _digest(text: str) -> str:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from small_sets import npy, write_masks, write_vggss
 
+from soundprompt.data import protocols
 from soundprompt.errors import InputError
-from soundprompt.judge import coco, protocols, truth
+from soundprompt.judge import coco, lists, truth
 
 HEARD, UNHEARD = (protocols.PROTOCOLS[name] for name in ("heard", "unheard"))
 
@@ -38,7 +39,7 @@ def test_extended_vggss_has_as_many_silent_pairs(reference_data):
 @pytest.mark.parametrize(("name", "count"), [("vpo-single", 890), ("vpo-multi", 2157)])
 def test_vpo(reference_data, name, count):
     protocol = protocols.PROTOCOLS[name]
-    path = protocols.list_file(protocol.file, reference_data / "protocols", reference_data)
+    path = lists.list_file(protocol.file, reference_data / "protocols", reference_data)
     samples = protocols.read_vpo(path, protocol)
     assert len(samples) == count
     assert len(samples[0].image) == 12 and samples[0].name == f"{samples[0].image}_{samples[0].annotation}"

@@ -10,7 +10,17 @@ from soundprompt import params
 
 pytestmark = pytest.mark.pipeline
 PAPER = params.load(PROJECT / "studies" / "paper.yaml", PROJECT / "params.yaml")
-FETCHED = ("sam_vit_b", "vggish", "pvt_v2_b5", "avsbench", "avs_v3", "vggss", "vggss_clips")
+FETCHED = (
+    "sam_vit_b",
+    "vggish",
+    "pvt_v2_b5",
+    "avsbench",
+    "avs_v3",
+    "vggss",
+    "vggss_clips",
+    "vggss_heard",
+    "vggss_unheard",
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +47,7 @@ def test_the_graph_is_whole(graph):
     scored = {s for e in PAPER.experiments.values() if not e.of_validation for s in e.settings}
     assert len(studies) == 4
     assert planned_jobs(graph) == {
-        "fetch": 7,  # three weights, AVSBench, AVS-V3, annotations and clips of VGG-SS
+        "fetch": 9,  # three weights, AVSBench, AVS-V3, annotations, clips and two lists of VGG-SS
         "frame_table": 5,
         "leaks": 1,
         "pretrain": 5,  # SAM at three sizes, VGGish, the pyramid
@@ -71,13 +81,16 @@ def test_a_checkpoint_of_the_users_own_is_an_input_not_a_download(bare):
     answer = bare.run("snakemake", "--cores", "2", "--configfile", *overlay.split(), "-n", "all_tables")
     assert answer.returncode != 0 and "my_sam.pth" in answer.stdout + answer.stderr
     (bare.root / "my_sam.pth").touch()
-    assert planned_jobs(dry(bare, "all_tables", overlay=overlay))["fetch"] == 6
+    assert planned_jobs(dry(bare, "all_tables", overlay=overlay))["fetch"] == 8
 
 
 @pytest.mark.slow
 def test_released_weights_also_go_with_the_generated_world(bare):
     (bare.root / "mixed.yaml").write_text(
-        "study: mixed\ndata: {source: generated}\nsettings: {v3_0shot: {validate_on: [v3/seen_val, v3/unseen_val]}}\n"
+        "study: mixed\ndata: {source: generated}\n"
+        "settings: {v3_0shot: {validate_on: [v3/seen_val, v3/unseen_val]}, vggss_heard: null, vggss_unheard: null, "
+        "open_novel: null, open_base: null}\n"
+        "experiments: {table_vggss: {settings: [vggss]}, table_open_vocabulary: null}\n"
     )
     counts = planned_jobs(dry(bare, "all_tables", overlay="studies/paper.yaml mixed.yaml"))
     assert counts["fetch"] == 3 and counts["world_part"] == 5

@@ -76,10 +76,11 @@ def dataset_on_disk(wildcards):
     if study.data.source == "generated":
         return [ANY.avsbench / "metadata.csv"]
     # also of the datasets that it may share no source video with
-    apart = params.tables_view(study, wildcards.dataset).apart
-    spared = comparisons.spared(apart, wildcards.dataset)
+    view = params.tables_view(study, wildcards.dataset)
+    spared = comparisons.spared(view.apart, wildcards.dataset)
     datasets = {wildcards.dataset, *(other.partition("/")[0] for _, other in spared)}
     names = {name for one in sorted(datasets) for name in acquire.SOURCES[one]}
+    names.update(protocols.list_names(view.protocols))
     return [ANY.fetched(name) for name in sorted(names)]
 
 
@@ -111,6 +112,7 @@ rule leaks:
         tables=all_tables_of,
     output:
         leaks.path(ANY),
+        leaks.clips_path(ANY),
     log:
         "logs/{study}/leaks.log",
     priority: 100

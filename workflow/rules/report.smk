@@ -13,7 +13,7 @@ def experiment_inputs(wildcards):
         ]
 
     checks = [leaks.path(study.layout) for study, _ in places]
-    found = {"leaks": list(dict.fromkeys(checks))}
+    found = {"leaks": [*dict.fromkeys(checks), leaks.clips_path(LAYOUT)]}
     if experiment.of_validation:
         return found | {"runs": packs(trained)}
     tables = [

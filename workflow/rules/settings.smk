@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from soundprompt import params, provenance, turns
-from soundprompt.data import acquire, comparisons, leaks, ledger
+from soundprompt.data import acquire, comparisons, leaks, ledger, protocols
 from soundprompt.data.world.parts import parts_of
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout, pack_name, pack_seeds

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from soundprompt.data import catalog
+from soundprompt.data import catalog, protocols
 from soundprompt.data.catalog import Catalog, Form
 from soundprompt.errors import InputError
 from soundprompt.files import digest_file, write_json
@@ -40,7 +40,8 @@ FORMS = {"avsbench_semantic": {"v1s", "v1m", "v2", "v3"}, "avsbench_object": {"v
 def needs(view: FetchView, layout: Layout, known: Catalog | None = None) -> list[str]:
     """Names of all that a study must have fetched: its released weights, and what its frame tables are read from."""
     weights = [name for path in view.checkpoints if (name := released(path, layout, known))]
-    return list(dict.fromkeys([*weights, *(name for dataset in view.datasets for name in SOURCES[dataset])]))
+    read = [name for dataset in view.datasets for name in SOURCES[dataset]]
+    return list(dict.fromkeys([*weights, *read, *protocols.list_names(view.protocols)]))
 
 
 def released(checkpoint: str, layout: Layout, known: Catalog | None = None) -> str | None:

@@ -205,9 +205,3 @@ def run(first: Path, second: Path, out: Path) -> None:
     print("\n".join(found.sentences()))
     kinds = Counter(item.what for item in found.shared)
     print(f"{out}: {', '.join(f'{count} by {kind}' for kind, count in kinds.items()) or 'nothing shared'}")
-
-
-def shared_clips(found: Found, parts: Iterable[str]) -> set[str]:
-    """Clips of the first dataset that share something with one of these parts of the second, such as v2/train."""
-    wanted = set(parts)
-    return {item.one.clip for item in found.shared if item.two.part in wanted}

@@ -9,12 +9,15 @@ for settings that train on a share. `data.leaks` says what follows:
 - drop: the frame tables leave out clips of shared videos (`comparisons.Comparison.sparing`), so that only what no
   table can leave out is found here, and stops.
 - report: tables are made, and the report says it beside them.
+
+Clips of tests that share a video or a picture are listed by name: tables leave them out of their "clean" figures.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +42,7 @@ COLUMNS = (
     "examples",  # three at most
     "verdict",  # stops, reported; noted: of training and validation, in no test; "": nothing shared
 )
+CLIP_COLUMNS = ("setting", "test", "clip", "what", "shared_with", "role")
 SILENT = ("", "background", "off-the-screen")  # class strings that name no class
 EXAMPLES = 3
 
@@ -48,11 +52,30 @@ def path(layout: Layout) -> Path:
     return layout.table("v3").with_name("leaks.csv")
 
 
+def clips_path(layout: Layout) -> Path:
+    """Beside `path(layout)`."""
+    return path(layout).with_name("shared_clips.csv")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """comparisons: every one of the view's settings, with COLUMNS; clips: of tests, those that share a video or a
+    picture with a selection that the setting's model has met, with CLIP_COLUMNS."""
+
+    comparisons: pd.DataFrame
+    clips: pd.DataFrame
+
+
 def run(view: LeaksView, layout: Layout) -> None:
-    """Writes `path(layout)`, a row for each comparison made; raises InputError where a leak stops the tables."""
-    table = check(view, layout)
-    with publish(path(layout)) as aside:
-        table.to_csv(aside, index=False)
+    """Writes `path(layout)`, a row for each comparison made, and `clips_path(layout)`.
+
+    Raises InputError where a leak stops the tables.
+    """
+    checked = check(view, layout)
+    table = checked.comparisons
+    for rows, file in ((checked.clips, clips_path(layout)), (table, path(layout))):
+        with publish(file) as aside:
+            rows.to_csv(aside, index=False)
     for sentence in sentences(table[table["verdict"] == "reported"]):
         print(f"leak: {sentence}", file=sys.stderr)
     stop(table, layout, dropped=view.leaks == "drop")
@@ -60,12 +83,25 @@ def run(view: LeaksView, layout: Layout) -> None:
 
 def read(layout: Layout) -> pd.DataFrame:
     """The table that `run` wrote. Raises InputError when it is missing or not one of ours."""
-    file = path(layout)
+    return _read(path(layout), COLUMNS)
+
+
+def read_clips(layout: Layout, setting: str) -> dict[str, set[str]]:
+    """{test selection of a setting: its clips that share a video or a picture with what its model has met}.
+
+    Selections without such clips are left out. Raises InputError as `read`.
+    """
+    table = _read(clips_path(layout), CLIP_COLUMNS)
+    of_setting = table[table["setting"] == setting]
+    return {test: set(rows["clip"]) for test, rows in of_setting.groupby("test")}
+
+
+def _read(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
-        table = pd.read_csv(file, keep_default_na=False)
+        table = pd.read_csv(file, keep_default_na=False, dtype={"clip": str})
     except (OSError, ValueError) as error:
         raise InputError("leak check missing or damaged", path=file, remedy="run `soundprompt leaks`") from error
-    if tuple(table.columns) != COLUMNS:
+    if tuple(table.columns) != columns:
         raise InputError("columns differ from this version's", path=file, remedy="run `soundprompt leaks` again")
     return table
 
@@ -99,17 +135,18 @@ def sentences(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def check(view: LeaksView, layout: Layout) -> pd.DataFrame:
-    """Every comparison of the view's settings, with COLUMNS."""
+def check(view: LeaksView, layout: Layout) -> Checked:
+    """Compares all that the view's settings have met with their tests."""
     wanted = [c for name in view.settings for c in comparisons.of_setting(view.settings, name)]
     selections = dict.fromkeys(s for c in wanted for s in (c.selection, c.other))
     of = {selection: _Selection(frame_table.select(layout, [selection])) for selection in selections}
-    found = []
+    found, clips = [], []
     for comparison in wanted:
         claims = view.settings[comparison.setting].unseen and comparison.other_role == "test"
         for what in ("video", "picture", *(["class"] if claims else [])):
             found.append(_row(comparison, what, of, view.leaks))
-    return pd.DataFrame(found, columns=list(COLUMNS))
+            clips += _clip_rows(comparison, what, of)
+    return Checked(pd.DataFrame(found, columns=list(COLUMNS)), pd.DataFrame(clips, columns=list(CLIP_COLUMNS)))
 
 
 class _Selection:
@@ -142,6 +179,15 @@ def _row(comparison: Comparison, what: str, of: dict[str, _Selection], leaks: st
         examples = sorted(set().union(*(one[value] for value in shared)))[:EXAMPLES]
     pair = (comparison.setting, comparison.selection, comparison.role, comparison.other, comparison.other_role)
     return (*pair, what, len(shared), *touched, ", ".join(examples), verdict if shared else "")
+
+
+def _clip_rows(comparison: Comparison, what: str, of: dict[str, _Selection]) -> list[tuple]:
+    """The clips of a test that share something with a selection; a shared class is no shared clip."""
+    if comparison.other_role != "test" or what == "class":
+        return []
+    met, tested = (of[selection].holds[what] for selection in (comparison.selection, comparison.other))
+    clips = sorted(set().union(*(tested[value] for value in met.keys() & tested.keys())))
+    return [(comparison.setting, comparison.other, clip, what, comparison.selection, comparison.role) for clip in clips]
 
 
 def _count(number: int, thing: str) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 
 import pandas as pd
 
-from soundprompt.data import avs_v3, avsbench, avsbench_object, comparisons, frame_table, ledger, vggss
+from soundprompt.data import avs_v3, avsbench, avsbench_object, comparisons, frame_table, ledger, protocols, vggss
 from soundprompt.data.clip import Clip, ClipMissing, Inspected, inspect
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
@@ -91,7 +91,13 @@ def _subset(view: TablesView, layout: Layout) -> list[Expected]:
         return [Expected(row.uid, row.video, (row.split,), partial(find, row)) for row in rows.itertuples()]
     metadata = avsbench.read_metadata(layout.avsbench)
     rows = metadata[metadata["label"] == view.dataset]
-    return _in_avsbench(rows, {row.uid: (row.split,) for row in rows.itertuples()}, view, layout)
+    return _in_avsbench(rows, {row.uid: _splits_of(row, view) for row in rows.itertuples()}, view, layout)
+
+
+def _splits_of(row, view: TablesView) -> tuple[str, ...]:
+    """A clip's own split, and those by base and novel classes that some setting draws from."""
+    by_class = protocols.open_vocabulary(row.split, avsbench.sources(row.a_obj))
+    return (row.split, *(split for split in by_class if f"{view.dataset}/{split}" in view.protocols))
 
 
 def _v3(view: TablesView, layout: Layout) -> list[Expected]:
@@ -113,14 +119,32 @@ def _in_avsbench(
 
 
 def _vggss(view: TablesView, layout: Layout) -> list[Expected]:
+    items = vggss.read_annotations(layout.vggss)
+    splits = _vggss_splits(view, layout, {item.file for item in items})
     kinds, silent = avsbench.read_kinds(layout.avsbench), avsbench.read_silent(layout.avsbench)
     outcomes = vggss.read_outcomes(layout.vggss)
+    find = partial(vggss.find_clip, layout.vggss, kinds=kinds, outcomes=outcomes, silent=silent)
     return [
         Expected(
-            item.file, item.video, (vggss.SPLIT,), partial(vggss.find_clip, layout.vggss, item, kinds, outcomes, silent)
+            item.file,
+            item.video,
+            tuple(split for split, files in splits.items() if item.file in files),
+            partial(find, item),
         )
-        for item in vggss.read_annotations(layout.vggss)
+        for item in items
     ]
+
+
+def _vggss_splits(view: TablesView, layout: Layout, files: set[str]) -> dict[str, set[str]]:
+    """{split: its clips}: the test, and those by published lists that some setting draws from."""
+    splits = {vggss.SPLIT: files}
+    for split in (name.partition("/")[2] for name in view.protocols if name.startswith("vggss/")):
+        splits[split] = set(protocols.listed(split, layout.downloads))
+        strange = sorted(splits[split] - files)
+        if strange:
+            what = f"lacks {strange[0]} ({len(strange)} such clips), which the published list of '{split}' names"
+            raise InputError(what, path=layout.vggss / "vggss.json", remedy="use the annotations of the release")
+    return splits
 
 
 _EXPECTED = {"v3": _v3, "vggss": _vggss}

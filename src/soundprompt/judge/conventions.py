@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from soundprompt.data.protocols import BASE_CLASSES, NOVEL_CLASSES
 from soundprompt.judge import binary, boxes, measured, negatives, ranking, semantic
-from soundprompt.judge.protocols import BASE_CLASSES, NOVEL_CLASSES
 from soundprompt.judge.sums import Drawn, Figure, Sums, by_video, mean_of, ratio
 
 AVSBENCH, AVSEGFORMER, COMBO = "AVSBench f7414af", "AVSegFormer 7083cb6", "COMBO-AVS cb8af1c"

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from soundprompt.data.protocols import BASE_CLASSES, NOVEL_CLASSES
 from soundprompt.evaluation.metrics import BETA_SQUARED
 from soundprompt.judge import binary
-from soundprompt.judge.protocols import BASE_CLASSES, NOVEL_CLASSES
 
 CLASSES, BACKGROUND, LAST = 71, 0, 70
 SIDE = 224

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from soundprompt.data import avs_v3, avsbench, avsbench_object, media, vggss
+from soundprompt.data import avs_v3, avsbench, avsbench_object, media, protocols, vggss
 from soundprompt.data.clip import Clip as Files
 from soundprompt.data.clip import ClipMissing
 from soundprompt.data.world.writing import class_colour
 from soundprompt.errors import InputError
 from soundprompt.evaluation.metrics import box_mask
 from soundprompt.judge import boxes as definitions
-from soundprompt.judge import coco, protocols, semantic
+from soundprompt.judge import coco, semantic
+from soundprompt.judge.lists import list_file
 from soundprompt.judge.measured import Clip
 
 DATASETS = ("v1s", "v1m", "v2", "v3", "avss", "vggss", "vpo", "is3", "scenes", "mini")
@@ -208,7 +209,7 @@ def _vggss(root: Path, protocol: protocols.Protocol | None, lists: Path | None, 
     annotations = {one.file: one for one in vggss.read_annotations(root)}
     silent: list[protocols.Pair] = []
     if protocol and protocol.name in ("heard", "unheard"):
-        path = protocols.list_file(protocol.file, lists, downloads)
+        path = list_file(protocol.file, lists, downloads)
         ids = protocols.read_ids(path, protocol)
         strange = [name for name in ids if name not in annotations]
         if strange:
@@ -216,7 +217,7 @@ def _vggss(root: Path, protocol: protocols.Protocol | None, lists: Path | None, 
             raise InputError(what, path=path, remedy="use the annotations of the release")
         annotations = {name: annotations[name] for name in ids}
     elif protocol:
-        silent = protocols.read_silent_pairs(protocols.list_file(protocol.file, lists, downloads))
+        silent = protocols.read_silent_pairs(list_file(protocol.file, lists, downloads))
     clips = [Clip(one.file, one.video, one.class_name, 1) for one in annotations.values()]
     frames = [Frame(i, "0", tuple(map(tuple, one.boxes))) for i, one in enumerate(annotations.values())]
     for pair in silent:
@@ -230,7 +231,7 @@ def _vggss(root: Path, protocol: protocols.Protocol | None, lists: Path | None, 
 def _is3(root: Path, lists: Path | None, downloads: Path) -> Truth:
     """IS3's boxes, from the user's folder where they are there, else from the published list."""
     own = root / "synthetic3240_bbox.json"
-    samples = protocols.read_box_list(own if own.is_file() else protocols.list_file("is3_boxes", lists, downloads))
+    samples = protocols.read_box_list(own if own.is_file() else list_file("is3_boxes", lists, downloads))
     clips = [Clip(name, name.rpartition("_")[0], name.rpartition("_")[2], 1) for name in samples]
     frames = [Frame(i, "0", tuple(map(tuple, found))) for i, found in enumerate(samples.values())]
     return Truth("is3", "boxes", clips, frames, definitions.truth_of)
@@ -239,7 +240,7 @@ def _is3(root: Path, lists: Path | None, downloads: Path) -> Truth:
 def _vpo(root: Path, protocol: protocols.Protocol | None, lists: Path | None, downloads: Path) -> Truth:
     if protocol is None:
         raise InputError("--protocol: VPO has two tests", remedy="give --protocol vpo-single or vpo-multi")
-    samples = protocols.read_vpo(protocols.list_file(protocol.file, lists, downloads), protocol)
+    samples = protocols.read_vpo(list_file(protocol.file, lists, downloads), protocol)
     annotations = coco.read_annotations(root, {sample.annotation for sample in samples})
     clips = [Clip(sample.name, sample.image, annotations[sample.annotation].category, -1) for sample in samples]
     frames = [Frame(i, "0", annotations[sample.annotation]) for i, sample in enumerate(samples)]

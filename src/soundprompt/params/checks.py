@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from soundprompt.errors import InputError
+from soundprompt.params.data import PROTOCOLS
 from soundprompt.params.experiments import (
     COST_METRICS,
     FLOORS,
@@ -114,10 +115,10 @@ def splits(params: Params) -> dict[str, tuple[str, ...]]:
     """Dataset -> the splits that it has."""
     each = ("train", "val", "test")
     few = tuple(f"{shots}_shot_{part}" for shots in params.data.shots for part in ("train", "test"))
-    return {
-        **{"v1s": each, "v1m": each, "v2": each, "v3": ("seen_train", "seen_val", "unseen_val", "unseen", *few)},
-        **{"vggss": ("test",), "scenes": tuple(params.world.scenes)},
-    }
+    found = {"v1s": each, "v1m": each, "v2": each, "v3": ("seen_train", "seen_val", "unseen_val", "unseen", *few)}
+    found |= {"vggss": ("test",), "scenes": tuple(params.world.scenes)}
+    published = {} if params.data.source == "generated" else PROTOCOLS
+    return {dataset: (*own, *published.get(dataset, ())) for dataset, own in found.items()}
 
 
 def _of_setting(params: Params, where: str, name: str, setting: Setting) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params.base import Count, Distinct, Name, Positive, Settings
-from soundprompt.params.data import Data, World
+from soundprompt.params.data import PROTOCOLS, Data, World
 from soundprompt.params.evaluation import Cost, Evaluation
 from soundprompt.params.experiments import EXAMINED, PROBES, Experiment, Setting, Variant, model_of, plain, variant_of
 from soundprompt.params.foundation import Features, Foundation
@@ -186,10 +186,15 @@ class Params(Settings):
 
     def tables(self) -> list[str]:
         """The frame tables (datasets) that the settings draw from."""
-        selections = [
-            s for setting in self.settings.values() for s in setting.train + setting.validate_on + setting.test
-        ]
-        return sorted({selection.partition("/")[0] for selection in selections})
+        return sorted({selection.partition("/")[0] for selection in self._selections()})
+
+    def protocols(self) -> tuple[str, ...]:
+        """The selections by published protocols that the settings draw from, such as vggss/heard."""
+        published = {f"{dataset}/{split}" for dataset, splits in PROTOCOLS.items() for split in splits}
+        return tuple(sorted(published & self._selections()))
+
+    def _selections(self) -> set[str]:
+        return {s for setting in self.settings.values() for s in setting.train + setting.validate_on + setting.test}
 
     def taps(self) -> list[int | None]:
         """Encoder blocks whose input the visual cache holds; None is the encoder's output."""

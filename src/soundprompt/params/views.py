@@ -42,6 +42,7 @@ class TablesView(View):
     dataset: str
     data: Reading
     apart: dict[str, Setting] = Field({}, description="settings whose leaks are left out, with data.leaks: drop")
+    protocols: tuple[str, ...] = Field((), description="selections by published protocols that settings draw from")
 
 
 class LeaksView(View):
@@ -57,6 +58,7 @@ class FetchView(View):
     data: Data
     checkpoints: tuple[str, ...]
     datasets: tuple[str, ...]
+    protocols: tuple[str, ...] = ()
 
 
 class PretrainView(View):
@@ -159,13 +161,15 @@ def fetch_view(params: Params) -> FetchView:
         data=params.data,
         checkpoints=tuple(filter(None, paths)),
         datasets=tuple(n for n in params.tables() if n != "scenes") if params.data.source == "avsbench" else (),
+        protocols=params.protocols(),
     )
 
 
 def tables_view(params: Params, dataset: str) -> TablesView:
     """The part of the settings that reading a dataset may read."""
     apart = params.settings if params.data.leaks == "drop" else {}
-    return TablesView(**_whose(params), dataset=dataset, data=_reading(params), apart=apart)
+    named = (one for one in params.protocols() if apart or one.startswith(f"{dataset}/"))
+    return TablesView(**_whose(params), dataset=dataset, data=_reading(params), apart=apart, protocols=tuple(named))
 
 
 def leaks_view(params: Params) -> LeaksView:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,25 @@ from soundprompt.evaluation import statistics
 from soundprompt.params import TableView, variant_of
 from soundprompt.report import evidence, names, published
 
-Column = tuple[str, str, str, str]  # setting, selection, kind, metric
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+CLEAN = "Without the test clips that share their source video or a picture with training or validation."
+
+
+class Column(NamedTuple):
+    """Which rows of the table stand in a column; clean: by their clean figures instead of those as published."""
+
+    setting: str
+    selection: str
+    kind: str
+    metric: str
+    clean: bool = False
+
+    def head(self, beside_clean: bool) -> tuple[str, str]:
+        """(label, meaning); beside_clean: whether the metric has a clean column too."""
+        metric = names.metric(self.metric)
+        if self.clean:
+            return f"{metric.label}, clean", f"{metric.meaning} {CLEAN}"
+        return metric.label + (", as published" if beside_clean else ""), metric.meaning
 
 
 @dataclass(frozen=True)
@@ -57,12 +76,11 @@ def overview(view: TableView, table: pd.DataFrame) -> Sheet:
     shown = view.experiment.metrics[:2]
     sheet, columns = Sheet(view.experiment.title, [], []), []
     for setting, spec in view.settings.items():
-        here = [(setting, evidence.primary(spec), "all", metric) for metric in shown]
-        heads = [(names.metric(metric).label, names.metric(metric).meaning) for metric in shown]
+        here, heads = _columns(table, setting, evidence.primary(spec), "all", shown)
         before = _before(view, setting)
         if before:
             label = f"{names.metric(shown[0]).label} before"
-            here.append((before, evidence.primary(spec), "all", shown[0]))
+            here.append(Column(before, evidence.primary(spec), "all", shown[0]))
             heads.append((label, f"“{names.setting(before)}” on the clips of this test: its own test has others."))
         columns += here
         sheet.groups.append((names.setting(setting), len(here)))
@@ -70,6 +88,20 @@ def overview(view: TableView, table: pd.DataFrame) -> Sheet:
     sheet.rows.extend(_rows(view, table, columns))
     sheet.rows.extend(_paper_only(view, columns))
     return sheet
+
+
+def _columns(
+    table: pd.DataFrame, setting: str, selection: str, kind: str, metrics: Iterable[str]
+) -> tuple[list[Column], list[tuple[str, str]]]:
+    """A column for each metric, two where some clips are left out of a clean figure; and their heads."""
+    here = table[(table["setting"] == setting) & (table["selection"] == selection) & (table["kind"] == kind)]
+    two = set(here.loc[here["n_left_out"] > 0, "metric"])
+    columns = [
+        Column(setting, selection, kind, metric, clean)
+        for metric in metrics
+        for clean in ((False, True) if metric in two else (False,))
+    ]
+    return columns, [column.head(column.metric in two) for column in columns]
 
 
 def _before(view: TableView, setting: str) -> str | None:
@@ -88,12 +120,12 @@ def by_setting(view: TableView, table: pd.DataFrame) -> list[Sheet]:
             here = table[(table["setting"] == setting) & (table["selection"] == selection)]
             metrics = [m for m in view.experiment.metrics if m in set(here["metric"])]
             for kind in ["all", *sorted(set(here["kind"]) - {"all"})]:
-                rows = _rows(view, table, [(setting, selection, kind, m) for m in metrics], lead=True)
+                columns, heads = _columns(table, setting, selection, kind, metrics)
+                rows = _rows(view, table, columns, lead=True)
                 if not rows:
                     continue
                 clips = here.loc[here["kind"] == kind, "n_clips"].max()
                 where = (names.setting(setting), names.selection(selection), names.kind(kind), f"{clips} clips")
-                heads = [(names.metric(m).label, names.metric(m).meaning) for m in metrics]
                 if view.experiment.reference:
                     lead = f"lead of {names.method(view.experiment.reference)}"
                     meaning = f"{names.metric(metrics[0]).label}: paired difference, its 95 % interval below"
@@ -110,9 +142,7 @@ def _rows(view: TableView, table: pd.DataFrame, columns: list[Column], lead: boo
         entries = [_entry(indexed, column, method) for column in columns]
         if all(entry is None for entry in entries):
             continue
-        cells = [
-            _cell(entry, best[column] == method, column[3]) for entry, column in zip(entries, columns, strict=True)
-        ]
+        cells = [_cell(entry, best[column] == method, column) for entry, column in zip(entries, columns, strict=True)]
         if lead and view.experiment.reference:
             cells.append(_lead(entries[0]))
         rows.append(Row(names.method(method), cells, floor=names.is_floor(method)))
@@ -120,14 +150,18 @@ def _rows(view: TableView, table: pd.DataFrame, columns: list[Column], lead: boo
 
 
 def _entry(indexed: pd.DataFrame, column: Column, method: str) -> pd.Series | None:
-    setting, selection, kind, metric = column
-    key = (setting, selection, kind, metric, method)
-    return indexed.loc[key] if key in indexed.index else None
+    """The table's row; for a clean column the clean figures are in the place of the others, and no paper has any."""
+    key = (column.setting, column.selection, column.kind, column.metric, method)
+    if key not in indexed.index:
+        return None
+    entry = indexed.loc[key]
+    clean = {name: entry[f"clean_{name}"] for name in ("mean", "sd", "low", "high")} | {"published": np.nan}
+    return pd.Series({**entry, **clean}) if column.clean else entry
 
 
 def _best(view: TableView, indexed: pd.DataFrame, column: Column) -> str | None:
     """The method with the best mean, floors too; none where a trained one has a single seed, which may be luck."""
-    higher = names.metric(column[3]).higher_is_better
+    higher = names.metric(column.metric).higher_is_better
     entries = {m: _entry(indexed, column, m) for m in view.experiment.methods}
     known = {m: e for m, e in entries.items() if e is not None and np.isfinite(e["mean"])}
     single = any(e["n_seeds"] == 1 and not names.is_floor(m) for m, e in known.items())
@@ -138,10 +172,10 @@ def _best(view: TableView, indexed: pd.DataFrame, column: Column) -> str | None:
     return choose(means, key=means.get)
 
 
-def _cell(entry: pd.Series | None, best: bool, metric: str) -> Cell:
+def _cell(entry: pd.Series | None, best: bool, column: Column) -> Cell:
     if entry is None or not np.isfinite(entry["mean"]):
         return Cell()
-    write = amount if names.metric(metric).amount else number
+    write = amount if names.metric(column.metric).amount else number
     several = np.isfinite(entry["sd"])
     over = {
         "seeds": f"95 % interval of this mean over {entry['n_seeds']:.0f} seeds, same videos",
@@ -176,7 +210,7 @@ def _paper_only(view: TableView, columns: list[Column]) -> list[Row]:
     ours = set(view.experiment.methods)
     for method in dict.fromkeys(f.method for f in found if f.ours not in ours):
         own = {(f.setting, f.selection, f.metric): f.value for f in found if f.method == method}
-        values = [own.get((setting, selection, metric)) for setting, selection, _, metric in columns]
+        values = [None if c.clean else own.get((c.setting, c.selection, c.metric)) for c in columns]
         if any(value is not None for value in values):
             cells = [Cell("", paper=number(value)) if value is not None else Cell() for value in values]
             rows.append(Row(method, cells, foreign=True))

@@ -47,6 +47,7 @@ class Chapter:
     paper: dict[str, str] | None = None
     missing: list[str] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
+    clean: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
@@ -193,7 +194,7 @@ def _chapter(params: Params, layout: Layout, name: str, leaked: pd.DataFrame) ->
     sheets = fragments.by_setting(view, table)
     overview, plots = fragments.overview(view, table), _plots(view, layout)
     touched = leaked[leaked["verdict"].isin(("reported", "stops")) & leaked["setting"].isin(view.settings)]
-    notes = (leaks.sentences(touched), tables.remarks(table))
+    notes = (leaks.sentences(touched), tables.cleaned(table), tables.remarks(table))
     return Chapter(name, view.experiment.title, names.group(name), overview, sheets, plots, paper, missing, *notes)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from soundprompt.data import catalog, fetch
+from soundprompt.data import catalog
 from soundprompt.errors import InputError
 
 BASE_CLASSES = (
@@ -21,6 +22,12 @@ BASE_CLASSES = (
 """The 40 base classes of open-vocabulary AVSBench-semantic (OV-AVSS baa883c)."""
 NOVEL_CLASSES = tuple(sorted(set(range(1, 71)) - set(BASE_CLASSES)))
 """The other 30 of its 70 classes of objects."""
+NOVEL_NAMES = (
+    *("accordion", "axe", "bassoon", "cello", "clarinet", "clipper", "emergency-car", "erhu", "flute", "frying-food"),
+    *("guzheng", "handpan", "harmonica", "harp", "leopard", "marimba", "mower", "pipa", "saw", "saxophone", "sitar"),
+    *("sorna", "tabla", "tank", "trombone", "tuba", "ukulele", "utv", "violin", "wolf"),
+)
+"""The same by the names that metadata.csv has."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +74,30 @@ def find(name: str, dataset: str) -> Protocol:
     return protocol
 
 
-def list_file(name: str, lists: Path | None, downloads: Path) -> Path:
-    """A list of the catalogue, verified: from the user's folder `lists`, or fetched once into `downloads`."""
-    entry = catalog.find(name)
-    if lists is None:
-        return fetch.fetch(entry, downloads)
-    path = lists / Path(entry.path).name
-    ids = lists / Path(entry.path).name.replace("_seg.json", "_ids.csv")  # VPO's list, cut down to the ids
-    if not path.is_file() and ids.is_file():
-        return ids
+def listed(split: str, downloads: Path) -> list[str]:
+    """The clips of a split that a list of the catalogue names, such as heard, from the folder of downloads."""
+    protocol = PROTOCOLS[split]
+    path = downloads / catalog.find(protocol.file).path
     if not path.is_file():
-        raise InputError("missing", path=path, remedy=f"put the file there; it is published at {entry.url}")
-    wrong = fetch.mismatch(path, entry)
-    if wrong:
-        raise InputError(f"not the published list: {wrong}", path=path, remedy=f"fetch it anew from {entry.url}")
-    return path
+        raise InputError("missing", path=path, remedy=f"run `soundprompt fetch --only {protocol.file}`")
+    return read_ids(path, protocol)
+
+
+def list_names(selections: Iterable[str]) -> list[str]:
+    """The catalogue's names of the lists that selections such as vggss/heard are read from."""
+    splits = (selection.partition("/")[2] for selection in selections)
+    return [PROTOCOLS[split].file for split in splits if split in PROTOCOLS and PROTOCOLS[split].file]
+
+
+def open_vocabulary(split: str, sounding: Sequence[str]) -> tuple[str, ...]:
+    """The splits by base and novel classes that a clip of AVSBench-semantic belongs to; one that mixes them, to none.
+
+    split: its own. sounding: its visible sounding classes. Novel classes are in the test alone.
+    """
+    novel = {name in NOVEL_NAMES for name in sounding}
+    if len(novel) != 1 or (novel == {True} and split != "test"):
+        return ()
+    return ("novel",) if novel == {True} else ("base",) if split == "test" else (f"base_{split}",)
 
 
 def read_ids(path: Path, protocol: Protocol) -> list[str]:
