@@ -172,8 +172,8 @@ class Trainer:
                 self._predict,
                 self._batches(frames),
                 self.restore,
-                threshold,
                 self.team,
+                threshold,
                 label=f"{self.label}: validation on {name} after step {self.step}",
             )
             for name, frames in self.validation.items()
