@@ -81,7 +81,9 @@ def test_the_page_opens_with_clips_that_play(browser, report):
         Promise.all([...document.querySelectorAll('#opening audio')].map(async sound => {
             sound.muted = true;
             await sound.play();
-            await new Promise(resolve => sound.addEventListener('timeupdate', () => sound.currentTime > 0.2 && resolve()));
+            await new Promise(resolve => {
+                sound.addEventListener('timeupdate', () => sound.currentTime > 0.2 && resolve());
+            });
             sound.pause();
             return sound.currentTime;
         })).then(done, error => done(String(error)))"""
