@@ -68,6 +68,67 @@ def test_every_sound_can_be_played(page):
     assert min(durations) > 0.5
 
 
+def test_the_page_opens_with_clips_that_play(browser, report):
+    """The first is in view without scrolling, on a phone too; each sound runs when its button is pressed."""
+    for size in (DESKTOP, PHONE):
+        show(browser, report, size)
+        first = browser.execute_script(
+            "return document.querySelector('#opening .case .panels img').getBoundingClientRect().bottom"
+        )
+        assert 0 < first < size[1]
+    played = browser.execute_async_script(
+        """const done = arguments[0];
+        Promise.all([...document.querySelectorAll('#opening audio')].map(async sound => {
+            sound.muted = true;
+            await sound.play();
+            await new Promise(resolve => {
+                sound.addEventListener('timeupdate', () => sound.currentTime > 0.2 && resolve());
+            });
+            sound.pause();
+            return sound.currentTime;
+        })).then(done, error => done(String(error)))"""
+    )
+    assert isinstance(played, list), played
+    assert 4 <= len(played) <= 6 and min(played) > 0.2
+
+
+def test_opening_pictures_stand_side_by_side(browser, report):
+    show(browser, report, DESKTOP)
+    tops = browser.execute_script(
+        """return [...document.querySelectorAll('#opening .panels')].map(
+            row => [...row.children].map(panel => panel.getBoundingClientRect().top))"""
+    )
+    assert tops and all(len(row) == 4 and len(set(row)) == 1 for row in tops)
+
+
+def test_the_first_column_stays_in_place_on_a_phone(browser, report):
+    """Heads and rows alike, in every table that is wider than the screen, and it leaves room for numbers."""
+    show(browser, report, PHONE)
+    moved = browser.execute_script(
+        """return [...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth + 40).map(s => {
+            const first = [...s.querySelectorAll('tr > :first-child')], other = s.querySelector('tbody td');
+            const left = e => e.getBoundingClientRect().left, before = first.map(left), there = left(other);
+            s.scrollLeft = 40;
+            const shift = Math.max(...first.map((e, i) => Math.abs(left(e) - before[i])));
+            return [s.ariaLabel, shift, there - left(other), first.at(-1).offsetWidth / s.clientWidth];
+        })"""
+    )
+    assert moved, "no table is wider than a phone"
+    for name, first, other, share in moved:
+        assert first <= 1 and other == pytest.approx(40, abs=1), name
+        assert share < 0.6, name
+
+
+def test_long_tables_are_folded(browser, report):
+    browser.get(report.as_uri())
+    tall = browser.execute_script(
+        """return [...document.querySelectorAll('.scroll')]
+            .filter(s => s.querySelectorAll('tbody tr').length > 20 && s.checkVisibility()).map(s => s.ariaLabel)"""
+    )
+    assert tall == []
+    assert browser.execute_script("return document.querySelectorAll('details > .scroll').length") > 0
+
+
 @pytest.mark.parametrize("size", [PHONE, (768, 1024), DESKTOP], ids=["phone", "tablet", "desktop"])
 def test_nothing_sticks_out_sideways(browser, report, size):
     show(browser, report, size)
