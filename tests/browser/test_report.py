@@ -13,6 +13,8 @@ pytestmark = pytest.mark.browser
 
 PHONE, DESKTOP = (390, 844), (1280, 900)
 
+HEARD = "return arguments[0].currentTime > 0.2 && arguments[0].webkitAudioDecodedByteCount > 0"
+
 
 @pytest.fixture(scope="module")
 def page(browser, report):
@@ -85,8 +87,7 @@ def test_the_page_opens_with_clips_that_play(browser, report):
         browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", sound)
         button = 26 - sound.size["width"] // 2  # from the middle of the controls, pixels
         ActionChains(browser).move_to_element_with_offset(sound, button, 0).click().perform()
-        heard = "return arguments[0].currentTime > 0.2 && arguments[0].webkitAudioDecodedByteCount > 0"
-        WebDriverWait(browser, 20).until(lambda _, sound=sound: browser.execute_script(heard, sound))
+        WebDriverWait(browser, 20).until(lambda _, sound=sound: browser.execute_script(HEARD, sound))
         browser.execute_script("arguments[0].pause()", sound)
 
 
