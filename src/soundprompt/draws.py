@@ -6,6 +6,8 @@ generator of its own with other numbers, so whatever draws in training draws her
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,44 +25,45 @@ def one_of(allowed: Tensor) -> Tensor:
     return torch.multinomial(allowed.cpu().float(), 1)[:, 0]
 
 
-class Dropout(nn.Module):
-    """In training each number is 0 with probability `share`, else scaled by 1 / (1 - share); as torch's `Dropout`.
+class Dropping(nn.Module):
+    """In training parts of x are 0 with probability `share`, all else is scaled by 1 / (1 - share)."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.share:
+            return x
+        return x * self.kept(x) / (1 - self.share)
+
+    @abstractmethod
+    def kept(self, x: Tensor) -> Tensor:
+        """What is not dropped, bool, of a shape that goes with x."""
+
+
+class Dropout(Dropping):
+    """Each number by itself, as torch's `Dropout`.
 
     What is dropped would be many numbers to draw and to move. One is drawn, and each place's own is mixed from it and
     the place on the device itself (SplitMix64), in whole numbers, which are the same everywhere.
     """
 
-    def __init__(self, share: float):
-        super().__init__()
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.share:
-            return x
+    def kept(self, x: Tensor) -> Tensor:
         seed = int(torch.randint(2**62, ()))
         mixed = (torch.arange(x.numel(), device=x.device) + seed) * _STEP
         for shift, factor in ((30, _MIX1), (27, _MIX2)):
             mixed = (mixed ^ _shifted(mixed, shift)) * factor
         chance = _shifted(mixed ^ _shifted(mixed, 31), 40)  # 24 bits
-        kept = (chance >= round(self.share * 2**24)).view(x.shape)
-        return x * kept / (1 - self.share)
+        return (chance >= round(self.share * 2**24)).view(x.shape)
 
 
-class DropPath(nn.Module):
-    """In training a sample's branch (B, ...) is 0 with probability `share`, else scaled by 1 / (1 - share).
+class DropPath(Dropping):
+    """The whole branch of a sample, x (B, ...): stochastic depth (arXiv 1603.09382)."""
 
-    Stochastic depth (arXiv 1603.09382).
-    """
-
-    def __init__(self, share: float):
-        super().__init__()
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.share:
-            return x
+    def kept(self, x: Tensor) -> Tensor:
         kept = (torch.rand(len(x)) >= self.share).to(x.device)
-        return x * kept.view(-1, *[1] * (x.ndim - 1)) / (1 - self.share)
+        return kept.view(-1, *[1] * (x.ndim - 1))
 
 
 class Attention(nn.MultiheadAttention):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.browser
 
@@ -66,6 +69,62 @@ def test_every_sound_can_be_played(page):
     )
     assert durations, "the report holds no sound"
     assert min(durations) > 0.5
+
+
+def test_the_page_opens_with_clips_that_play(browser, report):
+    """The first is in view without scrolling, on a phone too; each sound runs when its button is pressed."""
+    for size in (DESKTOP, PHONE):
+        show(browser, report, size)
+        first = browser.execute_script(
+            "return document.querySelector('#opening .case .panels img').getBoundingClientRect().bottom"
+        )
+        assert 0 < first < size[1]
+    sounds = browser.find_elements(By.CSS_SELECTOR, "#opening audio")
+    assert 4 <= len(sounds) <= 6
+    for sound in sounds:
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", sound)
+        button = 26 - sound.size["width"] // 2  # from the middle of the controls, pixels
+        ActionChains(browser).move_to_element_with_offset(sound, button, 0).click().perform()
+        heard = "return arguments[0].currentTime > 0.2 && arguments[0].webkitAudioDecodedByteCount > 0"
+        WebDriverWait(browser, 20).until(lambda _, sound=sound: browser.execute_script(heard, sound))
+        browser.execute_script("arguments[0].pause()", sound)
+
+
+def test_opening_pictures_stand_side_by_side(browser, report):
+    show(browser, report, DESKTOP)
+    tops = browser.execute_script(
+        """return [...document.querySelectorAll('#opening .panels')].map(
+            row => [...row.children].map(panel => panel.getBoundingClientRect().top))"""
+    )
+    assert tops and all(len(row) == 4 and len(set(row)) == 1 for row in tops)
+
+
+def test_the_first_column_stays_in_place_on_a_phone(browser, report):
+    """Heads and rows alike, in every table that is wider than the screen, and it leaves room for numbers."""
+    show(browser, report, PHONE)
+    moved = browser.execute_script(
+        """return [...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth + 40).map(s => {
+            const first = [...s.querySelectorAll('tr > :first-child')], other = s.querySelector('tbody td');
+            const left = e => e.getBoundingClientRect().left, before = first.map(left), there = left(other);
+            s.scrollLeft = 40;
+            const shift = Math.max(...first.map((e, i) => Math.abs(left(e) - before[i])));
+            return [s.ariaLabel, shift, there - left(other), first.at(-1).offsetWidth / s.clientWidth];
+        })"""
+    )
+    assert moved, "no table is wider than a phone"
+    for name, first, other, share in moved:
+        assert first <= 1 and other == pytest.approx(40, abs=1), name
+        assert share < 0.6, name
+
+
+def test_long_tables_are_folded(browser, report):
+    browser.get(report.as_uri())
+    tall = browser.execute_script(
+        """return [...document.querySelectorAll('.scroll')]
+            .filter(s => s.querySelectorAll('tbody tr').length > 20 && s.checkVisibility()).map(s => s.ariaLabel)"""
+    )
+    assert tall == []
+    assert browser.execute_script("return document.querySelectorAll('details > .scroll').length") > 0
 
 
 @pytest.mark.parametrize("size", [PHONE, (768, 1024), DESKTOP], ids=["phone", "tablet", "desktop"])

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+import artifacts
 from soundprompt.data import frame_table
 from soundprompt.report import gallery
 
@@ -125,3 +126,52 @@ def test_unreadable_pictures_and_sounds_do_not_stop_the_report(study):
         path.unlink()
     room = gallery.run(params, layout)[0]
     assert not room.cases and "0.jpg" in room.notes[0]
+
+
+def test_opening_clips_are_the_same_whatever_the_scores(study):
+    """They are drawn before any score is read: turned upside down, the scores bring other best clips, not these."""
+    params, layout = study
+    before = gallery.run(params, layout)
+    path = layout.run("v3_0shot", "gavs", params.seeds[0]) / "scores.parquet"
+    scores = pd.read_parquet(path)
+    path.unlink()
+    scores.assign(value=1 - scores["value"]).to_parquet(path, index=False)
+    after = gallery.run(params, layout)
+    assert [case.clip for case in gallery.opening(after)] == [case.clip for case in gallery.opening(before)]
+    assert [case.clip for case in after[0].cases][:2] != [case.clip for case in before[0].cases][:2]
+
+
+def test_the_score_under_an_opening_mask_is_that_of_the_frame_shown(study):
+    params, layout = study
+    scores = pd.read_parquet(layout.run("v3_0shot", "gavs", params.seeds[0]) / "scores.parquet")
+    of_masks = scores[
+        (scores["method"] == "gavs") & (scores["metric"] == "miou") & (scores["selection"] == "v3/unseen")
+    ].set_index(["clip", "frame"])["value"]
+    opening = gallery.opening(gallery.run(params, layout))
+    assert 4 <= len(opening) <= gallery.OPENING
+    for case in opening:
+        assert case.n_frames == 1
+        assert float(case.overlays[1].score) == pytest.approx(of_masks[case.clip, 2], abs=0.006)
+
+
+def test_the_opening_rival_is_the_first_that_has_converged(study):
+    params, layout = study
+    for seed in params.seeds:
+        path = layout.run("v3_0shot", "sam_fusion", seed) / "provenance.json"
+        record = json.loads(path.read_text())
+        record["result"]["validation"] = 0.0
+        path.unlink()
+        path.write_text(json.dumps(record))
+    opening = gallery.opening(gallery.run(params, layout))
+    assert opening and all([o.label for o in case.overlays] == ["truth", "GAVS"] for case in opening)
+
+
+def test_masks_over_boxes_are_scored_as_they_are_drawn(tmp_path, monkeypatch):
+    """Not as the map cut at its median, which makes half of every picture positive."""
+    monkeypatch.chdir(tmp_path)
+    params = artifacts.small_study("table_vggss")
+    layout = artifacts.make(params, clips=4)
+    case = gallery.opening(gallery.run(params, layout))[0]
+    scores = pd.read_parquet(layout.run("vggss", "gavs", params.seeds[0]) / "scores.parquet")
+    drawn = scores[(scores["clip"] == case.clip) & (scores["metric"] == "ciou_fixed") & (scores["method"] == "gavs")]
+    assert case.overlays[1].score == f"{drawn['value'].item():.2f}"

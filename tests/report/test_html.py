@@ -67,9 +67,19 @@ def test_it_says_what_it_should(page):
     assert "/tmp/" not in page and str(artifacts.ROOT) not in page
 
 
-def test_the_page_opens_with_the_claims_and_an_index_of_grouped_sections(page, study):
+def test_the_page_opens_with_clips_then_numbers_then_claims_then_grouped_sections(page, study):
+    main = page[page.index("<main>") :]
+    sections = re.findall(r'<section[^>]* id="(\w+)"', main)
+    assert sections[:4] == ["opening", "numbers", "verdicts", "table_v3"]
+    opening = main[: main.index('<section id="numbers">')]
+    clips = opening.split('<article class="case"')[1:]
+    assert 4 <= len(clips) <= 6
+    for clip in clips:
+        assert clip.count("<audio controls") == 1 and clip.count("<img ") == 1
+        assert re.findall(r'<p class="who">([\w-]+)', clip) == ["picture", "truth", "GAVS", "SAM-Fusion"]
+        assert len(re.findall(r"<b>[01]\.\d\d</b>", clip)) == 2
+    assert "drawn by a fixed random number, before any score was read" in opening
     claims = page.index('<table class="claims">')
-    assert claims < page.index('<section id="table_v3">')
     rows = re.findall(r'<tr><td class="\w+">.*?</tr>', page[claims : page.index("</table>", claims)], re.S)
     assert all(re.search(r'href="#claim-\w+"', row) for row in rows)
     assert rows and not any(UNTESTED in row for row in rows)
@@ -79,7 +89,7 @@ def test_the_page_opens_with_the_claims_and_an_index_of_grouped_sections(page, s
     assert fold[3].count('<article class="verdict none"') == int(fold[1])
     assert any('href="#table_v3">section' in row for row in rows)
     index = page[page.index("<nav") : page.index("</nav>")]
-    assert re.search(r"<span>Main tables</span><ul><li><a href=\"#table_v3\">", index)
+    assert re.search(r">Main tables</a><ul><li><a href=\"#table_v3\">", index)
     assert study[1].claims.exists()
 
 

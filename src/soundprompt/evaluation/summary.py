@@ -1,6 +1,6 @@
 """From score rows to a dataset's values, by each metric's own grouping.
 
-- miou, miou_04: mean over clips of the mean over their frames; knowledge, knowledge_untouched: mean over pictures.
+- miou, miou_04: mean over clips of the mean over their frames.
 - f_score, f_score_clip, f_score_batch2, f_score_batch4: mean over calls (clips, or groups of them, as scored); a last
   call of fewer clips weighs the same.
 - hit_rate, wrong_rate, iou_in_hits: over all judged frames alike, so rates are shares of frames.

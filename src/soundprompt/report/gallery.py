@@ -150,7 +150,7 @@ def how_opened(params: Params) -> str:
     return (
         "These clips were drawn by a fixed random number, before any score was read, as many from each test set. Shown "
         f"is the middle frame. Beside {names.method(JUDGE)} stands one rival, the first that has converged of {rivals} "
-        f"(seed {params.seeds[0]}). What lies outside a mask is darkened; the number is the mask’s overlap with the "
+        f"(seed {params.seeds[0]}). What lies outside a mask is darkened; the number is its overlap with the "
         "truth in this frame, 1 at best."
     )
 

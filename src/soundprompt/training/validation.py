@@ -30,8 +30,8 @@ def mean_iou(
 ) -> float:
     """Mean of `frame_iou` over all frames of the batches, which must have masks.
 
-    predict: gives a batch's logits (B, 1, n, n). restore: `FrozenSam.restore`. threshold: of probabilities. team:
-    processes that have a part of the batches each. label: names run and step in messages.
+    predict: gives a batch's logits (B, 1, n, n). restore: `FrozenSam.restore`. team: processes that have a part of the
+    batches each. threshold: as in `frame_iou`. label: names run and step in messages.
     Raises InputError, in every process, when logits are not finite.
     """
     total, count, unsound, clips = 0.0, 0, 0.0, ()
