@@ -12,7 +12,11 @@ def list_file(name: str, lists: Path | None, downloads: Path) -> Path:
     """A list of the catalogue, verified: from the user's folder `lists`, or fetched once into `downloads`."""
     entry = catalog.find(name)
     if lists is None:
-        return fetch.fetch(entry, downloads)
+        try:
+            return fetch.fetch(entry, downloads)
+        except InputError as error:
+            remedy = f"give --lists, a folder that holds {Path(entry.path).name}; or: {error.remedy}"
+            raise InputError(error.what, path=error.path, remedy=remedy) from error
     path = lists / Path(entry.path).name
     ids = lists / Path(entry.path).name.replace("_seg.json", "_ids.csv")  # VPO's list, cut down to the ids
     if not path.is_file() and ids.is_file():
