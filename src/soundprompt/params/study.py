@@ -269,7 +269,8 @@ def _inherited(problem: Any, problems: list[Any], models: Any) -> bool:
     """Whether a model has a problem only because its base has it."""
     if problem["loc"][:1] != ("models",) or len(problem["loc"]) < 2 or not isinstance(models, dict):
         return False
-    base = (models.get(problem["loc"][1]) or {}).get("base")
+    model = models.get(problem["loc"][1])
+    base = model.get("base") if isinstance(model, dict) else None
     same = ("models", base, *problem["loc"][2:])
     return any(other["loc"] == same and other["msg"] == problem["msg"] for other in problems)
 
