@@ -13,6 +13,7 @@ Positive = Annotated[int, Field(gt=0, le=MOST)]
 Count = Annotated[int, Field(ge=0, le=MOST)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1000)]  # of a loss, or of noise, beside what counts 1
 Item = TypeVar("Item")
 
 # What stands for itself beside models, settings, experiments and studies, as a rule, a stage of DVC or a folder.

@@ -78,7 +78,9 @@ class World(Scene):
     @classmethod
     def _none(cls, value: Any) -> Any:
         """An overlay, which adds to a mapping, leaves out a split, or all of them, by null."""
-        return {name: split for name, split in value.items() if split is not None} if isinstance(value, dict) else {}
+        if isinstance(value, dict):
+            return {name: split for name, split in value.items() if split is not None}
+        return {} if value is None else value
 
 
 class Reading(Settings):
@@ -98,7 +100,7 @@ class Youtube(Settings):
     """How clips are asked for by YouTube id (VGG-SS)."""
 
     cookies: str | None = Field(None, description="cookies.txt of a browser that is signed in, handed to yt-dlp")
-    pause_s: Annotated[float, Field(ge=0)] = Field(5.0, description="between two clips; too short a pause gets blocked")
+    pause_s: Annotated[float, Field(ge=0, le=86400)] = Field(5.0, description="between two clips; too short a pause gets blocked")
     rate: Annotated[str, Field(pattern=r"^\d+(\.\d+)?[KM]?$")] | None = Field(
         None, description="bytes per second at most, such as '2M'"
     )
@@ -113,6 +115,7 @@ class Data(Reading):
     )
     vggss_clips: str = Field(
         "youtube",
+        min_length=1,
         description="where VGG-SS clips come from: 'youtube'; 'none' (those extracted already); or a folder with "
         "{file}.mp4 (or any other container), each the ten seconds of its clip",
     )

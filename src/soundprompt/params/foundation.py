@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from soundprompt.params.base import Count, Positive, Rate, Settings
+from soundprompt.params.base import Count, Positive, Rate, Settings, Share
 
 FOUNDATIONS = ("sam", "audio", "pyramid")
 PATCH = 16  # side of the patches of SAM's encoder, pixels
@@ -30,7 +30,7 @@ class Sam(Settings):
     pictures_per_step: Positive = Field(8, description="each in two views")
     masks_per_picture: Positive = 3
     learning_rate: Rate = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    weight_decay: Share = 0.05
 
     @model_validator(mode="after")
     def _source_fits(self) -> Sam:
@@ -81,7 +81,7 @@ class Pyramid(Settings):
     pictures_per_step: Positive = Field(8, description="each in two views")
     objects_per_picture: Positive = Field(3, description="whose looks are compared between the views")
     learning_rate: Rate = 3e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    weight_decay: Share = 0.05
 
     @model_validator(mode="after")
     def _source_fits(self) -> Pyramid:

@@ -95,7 +95,10 @@ def _experiment_left_in(experiment: Any, gone: dict[str, set[str]]) -> Any:
                 return None
     if "reference" in changed and not tried(changed["reference"]):
         changed["reference"] = None
-    return changed | _plots_left_in(experiment, stays, tried)
+    try:
+        return changed | _plots_left_in(experiment, stays, tried)
+    except (AttributeError, IndexError, TypeError):
+        return changed  # plots of another form stay as they are, and validation says what is wrong with them
 
 
 def _plots_left_in(experiment: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any]:
@@ -141,8 +144,9 @@ def _of_mappings(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
-def _origins(setting: Any) -> set[Any]:
-    return {str(setting.get(key)) for key in ("start_from", "model_of")} if isinstance(setting, dict) else set()
+def _origins(setting: Any) -> set[str]:
+    named = (setting.get("start_from"), setting.get("model_of")) if isinstance(setting, dict) else ()
+    return {name for name in named if isinstance(name, str)}
 
 
 # ------------------------------------------------------------------------------------------- models

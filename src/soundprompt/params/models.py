@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from soundprompt.params.base import Count, Distinct, Positive, Rate, Settings, Share
+from soundprompt.params.base import Count, Distinct, Positive, Rate, Settings, Share, Weight
 from soundprompt.params.loading import merge
 from soundprompt.params.messages import describe
 
@@ -17,7 +17,7 @@ class Sap(Settings):
     audio_token: bool = True
     visual_cue: bool = True
     noise: Literal["token", "additive_learned", "gaussian_additive", "gaussian_replace", "off"] = "token"
-    noise_scale: Annotated[float, Field(ge=0)] = Field(0.1, description="gaussian_additive: multiple of std(F_A)")
+    noise_scale: Weight = Field(0.1, description="gaussian_additive: multiple of std(F_A)")
     joint_dim: Literal[128, 256] = 128
     hidden: Positive = 512
     gap_valid_only: bool = Field(True, description="average F_V over the un-padded part of the frame")
@@ -63,7 +63,7 @@ class Visual(Settings):
 class Triplet(Settings):
     """Alignment of sound and visual cue; margin and weight are this project's choice."""
 
-    weight: Annotated[float, Field(ge=0)] = 0.1
+    weight: Weight = 0.1
     margin: Annotated[float, Field(ge=0, le=2)] = 0.3
     anchor: Literal["audio", "visual", "both"] = "audio"
 
@@ -88,6 +88,14 @@ class Tuning(Settings):
     drop_path: Share = Field(
         0.0, description="stochastic depth of PVT-v2 in training: chance to leave out the last block, less before it"
     )
+
+    @field_validator("mask_stride", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        """True equals 1, and is none."""
+        if isinstance(value, bool):
+            raise ValueError("1 or 4")
+        return value
 
     @field_validator("image_size")
     @classmethod
@@ -115,7 +123,7 @@ class Tpavi(Settings):
     whole_clips: bool = Field(
         True, description="training shows all seconds of a clip, also those without a mask (v1s); false: those drawn"
     )
-    kl: Annotated[float, Field(ge=0)] = Field(
+    kl: Weight = Field(
         0.0, description="weight, in the mean over frames, of the divergence between sound and masked picture"
     )
 
@@ -123,7 +131,7 @@ class Tpavi(Settings):
 class Avsegformer(Settings):
     """AVSegFormer (arXiv 2307.01146): queries made of the sound read multi-scale features; sizes are the paper's."""
 
-    width: Annotated[int, Field(gt=0, multiple_of=4)] = 256
+    width: Annotated[Positive, Field(multiple_of=4)] = 256
     queries: Positive = 300
     generator_layers: Positive = Field(6, description="that make the queries of the sound")
     encoder_layers: Positive = 6
@@ -134,7 +142,7 @@ class Avsegformer(Settings):
     generator_hidden: Positive = Field(1024, description="width inside the feed-forward layers of the generator")
     head: tuple[Positive, Positive] = Field((128, 32), description="channels of the convolutions that draw the mask")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="in encoder and decoder")
-    auxiliary: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the mixer's own mask loss; 0: none")
+    auxiliary: Weight = Field(0.1, description="weight of the mixer's own mask loss; 0: none")
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Avsegformer:
@@ -158,11 +166,11 @@ class Schedule(Settings):
     )
     patience: Positive = Field(6, description="validations without a new best before it stops")
     warmup: Count = 30
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    weight_decay: Share = 1e-4
     annealing: Literal["cosine", "none"] = Field(
         "cosine", description="of the learning rates after the warm-up: along a cosine to 0, or constant rates"
     )
-    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
+    clip_norm: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         1.0, description="a step's gradient is scaled down to this norm where it is larger; null: never"
     )
     selection_threshold: Rate = Field(
