@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from project_copy import Copy, copy_project
+from project_copy import Copy, copy_project, write_experiments
 
 NAME = "minute"
 
@@ -42,6 +42,10 @@ EXPERIMENTS = {
     "ablation_sap": {
         "title": "What GAVS's noise is worth",
         "settings": ["v3_0shot"],
+        "models": {
+            "gavs-no_noise": {"base": "gavs", "sap": {"noise": "off"}},
+            "gavs-no_cue": {"base": "gavs", "sap": {"visual_cue": False}, "triplet": {"weight": 0}},
+        },
         "methods": ["gavs", "gavs-no_noise"],
         "reference": "gavs",
     },
@@ -73,13 +77,11 @@ def make(root: Path) -> Minute:
 
 
 def write_study(root: Path) -> None:
-    """The study's overlay, and params.yaml with its experiments alone."""
-    path = root / "params.yaml"
-    settings = yaml.safe_load(path.read_text())
-    settings["experiments"] = EXPERIMENTS
-    settings["settings"] = {name: settings["settings"][name] for name in ("v3_0shot", "v3_1shot")}
-    settings["settings"]["v3_0shot"]["test"] = ["v3/unseen", "v3/1_shot_test"]
-    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    """The study's overlay, and its experiments and their settings alone."""
+    settings = yaml.safe_load((root / "params.yaml").read_text())["settings"]
+    settings = {name: settings[name] for name in ("v3_0shot", "v3_1shot")}
+    settings["v3_0shot"]["test"] = ["v3/unseen", "v3/1_shot_test"]
+    write_experiments(root, EXPERIMENTS, settings=settings)
     (root / "studies" / f"{NAME}.yaml").write_text(yaml.safe_dump(OVERLAY, sort_keys=False))
 
 

@@ -6,6 +6,9 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 PROJECT = Path(__file__).parents[1]
 
@@ -56,6 +59,15 @@ def copy_project(root: Path) -> Copy:
             shutil.copy2(source, target, follow_symlinks=False)
     (root / ".venv").symlink_to(PROJECT / ".venv")
     return Copy(root)
+
+
+def write_experiments(root: Path, experiments: dict[str, Any], **settings: Any) -> None:
+    """Gives a copy these experiments alone; settings replace blocks of its params.yaml."""
+    path = root / "params.yaml"
+    content = yaml.safe_load(path.read_text()) | settings | {"experiments": list(experiments)}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    for name, experiment in experiments.items():
+        (root / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False))
 
 
 def planned_jobs(text: str) -> dict[str, int]:

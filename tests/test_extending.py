@@ -35,14 +35,20 @@ def copy(tmp_path):
     return copy_project(tmp_path)
 
 
+def list_first(copy, experiment):
+    path = copy.root / "params.yaml"
+    text = path.read_text()
+    assert text.count("experiments: [\n") == 1
+    path.write_text(text.replace("experiments: [\n", f"experiments: [\n  {experiment},\n"))
+
+
 def plan(copy, *targets):
-    answer = copy.run("snakemake", "--cores", "2", "--configfile", "own.yaml", "-n", *targets)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    return answer.stdout + answer.stderr
+    return copy.good("snakemake", "--cores", "2", "-n", *targets)
 
 
 def test_an_ablation_is_a_change_of_settings_alone(copy):
-    (copy.root / "own.yaml").write_text(f"study: mini\n{ABLATION}")
+    (copy.root / "experiments/ablation_narrow.yaml").write_text(ABLATION)
+    list_first(copy, "ablation_narrow")
     text = plan(copy, "ablation_narrow")
     for model in ("gavs-cola_dim8", "gavs-cola_dim16", "gavs"):
         assert f"train {model} on v3_0shot" in text
@@ -58,11 +64,11 @@ def test_a_model_is_one_file_and_one_entry(copy):
     assert text.count("ARCHITECTURES = {\n") == 1
     params.write_text(text.replace("ARCHITECTURES = {\n", f"ARCHITECTURES = {{\n{ENTRY}"))
     (copy.root / "own.yaml").write_text(f"study: mini\n{MODEL_SETTINGS}")
-    assert "train loudness on v1s" in plan(copy, "table_benchmarks")
+    assert "train loudness on v1s" in plan(copy, "--configfile", "own.yaml", "--", "table_benchmarks")
     answer = copy.good("python", "-c", TRAIN).splitlines()[-1]
     assert answer == "['prompt.bias', 'prompt.weight'] True"
 
 
 def test_the_blocks_are_whole():
-    assert yaml.safe_load(ABLATION)["experiments"] and yaml.safe_load(MODEL_SETTINGS)["models"]
+    assert yaml.safe_load(ABLATION)["models"] and yaml.safe_load(MODEL_SETTINGS)["models"]
     compile(MODEL, "loudness.py", "exec")

@@ -1,5 +1,8 @@
 """Settings: what is refused, and what the experiments ask to be run."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from soundprompt import params
@@ -8,7 +11,7 @@ from soundprompt.errors import InputError
 
 @pytest.fixture
 def raw():
-    return params.read_yaml("params.yaml")
+    return params.read_base()
 
 
 def test_studies_are_valid():
@@ -109,6 +112,48 @@ def test_probes_follow_the_experiments(raw):
         "metrics": ["miou", "area", "alarm"],
     }
     assert params.validate(raw).probes("v1s", "audio_sam") == ("own", "silence", "ambient", "off_screen")
+
+
+def test_probes_are_a_product_in_order_of_methods_that_hear(tmp_path):
+    study = params.load("smoke").experiments["study_negative_audio"]
+    assert study.methods == ("all_objects", "gavs", "gavs@off_screen", "gavs@silence", "gavs@ambient")
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text(
+        "study: mine\nexperiments: {study_negative_audio: {methods: [gavs@muted, centre_disc, sam_fusion, gavs], "
+        "probes: [silence, mismatched], dots: []}}\n"
+    )
+    assert params.load(overlay).experiments["study_negative_audio"].methods == (
+        *("gavs@muted", "centre_disc", "sam_fusion", "sam_fusion@silence", "sam_fusion@mismatched"),
+        *("gavs", "gavs@silence", "gavs@mismatched"),
+    )
+
+
+def test_all_models_without_a_base_start_from_the_shared_schedule(raw):
+    raw["schedule"] |= {"validate_every": 123, "steps": 77}
+    models = params.validate(raw).models
+    assert {model.schedule.validate_every for model in models.values()} == {123}
+    assert (models["gavs"].schedule.steps, models["sam_fusion"].schedule.steps) == (800, 900)
+
+
+def test_an_experiment_left_out_leaves_its_models_to_the_others(tmp_path):
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("study: mine\nexperiments: {ablation_sap: null}\nmodels: {gavs-no_cue: {cola: {dim: 8}}}\n")
+    study = params.load(overlay)
+    assert "ablation_sap" not in study.experiments and "gavs-no_cue" in study.experiments["study_domains"].methods
+    assert (study.models["gavs-no_cue"].cola.dim, study.models["gavs-no_cue"].sap.visual_cue) == (8, False)
+
+
+def test_an_overlay_may_name_a_file_that_the_default_study_does_not_list(tmp_path, monkeypatch):
+    shutil.copy("params.yaml", tmp_path)
+    shutil.copytree("experiments", tmp_path / "experiments")
+    monkeypatch.chdir(tmp_path)
+    narrow = "models: {gavs-narrow: {base: gavs, cola: {dim: 8}}}\nmethods: [gavs-narrow, gavs]\n"
+    Path("experiments/mine.yaml").write_text(f"title: Mine\nsettings: [v1s]\n{narrow}")
+    Path("own.yaml").write_text("study: own\nexperiments: {mine: {title: My own}}\n")
+    assert "mine" not in params.load().experiments
+    study = params.load("own.yaml")
+    assert study.experiments["mine"].title == "My own" and study.models["gavs-narrow"].cola.dim == 8
+    assert list(study.experiments)[-1] == "mine"
 
 
 def test_what_is_examined_follows_the_metrics(raw):

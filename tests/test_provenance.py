@@ -8,7 +8,7 @@ def key(study, seed=0, inputs=None, stage="train"):
 
 
 def test_key_names_what_a_result_depends_on():
-    raw = params.read_yaml("params.yaml")
+    raw = params.read_base()
     study = params.validate(raw)
     assert key(study) == key(params.validate(raw))
     assert key(study) != key(study, seed=1)

@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -34,6 +35,25 @@ MISTAKES = {
     "an architecture": ("models: {mine: {architecture: gavss}}", "models.mine.architecture", "'gavss'", "sam_fusion"),
     "a method": (SAP % "methods: [gavs, gavz]", "ablation_sap.methods", "'gavz'", "did you mean 'gavs'"),
     "a probe": (SAP % "methods: [gavs, gavs@mutted]", "ablation_sap.methods", "mutted", "did you mean 'muted'"),
+    "a probe of a product": (NEW % "probes: [mutted]", "experiments.mine.probes", "did you mean 'muted'"),
+    "a probe twice": (NEW % "probes: [muted, muted]", "experiments.mine.probes", "'muted'", "twice"),
+    "a method that a product has": (
+        "experiments: {mine: {title: M, settings: [v1s], methods: [gavs, gavs@muted], probes: [muted]}}",
+        "experiments.mine.methods",
+        "'gavs@muted'",
+        "twice",
+    ),
+    "a key of an experiment": (NEW % "modles: {}", "experiments.mine.modles", "did you mean 'models'"),
+    "a model of an experiment": (NEW % "models: {mine: {base: gavz}}", "models.mine", "did you mean 'gavs'"),
+    "models that are none": (NEW % "models: [gavs]", "experiments.mine.models", "gavs"),
+    "a model twice": (
+        "models: {mine: {base: gavs}}\n" + NEW % "models: {mine: {base: gavs}}",
+        "experiments.mine.models.mine",
+        "already",
+    ),
+    "a list of experiments": ("experiments: [table_v3]", "experiments", "table_v3"),
+    "a key of the schedule": ("schedule: {stesp: 3}", "  schedule.stesp", "did you mean 'steps'"),
+    "a number of the schedule": ("schedule: {frames_per_clip: 0}", "  schedule.frames_per_clip", "greater than 0"),
     "no probe": (SAP % "methods: [gavs, 'gavs@']", "ablation_sap.methods", "gavs@", "silence"),
     "a setting": (SAP % "settings: [v1z]", "ablation_sap.settings", "'v1z'", "did you mean 'v1s'"),
     "a variant": (SAP % "settings: [v1s@point]", "ablation_sap.settings", "'point'", "did you mean 'points'"),
@@ -253,6 +273,7 @@ def test_whatever_stands_anywhere_is_read_or_refused(seed):
         GAVS % "visual: {tune_from: 99}",
         GAVS % "schedule: {steps: 100, warmup: 5000}",
         "seeds: [true]",
+        "schedule: {frames_per_clip: 0}",  # every model starts from it
         "models: {gavs: null}",
         SAP % "methods: [gavz]",
     ],
@@ -324,6 +345,57 @@ def test_null_leaves_a_model_out_of_experiments_and_plots(tmp_path):
     assert width.along == ("gavs-cola_dim32", "gavs", "gavs-cola_dim128", "gavs-cola_dim256")
     assert width.x == (32, 64, 128, 256)
     assert "ablation_sap" in study.experiments and "gavs-no_noise" in params.load().models
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The files of settings in a folder of their own, which is the current one."""
+    shutil.copy("params.yaml", tmp_path)
+    for folder in ("experiments", "studies"):
+        shutil.copytree(folder, tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+
+
+def change(path, old, new):
+    text = Path(path).read_text()
+    assert text.count(old) == 1
+    Path(path).write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "words", "files"),
+    [
+        ("params.yaml", "seeds_per_job: 5", "seeds_per_job: 0", ["seeds_per_job"], ["params.yaml"]),
+        ("params.yaml", "ablation_sap,", "ablation_spa,", ["'ablation_spa'", "'ablation_sap'?"], ["params.yaml"]),
+        ("params.yaml", "table_v3,", "table_v3, table_v3,", ["'table_v3'", "twice"], ["params.yaml"]),
+        ("experiments/table_v3.yaml", "published: v3", "publishd: v3", ["experiments.table_v3.publishd"], None),
+        ("experiments/ablation_sap.yaml", "weight: 0.02", "weight: -1", ["gavs-weight_002.triplet.weight"], None),
+        ("experiments/ablation_sap.yaml", "  - modality_gap", "  - modality_gp", ["ablation_sap.metrics"], None),
+        ("experiments/ablation_sap.yaml", "margin: 0.6", "margin: 0x6", ["line 13", "models.gavs-margin_06"], None),
+        ("experiments/released_code.yaml", "gavs-relu: {", "gavs-no_cue: {", ["stands in", "ablation_sap.yaml"], None),
+    ],
+)
+def test_a_mistake_is_told_with_its_file(project, path, old, new, words, files):
+    change(path, old, new)
+    with pytest.raises(InputError) as caught:
+        params.load()
+    told = str(caught.value)
+    for word in [*words, *(files or [path])]:
+        assert word in told
+
+
+def test_what_an_overlay_makes_wrong_is_told_with_both_files(project):
+    Path("own.yaml").write_text("study: own\ndata: {source: avsbench}\n")
+    with pytest.raises(InputError, match=r"correct params\.yaml, over which own\.yaml is laid"):
+        params.load("own.yaml")
+
+
+def test_mistakes_in_several_files_are_told_with_each(project):
+    change("experiments/table_v3.yaml", "published: v3", "published: v4")
+    change("studies/smoke.yaml", "seeds: [0]\nworld", "seeds: []\nworld")
+    with pytest.raises(InputError) as caught:
+        params.load("smoke")
+    assert caught.value.remedy == "correct studies/smoke.yaml and experiments/table_v3.yaml"
 
 
 @pytest.mark.parametrize("shell", ["soundprompt settings --study {}", "snakemake -n -c1 --configfile {} -- all_tables"])

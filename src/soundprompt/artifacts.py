@@ -20,6 +20,7 @@ from soundprompt.layout import Layout, pack_name
 
 DVC_FILE = Path("dvc.yaml")
 CODE = "src/soundprompt"  # any change calls Snakemake, which knows what it concerns
+ASKING = ("settings", "methods", "probes", "seeds", "metrics")  # keys of an experiment that say which runs it needs
 FLOORS = "floors"  # stands for a model in pairs: what is scored without training
 Pair = tuple[str, str]  # setting (of the study, or of a variant: 'v1s@points'), model
 HEAD = """# Written by `soundprompt stages --study {study}`: run that again when experiments change, do not edit.
@@ -99,7 +100,7 @@ class Stages:
         self.params, self.layout = p.load(self.overlay), Layout(study)
         if self.params.study != study:
             raise InputError(f"says study '{self.params.study}'", path=self.overlay, remedy=f"write study: {study}")
-        self.sources = {name: p.read_yaml(name) for name in ("params.yaml", self.overlay)}
+        self.files = [SettingsFile(str(path)) for path, _ in p.read_layers("params.yaml", [Path(self.overlay)])]
         self.groups = groups(self.params)
         self.owner = {pair: stage for stage, owned in self.groups.items() for pair in owned}
         self.studies = self.params.studies()
@@ -111,7 +112,8 @@ class Stages:
         stages |= {name: self.experiment(name) for name in self.params.experiments}
         stages["report"] = self.report()
         content = {"stages": stages, "plots": self.plots()}
-        return HEAD.format(study=self.study) + yaml.safe_dump(content, sort_keys=False, width=120)
+        text = yaml.safe_dump(content, sort_keys=False, width=120, default_flow_style=None)
+        return HEAD.format(study=self.study) + text
 
     # ---- stages
     def foundation(self, study: p.Params) -> dict[str, Any]:
@@ -155,7 +157,7 @@ class Stages:
             "desc": self.params.experiments[name].title,
             "cmd": self.call(name, metrics),
             "deps": list(dict.fromkeys([*deps, *(path for path in costs if path not in own_costs)])),
-            "params": self.keys(self.keys_of(pairs(self.params, name), [name])),
+            "params": self.keys([*self.keys_of(pairs(self.params, name), []), f"experiments.{name}"]),
             "outs": [*map(out, (*map(self.folder, owned), *own_costs, table))],
             "metrics": [out(metrics)],
             "plots": [out(str(self.layout.result_plots(name)))],
@@ -226,26 +228,52 @@ class Stages:
         return [self.folder(pair) for pair in dict.fromkeys(wanted) if self.owner[pair] != name]
 
     def keys_of(self, owned: Iterable[Pair], experiments: Iterable[str]) -> list[str]:
-        """Settings that runs depend on."""
-        keys = ["seeds", "seeds_per_job", "data", "evaluation"]
+        """Settings that runs depend on; of experiments what says which runs there are."""
+        keys = ["seeds", "seeds_per_job", "data", "evaluation", "schedule"]
         for setting, model in owned:
             keys.append(f"settings.{p.plain(setting)}")
             keys += [f"variants.{p.variant_of(setting)}"] if p.variant_of(setting) else []
-            keys += [f"models.{name}" for name in self.chain(model) if model != FLOORS]
-        return keys + [f"experiments.{name}" for name in experiments]
+            keys += [f"models.{name}" for name in self.chain(model)]
+        return keys + [f"experiments.{name}.{key}" for name in experiments for key in ASKING]
 
     def chain(self, model: str) -> list[str]:
-        """A model and the models that it is made from."""
-        base = None
-        for source in self.sources.values():
-            base = ((source.get("models") or {}).get(model) or {}).get("base", base)
+        """A model and the models that it is made from; none of what is scored without training."""
+        if model not in self.params.models:
+            return []
+        base = self.params.models[model].base
         return [model, *(self.chain(base) if base else [])]
 
     def keys(self, keys: Iterable[str]) -> list[Any]:
         """DVC's `params`: of each settings file the keys that stand in it."""
         wanted = list(dict.fromkeys(keys))
-        base, overlay = ([key for key in wanted if has(source, key)] for source in self.sources.values())
-        return [*base, *([{self.overlay: overlay}] if overlay else [])]
+        found = {file.path: file.keys(wanted) for file in self.files}
+        others = [{path: found[path] or None} for path in list(found)[1:] if found[path] is not None]
+        return [*(found["params.yaml"] or []), *others]
+
+
+class SettingsFile:
+    """params.yaml, a file of experiments/ or an overlay, as DVC reads it: by the keys that stand in it."""
+
+    def __init__(self, path: str):
+        self.path, self.content = path, p.read_yaml(path)
+        self.experiment = Path(path).stem if Path(path).parent.name == "experiments" else None
+
+    def keys(self, wanted: Iterable[str]) -> list[str] | None:
+        """Of the wanted settings those that stand here, by their keys in this file; [] for all of it, None for none."""
+        wanted = list(wanted)
+        if self.experiment and {"experiments", f"experiments.{self.experiment}"} & set(wanted):
+            return []
+        found = [place for key in wanted for place in self.places(key) if has(self.content, place)]
+        return list(dict.fromkeys(found)) or None
+
+    def places(self, key: str) -> list[str]:
+        """Where a setting stands here, if it does: models also stand in the experiment that they are made for."""
+        if self.experiment:
+            own = key.removeprefix(f"experiments.{self.experiment}.")
+            return [own] if own != key or key.startswith("models.") else []
+        experiments = self.content.get("experiments")
+        own = experiments if isinstance(experiments, dict) and key.startswith("models.") else ()
+        return [key, *(f"experiments.{name}.{key}" for name in own)]
 
 
 def out(path: str, *, cache: bool = True) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The command line: one verb per stage.
 
-By hand a verb reads `params.yaml` (and the overlay named by `--study`). The workflow instead hands
+By hand a verb reads `params.yaml`, `experiments/` and the overlay named by `--study`. The workflow instead hands
 each verb, as `--settings`, exactly the part of the settings that the stage may read; what a stage
 did not declare it cannot use. Heavy imports happen inside the verbs, so that `--help` is quick.
 """
@@ -34,8 +34,8 @@ Study = Annotated[
     str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; mini@points for a variant.")
 ]
 View = Annotated[str | None, typer.Option("--settings", hidden=True, help="The stage's settings as JSON.")]
-SettingName = Annotated[str, typer.Option(help="A setting of params.yaml, such as v1s.")]
-ModelName = Annotated[str, typer.Option(help="A model of params.yaml, such as gavs.")]
+SettingName = Annotated[str, typer.Option(help="A setting of the study, such as v1s.")]
+ModelName = Annotated[str, typer.Option(help="A model of the study, such as gavs.")]
 Seeds = Annotated[str, typer.Option(help="Seeds to run in this process: '0' or '0-1-2'.")]
 ViewType = TypeVar("ViewType", bound=p.Settings)
 
@@ -267,7 +267,7 @@ def cost(study: Study = "mini", view: View = None) -> None:
 
 @app.command()
 def table(
-    experiment: Annotated[str, typer.Option(help="An experiment of params.yaml.")] = "",
+    experiment: Annotated[str, typer.Option(help="An experiment of the study.")] = "",
     study: Study = "mini",
     view: View = None,
 ) -> None:

@@ -17,6 +17,8 @@ import project_copy
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
+ABLATION = "experiments/ablation_sap.yaml"
+
 
 def ran(answer):
     """Stages that ran."""
@@ -36,10 +38,11 @@ def test_every_stage_runs_once_and_the_second_time_none(made):
 
 
 def test_a_changed_noise_reruns_what_depends_on_it_and_can_be_compared(made):
-    answer = made.good("dvc", "exp", "run", "-S", "models.gavs-no_noise.sap.noise=gaussian_replace", "ablation_sap")
+    change = f"{ABLATION}:models.gavs-no_noise.sap.noise=gaussian_replace"
+    answer = made.good("dvc", "exp", "run", "-S", change, "ablation_sap")
     assert ran(answer) == ["ablation_sap"] and jobs(answer) == {"train": "1", "score": "1", "table": "1"}
     difference = json.loads(made.good("dvc", "params", "diff", "--json"))
-    change = difference["params.yaml"]["models.gavs-no_noise.sap.noise"]
+    change = difference[ABLATION]["models.gavs-no_noise.sap.noise"]
     assert change == {"old": "off", "new": "gaussian_replace"}
     changed = json.loads(made.good("dvc", "metrics", "diff", "--json"))
     changed = changed.get("diff", changed)
@@ -47,7 +50,7 @@ def test_a_changed_noise_reruns_what_depends_on_it_and_can_be_compared(made):
     made.good("dvc", "plots", "show")
     assert "gavs/seed0/metrics.csv" in (made.root / "dvc_plots" / "index.html").read_text()
     assert list((made.root / "dvc_plots" / "static").glob("*ablation_sap*.svg"))
-    made.good("git", "checkout", "--quiet", "params.yaml")
+    made.good("git", "checkout", "--quiet", ABLATION)
     assert ran(made.good("dvc", "repro")) == ["ablation_sap"]  # its table is as before, and so is the report
     assert made.tables() == made.first_tables
     minute_study.commit(made, "as before")
@@ -66,9 +69,9 @@ def test_after_a_failure_both_tools_go_on(made):
 
 
 def test_an_experiment_that_dvc_does_not_know_stops_before_anything_runs(made):
-    path = made.root / "params.yaml"
+    path = made.root / ABLATION
     good = path.read_text()
-    path.write_text(good.replace("- gavs-no_noise", "- gavs-no_noise\n    - gavs-no_cue"))
+    path.write_text(good.replace("- gavs-no_noise", "- gavs-no_noise\n- gavs-no_cue"))
     answer = made.run("dvc", "repro", "ablation_sap")
     path.write_text(good)
     assert answer.returncode != 0 and "run: soundprompt stages --study minute" in answer.stderr

@@ -1,6 +1,7 @@
 """dvc.yaml follows from the settings: who owns which runs, and on what each stage depends."""
 
 import functools
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ STUDIES = sorted(path.stem for path in Path("studies").glob("*.yaml"))
 @functools.cache
 def stages(study="mini", **options):
     return yaml.safe_load(artifacts.Stages(study, **options).text())["stages"]
+
+
+def keys_of(stage, study="mini"):
+    """The keys of params.yaml that a stage depends on, and those of other files."""
+    keys = stages(study)[stage]["params"]
+    base = {key for key in keys if isinstance(key, str)}
+    return base, {path: of for key in keys if isinstance(key, dict) for path, of in key.items()}
 
 
 def outputs(stage):
@@ -48,14 +56,29 @@ def test_an_experiment_needs_no_run_of_another_alone(study):
 
 
 def test_a_table_depends_on_its_models_and_on_what_they_are_made_from():
-    keys = stages()["ablation_sap"]["params"]
-    assert {"models.gavs", "models.gavs-no_noise", "settings.v3_0shot", "experiments.ablation_sap"} <= set(keys)
-    assert not {"models.sam_fusion", "settings.v1s", "experiments.table_v3", "resources"} & set(keys)
+    base, files = keys_of("ablation_sap")
+    assert {"models.gavs", "schedule", "settings.v3_0shot"} <= base
+    assert not {"models.sam_fusion", "settings.v1s", "experiments", "resources"} & base
+    assert files == {"experiments/ablation_sap.yaml": None}  # the whole of it, with its models
+
+
+def test_a_table_depends_on_the_models_that_it_borrows_from_another_experiment():
+    _, files = keys_of("study_domains")
+    borrowed = [f"models.gavs-{part}" for part in ("no_cue", "no_noise", "no_triplet", "audio_only")]
+    assert files == {"experiments/ablation_sap.yaml": borrowed, "experiments/study_domains.yaml": None}
+    _, files = keys_of("ablation_cola", "paper")
+    assert "experiments.ablation_cola" in files["studies/paper.yaml"]
+
+
+def test_shared_runs_depend_on_what_experiments_ask_of_them_and_not_on_their_titles_and_plots():
+    _, files = keys_of("runs_v3_0shot_gavs")
+    assert files["experiments/table_v3.yaml"] == ["settings", "methods", "seeds"]
+    assert not {"models.gavs-no_noise", "title", "dots"} & set(files["experiments/ablation_sap.yaml"])
 
 
 def test_an_overlay_is_a_file_of_params_of_its_own():
-    keys = stages("smoke")["foundation"]["params"]
-    assert "world" in keys and "world" in keys[-1]["studies/smoke.yaml"]
+    base, files = keys_of("foundation", "smoke")
+    assert "world" in base and "world" in files["studies/smoke.yaml"]
 
 
 def test_everything_made_by_snakemake_is_left_in_place():
@@ -70,11 +93,12 @@ def test_large_things_can_be_left_out_of_the_cache():
 
 
 def test_a_changed_experiment_is_noticed(tmp_path, monkeypatch):
-    settings = params.read_yaml("params.yaml")
     text = artifacts.Stages("mini").text()
+    shutil.copy("params.yaml", tmp_path)
+    shutil.copytree("experiments", tmp_path / "experiments")
     monkeypatch.chdir(tmp_path)
-    settings["experiments"]["ablation_sap"]["methods"].append("sam_fusion")
-    Path("params.yaml").write_text(yaml.safe_dump(settings))
+    ablation = Path("experiments/ablation_sap.yaml")
+    ablation.write_text(ablation.read_text().replace("  - gavs\n", "  - gavs\n  - sam_fusion\n"))
     Path("studies").mkdir()
     Path("studies/mini.yaml").write_text("study: mini\n")
     Path("dvc.yaml").write_text(text)

@@ -40,7 +40,7 @@ def handful_files(tmp_path_factory) -> Iterator[Path]:
 @pytest.fixture
 def handful(handful_files, tmp_path, monkeypatch) -> Layout:
     """The project in a folder of its own, which is the current one; runs and results go there."""
-    for name in ("params.yaml", "studies", "data", "weights", "features"):
+    for name in ("params.yaml", "experiments", "studies", "data", "weights", "features"):
         (tmp_path / name).symlink_to(handful_files / name)
     monkeypatch.chdir(tmp_path)
     return Layout(STUDY)

@@ -56,6 +56,7 @@ def write_project(root: Path, changes: Mapping[str, Any] | None = None) -> Layou
     """Settings, overlay and clips of the study; the current folder must be `root`."""
     layout = Layout(STUDY)
     shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
+    shutil.copytree(REPOSITORY / "experiments", root / "experiments")
     (root / "studies").mkdir()
     given = p.read_yaml(REPOSITORY / "studies" / f"{STUDY}.yaml")
     (root / "studies" / f"{STUDY}.yaml").write_text(yaml.safe_dump(p.merge(given, dict(changes or CHANGES))))

@@ -92,7 +92,7 @@ def train_view(steps: int = 20) -> p.TrainView:
 
 
 def test_vit_b(handful_files, tmp_path, monkeypatch):
-    for name in ("params.yaml", "studies", "data", "weights"):
+    for name in ("params.yaml", "experiments", "studies", "data", "weights"):
         (tmp_path / name).symlink_to(handful_files / name)
     monkeypatch.chdir(tmp_path)
     layout, view = Layout(STUDY), p.features_view(p.load(STUDY))

@@ -98,7 +98,7 @@ def test_imported_weights_are_counted(handful):
 
 
 def test_a_left_out_setting_takes_its_experiments_along():
-    raw = p.read_yaml(REPOSITORY / "params.yaml")
+    raw = p.read_base(REPOSITORY / "params.yaml")
     assert len(raw["experiments"]["table_benchmarks"]["settings"]) > 1
     others = raw["settings"].keys() - {"v1s"}
     left = p.validate(p.merge(raw, {"settings": dict.fromkeys(others)}))

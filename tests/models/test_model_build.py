@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-import yaml
 from random_models import batch_of, model_of, random_sam
 
 from soundprompt import params as p
@@ -159,8 +156,8 @@ def test_tune_from_beyond_the_encoder(sam):
 
 def test_all_models_of_the_mini_study_build(sam):
     pyramid = FrozenPyramid(pyramids.build("mini_pyramid"), "mini_pyramid", 128, "none")
-    raw = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())["models"]
-    for settings in p.resolve_models(raw).values():
+    raw = p.read_base()
+    for settings in p.resolve_models(raw["models"], raw["schedule"]).values():
         model = p.Model.model_validate(settings)
         assert build(model, sam if model.reads == "sam" else pyramid, 0).trained_parameters()
 

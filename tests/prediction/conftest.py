@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from project_copy import Copy, copy_project
+from project_copy import Copy, copy_project, write_experiments
 from soundprompt.files import read_json, write_json
 from soundprompt.layout import Layout
 
@@ -46,11 +46,9 @@ def _one_thread():
 def trained(tmp_path_factory) -> Copy:
     """A copy of the project with the study's weights and its run of GAVS on v1s; only to be read."""
     copy = copy_project(tmp_path_factory.mktemp("trained"))
-    path = copy.root / "params.yaml"
-    settings = yaml.safe_load(path.read_text())
-    settings["settings"] = {"v1s": settings["settings"]["v1s"]}
-    settings["experiments"] = {"one": {"title": "One", "settings": ["v1s"], "methods": ["gavs"]}}
-    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    v1s = yaml.safe_load((copy.root / "params.yaml").read_text())["settings"]["v1s"]
+    experiments = {"one": {"title": "One", "settings": ["v1s"], "methods": ["gavs"]}}
+    write_experiments(copy.root, experiments, settings={"v1s": v1s})
     (copy.root / "studies" / f"{STUDY}.yaml").write_text(yaml.safe_dump(OVERLAY))
     copy.snakemake(STUDY, "--", f"runs/{STUDY}/v1s/gavs/trained-0.json")
     return copy
@@ -59,7 +57,7 @@ def trained(tmp_path_factory) -> Copy:
 @pytest.fixture
 def project(trained, tmp_path, monkeypatch) -> Layout:
     """The study in a folder of its own, which is the current one; its run is a copy."""
-    for name in ("weights", "params.yaml", "studies"):
+    for name in ("weights", "params.yaml", "experiments", "studies"):
         (tmp_path / name).symlink_to(trained.root / name)
     shutil.copytree(trained.root / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)

@@ -56,7 +56,7 @@ LEVELS = {
 
 def study(**changes) -> p.Params:
     """The mini study's settings; `changes` replace top-level blocks."""
-    raw = p.read_yaml(ROOT / "params.yaml")
+    raw = p.read_base(ROOT / "params.yaml")
     return p.validate(p.merge(raw, changes))
 
 

@@ -28,7 +28,7 @@ def asking(settings=("v1s", "v1s@size_64")) -> p.Params:
         "reference": "gavs",
         "plots": ["cost"],
     }
-    raw = p.read_yaml(artifacts.ROOT / "params.yaml")
+    raw = p.read_base(artifacts.ROOT / "params.yaml")
     raw |= {"experiments": {NAME: experiment}, "seeds": [0, 1]}
     return p.validate(raw)
 

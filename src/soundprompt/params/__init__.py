@@ -1,7 +1,7 @@
 """Every setting of the pipeline: typed, documented, validated once.
 
-`params.yaml` is the mini study; a file in `studies/` overlays it. Unknown keys, wrong types and
-impossible combinations are errors that name the key, the value and what is allowed.
+`params.yaml` is the mini study, with a file in `experiments/` for each of its tables; a file in `studies/` overlays
+them. Unknown keys, wrong types and impossible combinations are errors that name the key, the value and what is allowed.
 """
 
 from soundprompt.params.base import Positive, Settings
@@ -19,7 +19,7 @@ from soundprompt.params.experiments import (
     variant_of,
 )
 from soundprompt.params.foundation import Audio, Features, Pyramid, Sam
-from soundprompt.params.loading import merge, resolve_models
+from soundprompt.params.loading import merge, read_base, read_layers, resolve_models
 from soundprompt.params.messages import describe, refusal
 from soundprompt.params.models import ARCHITECTURES, Avsegformer, Cola, Model, Sap, Schedule, Tpavi, Visual
 from soundprompt.params.plots import Curve, Dots, Panel
@@ -62,7 +62,7 @@ __all__ = [
     "Params", "Positive", "PretrainView", "Pyramid", "PyramidView", "Reading", "Sam", "Sap", "Scene", "SceneSplit",
     "Schedule", "ScoreView", "Setting", "Settings", "TableView", "TablesView", "Tpavi", "TrainView", "Visual",
     "World", "WorldView", "Youtube", "cost_view", "describe", "examine_view", "features_view", "fetch_view",
-    "floors_view", "leaks_view", "load", "merge", "model_of", "plain", "pretrain_view", "read", "read_yaml",
-    "refusal", "resolve_models", "score_view", "table_view", "tables_view", "train_view", "validate", "variant_of",
-    "world_view",
+    "floors_view", "leaks_view", "load", "merge", "model_of", "plain", "pretrain_view", "read", "read_base",
+    "read_layers", "read_yaml", "refusal", "resolve_models", "score_view", "table_view", "tables_view", "train_view",
+    "validate", "variant_of", "world_view",
 ]  # fmt: skip

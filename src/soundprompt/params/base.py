@@ -26,6 +26,10 @@ RESERVED = frozenset(
 )
 
 
+class Internal:
+    """Marks a field that the code sets: no file of settings holds it."""
+
+
 class Settings(BaseModel):
     """Base of all blocks: unknown keys are errors, numbers are finite, values cannot change after loading."""
 

@@ -100,7 +100,9 @@ class Youtube(Settings):
     """How clips are asked for by YouTube id (VGG-SS)."""
 
     cookies: str | None = Field(None, description="cookies.txt of a browser that is signed in, handed to yt-dlp")
-    pause_s: Annotated[float, Field(ge=0, le=86400)] = Field(5.0, description="between two clips; too short a pause gets blocked")
+    pause_s: Annotated[float, Field(ge=0, le=86400)] = Field(
+        5.0, description="between two clips; too short a pause gets blocked"
+    )
     rate: Annotated[str, Field(pattern=r"^\d+(\.\d+)?[KM]?$")] | None = Field(
         None, description="bytes per second at most, such as '2M'"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,8 @@ from soundprompt.params.foundation import FOUNDATIONS
 from soundprompt.params.plots import Curve, Dots
 
 FLOORS = ("all_positive", "all_objects", "centre_disc")
-PROBES = ("own", "mismatched", "muted", "silence", "ambient", "off_screen")
+Probe = Literal["mismatched", "muted", "silence", "ambient", "off_screen"]
+PROBES = ("own", *get_args(Probe))
 METRICS = (
     "miou",
     "miou_04",
@@ -114,12 +115,18 @@ class Experiment(Settings):
     """Which settings and methods make a table, and which plots beside it.
 
     A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (its sound at test time:
-    mismatched, muted, silence, ambient, off_screen), or a floor.
+    mismatched, muted, silence, ambient, off_screen), or a floor. Its file is experiments/<name>.yaml.
     """
 
     title: str = Field(min_length=1)
     settings: Named
     methods: Named
+    models: dict[str, Any] = Field(
+        {}, exclude=True, description="variants made for this table; once read they stand among all models"
+    )
+    probes: Distinct[Probe] = Field(
+        (), exclude=True, description="a product: each method that hears is followed by itself under each of them"
+    )
     seeds: Annotated[Distinct[Count], Field(min_length=1)] | None = Field(None, description="null: the study's seeds")
     metrics: Named = ("miou", "f_score", "hit_rate", "wrong_rate", "iou_in_hits")
     by_kind: bool = Field(False, description="also break down by kind of class (new combination, new level)")

@@ -1,14 +1,16 @@
-"""From files to one mapping of settings: overlays, what they leave out, models that name a base."""
+"""From files to one mapping of settings: experiments, overlays, what they leave out, models that name a base."""
 
 from __future__ import annotations
 
 import copy
+import functools
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from soundprompt.errors import InputError
-from soundprompt.params.experiments import model_of
+from soundprompt.params.experiments import FLOORS, model_of
 from soundprompt.params.messages import nearest, not_one_of, refusal
 from soundprompt.params.reading import read_yaml
 
@@ -25,20 +27,90 @@ def merge(base: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def read_overlays(base: str | Path, overlays: Iterable[Path]) -> dict[str, Any]:
-    """The settings of `base` with each overlay over it. Raises InputError.
+# ------------------------------------------------------------------------------------------- files
+class Layer(NamedTuple):
+    """What one file says, in the form of the whole: experiments by name, their models among `models`."""
 
-    The overlays name their study, lest its artifacts take the place of another's; null leaves out what is there.
+    path: Path | str
+    content: dict[str, Any]
+
+
+def read_layers(base: str | Path, overlays: Iterable[Path] = ()) -> list[Layer]:
+    """`base`, the file of each experiment that it lists, and overlays, each over those before it. Raises InputError.
+
+    Files of experiments lie in experiments/ beside `base`. One that `base` does not list is read where an overlay
+    names it. The overlays name their study, lest its artifacts take the place of another's; null leaves out what is
+    there.
     """
-    merged, contents = read_yaml(base), {path: read_yaml(path) for path in overlays}
+    files = {path.stem: path for path in sorted((Path(base).parent / "experiments").glob("*.yaml"))}
+    layers = _base_layers(Path(base), files)
+    contents = {path: lift_models(read_yaml(path), path) for path in overlays}
     if contents and not any("study" in content for content in contents.values()):
-        what = f"does not name its study: its artifacts would take the place of those of {merged.get('study')}"
+        study = layers[0].content.get("study")
+        what = f"does not name its study: its artifacts would take the place of those of {study}"
         raise InputError(what, path=next(iter(contents)), remedy="write `study:` and a name")
     for path, content in contents.items():
+        merged = merge_layers(layers)
         if problems := list(_left_out_in_vain(merged, content)):
             raise refusal(problems, path)
-        merged = merge(merged, content)
-    return merged
+        named, known = content.get("experiments"), merged.get("experiments") or {}
+        for name, value in named.items() if isinstance(named, dict) else ():
+            if name in files and name not in known and value is not None:
+                layers.append(_experiment_layer(name, files[name]))
+        layers.append(Layer(path, content))
+    return layers
+
+
+def merge_layers(layers: Iterable[Layer]) -> dict[str, Any]:
+    """The settings of all layers as one mapping."""
+    return functools.reduce(merge, (layer.content for layer in layers), {})
+
+
+def read_base(base: str | Path = "params.yaml") -> dict[str, Any]:
+    """The settings of `base` and of the experiments that it lists, as one mapping. Raises InputError."""
+    return merge_layers(read_layers(base))
+
+
+def _base_layers(base: Path, files: Mapping[str, Path]) -> list[Layer]:
+    """`base` and the experiments that it lists; each model is defined in one of these files."""
+    content = read_yaml(base)
+    names = content.get("experiments") or []
+    if not isinstance(names, list):
+        raise refusal(["experiments: here a list of names, each of a file in experiments/ that says the rest"], base)
+    strange = [f"experiments: {not_one_of(name, files)}" for name in names if name not in list(files)]
+    twice = [f"experiments: '{name}' stands in it twice" for place, name in enumerate(names) if name in names[:place]]
+    if strange or twice:
+        raise refusal(strange + twice, base)
+    layers = [Layer(base, {**content, "experiments": {}}), *(_experiment_layer(name, files[name]) for name in names)]
+    defined: dict[str, Path | str] = {}
+    for path, here in layers:
+        models = here.get("models")
+        for name in models if isinstance(models, dict) else ():
+            if name in defined:
+                raise refusal([f"models.{name}: stands in {defined[name]} already, a model is defined once"], path)
+            defined[name] = path
+    return layers
+
+
+def _experiment_layer(name: str, path: Path) -> Layer:
+    return Layer(path, lift_models({"experiments": {name: read_yaml(path)}}, path))
+
+
+def lift_models(content: dict[str, Any], path: Path | str) -> dict[str, Any]:
+    """Settings with the models of each experiment among `models`, where any experiment may name them."""
+    experiments, models = content.get("experiments"), content.get("models") or {}
+    if not isinstance(experiments, dict) or not isinstance(models, dict):
+        return content
+    lifted, models, problems = dict(experiments), dict(models), []
+    for name, experiment in experiments.items():
+        if isinstance(experiment, dict) and isinstance(experiment.get("models"), dict):
+            lifted[name] = {key: value for key, value in experiment.items() if key != "models"}
+            twice = experiment["models"].keys() & models.keys()
+            problems += [f"experiments.{name}.models.{model}: stands in this file already" for model in sorted(twice)]
+            models |= experiment["models"]
+    if problems:
+        raise refusal(problems, path)
+    return {**content, "experiments": lifted, **({"models": models} if models else {})}
 
 
 def _left_out_in_vain(base: dict[str, Any], overlay: dict[str, Any]) -> Iterable[str]:
@@ -150,8 +222,28 @@ def _origins(setting: Any) -> set[str]:
 
 
 # ------------------------------------------------------------------------------------------- models
-def resolve_models(models: dict[str, Any]) -> dict[str, Any]:
-    """Follows `base:` (one model named as another with overrides) down to complete settings. Raises InputError."""
+def under_probes(raw: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the methods of each experiment written out: behind each that hears the same under `probes`."""
+
+    def written_out(experiment: Any) -> Any:
+        methods, probes = (experiment.get(k) for k in ("methods", "probes")) if isinstance(experiment, dict) else (0, 0)
+        if not isinstance(methods, list) or not isinstance(probes, list):
+            return experiment
+        hearing = [method for method in methods if "@" not in str(method) and method not in FLOORS]
+        product = [[method, *(f"{method}@{probe}" for probe in probes if method in hearing)] for method in methods]
+        return {**experiment, "methods": list(itertools.chain.from_iterable(product))}
+
+    experiments = raw.get("experiments")
+    if not isinstance(experiments, dict):
+        return raw
+    return {**raw, "experiments": {name: written_out(experiment) for name, experiment in experiments.items()}}
+
+
+def resolve_models(models: dict[str, Any], schedule: Any = None) -> dict[str, Any]:
+    """Follows `base:` (one model named as another with overrides) down to complete settings. Raises InputError.
+
+    schedule: what the schedules of the models without a base have in common.
+    """
 
     def resolve(name: str, chain: tuple[str, ...]) -> Any:
         if name in chain:
@@ -165,7 +257,7 @@ def resolve_models(models: dict[str, Any]) -> dict[str, Any]:
         own = dict(models[name])
         base = own.pop("base", None)
         if base is None:
-            return own
+            return merge({"schedule": schedule}, own) if isinstance(schedule, dict) else own
         inherited = resolve(str(base), (*chain, name))
         return {**merge(inherited, own), "base": base} if isinstance(inherited, dict) else inherited
 

@@ -11,13 +11,48 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from soundprompt.errors import InputError
+from soundprompt.params.base import Internal
 
 
-def refusal(problems: Iterable[str], path: Path | str | None = None) -> InputError:
+class Refusal(InputError):
+    """Settings that are refused: each of its problems is a line that begins with a key."""
+
+    def __init__(self, problems: Iterable[str], path: Path | str | None = None, remedy: str | None = None):
+        self.problems = list(dict.fromkeys(problems))
+        lines = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(f"invalid settings\n{lines}", path=path, remedy=remedy or "correct the file")
+
+    def in_files(self, contents: Iterable[tuple[Path | str, Any]], overlays: Iterable[Path | str]) -> Refusal:
+        """The same with a remedy that names the files.
+
+        contents: each file's settings, later ones over earlier. overlays: which of them may be why another is wrong.
+        """
+        contents, overlays = list(contents), [str(path) for path in overlays]
+        places = dict.fromkeys(str(_file_of(problem.partition(":")[0], contents)) for problem in self.problems)
+        others = [path for path in overlays if path not in places] if set(places) - set(overlays) else []
+        over = f", over which {' and '.join(others)} is laid" if others else ""
+        return Refusal(self.problems, self.path, f"correct {' and '.join(places)}{over}")
+
+
+def refusal(problems: Iterable[str], path: Path | str | None = None) -> Refusal:
     """The error that lists problems, one a line, each once. path: the file, where it is known which."""
-    lines = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
-    remedy = "correct the file" if path else "correct them in params.yaml or the study's file"
-    return InputError(f"invalid settings\n{lines}", path=path, remedy=remedy)
+    return Refusal(problems, path, None if path else "correct the settings")
+
+
+def _file_of(key: str, contents: list[tuple[Path | str, Any]]) -> Path | str:
+    """The last file that holds a key, or of the files that hold a part of it the last with the longest."""
+
+    def depth(node: Any) -> int:
+        for number, part in enumerate(key.split(".")):
+            if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+                node = node[int(part)]
+            elif isinstance(node, dict) and part in node:
+                node = node[part]
+            else:
+                return number
+        return len(key.split("."))
+
+    return max(reversed(contents), key=lambda item: depth(item[1]))[0]
 
 
 def nearest(word: Any, known: Iterable[Any]) -> str:
@@ -61,7 +96,7 @@ def _fields(kind: Any, place: tuple[Any, ...]) -> list[str]:
     for part in place:
         kind = _inside(kind, part)
     found = [each for each in _kinds(kind) if isinstance(each, type) and issubclass(each, BaseModel)]
-    return [name for each in found for name, field in each.model_fields.items() if not field.exclude]
+    return [name for each in found for name, field in each.model_fields.items() if Internal not in field.metadata]
 
 
 def _inside(kind: Any, part: Any) -> Any:

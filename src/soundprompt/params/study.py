@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
-from soundprompt.params.base import Count, Distinct, Name, Positive, Settings
+from soundprompt.params.base import Count, Distinct, Internal, Name, Positive, Settings
 from soundprompt.params.data import PROTOCOLS, Data, World
 from soundprompt.params.evaluation import Cost, Evaluation
 from soundprompt.params.experiments import EXAMINED, PROBES, Experiment, Setting, Variant, model_of, plain, variant_of
 from soundprompt.params.foundation import Features, Foundation
-from soundprompt.params.loading import left_in, merge, read_overlays, resolve_models
-from soundprompt.params.messages import describe, nearest, refusal
-from soundprompt.params.models import Model
+from soundprompt.params.loading import (
+    Layer,
+    left_in,
+    lift_models,
+    merge,
+    merge_layers,
+    read_layers,
+    resolve_models,
+    under_probes,
+)
+from soundprompt.params.messages import Refusal, describe, nearest, refusal
+from soundprompt.params.models import Model, Schedule
 from soundprompt.params.reading import read_given, read_yaml
 from soundprompt.params.resources import Resources
 
@@ -26,7 +35,7 @@ Run = tuple[str, str, int]  # setting, model, seed
 
 
 class Params(Settings):
-    """The whole of params.yaml with its overlay."""
+    """The whole of params.yaml with the files of its experiments and with its overlay."""
 
     study: Name
     seeds: Distinct[Count] = Field(min_length=1)
@@ -42,8 +51,11 @@ class Params(Settings):
     variants: dict[Name, Variant] = Field({})
     experiments: dict[Name, Experiment]
     resources: Resources = Resources()
-    parent: str | None = Field(None, exclude=True, description="of a variant: its study; never in a file")
-    borrows: tuple[str, ...] = Field((), exclude=True)
+    schedule: Schedule = Field(
+        Schedule(), exclude=True, description="what models without a `base` start from; theirs goes over it"
+    )
+    parent: Annotated[str | None, Internal] = Field(None, exclude=True, description="of a variant: its study")
+    borrows: Annotated[tuple[str, ...], Internal] = Field((), exclude=True)
 
     # ---- the study and its variants
     @property
@@ -230,15 +242,26 @@ def read(
 
     fetching: as for `load`. Raises InputError that lists every problem.
     """
-    params = validate(merge(read_overlays(base, overlays), read_given(given)), fetching=fetching)
-    known = {path.stem for path in Path("studies").glob("*.yaml")} | {read_yaml(base).get("study")}
+    overlays = list(overlays)
+    layers = read_layers(base, overlays)
+    layers += [Layer("--config", lift_models(read_given(given), "--config"))] if given else []
+    try:
+        params = validate(merge_layers(layers), fetching=fetching)
+        known = {path.stem for path in Path("studies").glob("*.yaml")} | {layers[0].content.get("study")}
+        _check_study(params, known)
+    except Refusal as error:
+        raise error.in_files(layers, [*overlays, *(["--config"] if given else [])]) from error
+    return params
+
+
+def _check_study(params: Params, known: set[Any]) -> None:
+    """Raises Refusal when the study would lie where a variant of another study lies."""
     for variant in params.variants:
         owner = params.study.removesuffix(f"_{variant}")
         if owner != params.study and owner in known:
             raise refusal(
                 [f"study: '{params.study}' is where the variant {variant} of {owner} lies; choose another name"]
             )
-    return params
 
 
 def validate(raw: dict[str, Any], *, fetching: bool = False) -> Params:
@@ -247,9 +270,10 @@ def validate(raw: dict[str, Any], *, fetching: bool = False) -> Params:
     An entry of models, settings, experiments or variants that an overlay gives as null is left out: a study of one
     dataset says so (`left_in`). fetching: as for `load`.
     """
-    raw = left_in(raw)
+    raw = under_probes(left_in(raw))
     models = raw.get("models")
-    params = _validated({**raw, "models": resolve_models(models)}, models=models, fetching=fetching)
+    resolved = resolve_models(models, raw.get("schedule"))
+    params = _validated({**raw, "models": resolved}, models=models, fetching=fetching)
     for name in () if fetching else params.variants:
         params.variant(name)  # variants are settings too
     return params
@@ -271,12 +295,12 @@ def _validated(content: dict[str, Any], where: str = "", models: Any = None, *, 
 
 
 def _inherited(problem: Any, problems: list[Any], models: Any) -> bool:
-    """Whether a model has a problem only because its base has it."""
+    """Whether a model has a problem only because its base, or the schedule that all share, has it."""
     model = models.get(problem["loc"][1]) if problem["loc"][:1] == ("models",) and isinstance(models, dict) else None
     if not isinstance(model, dict):
         return False
-    same = ("models", model.get("base"), *problem["loc"][2:])
-    return any(other["loc"] == same and other["msg"] == problem["msg"] for other in problems)
+    same = {("models", model.get("base"), *problem["loc"][2:]), problem["loc"][2:]}
+    return any(other["loc"] in same and other["msg"] == problem["msg"] for other in problems)
 
 
 def _follows(problem: Any, problems: list[Any]) -> bool:
