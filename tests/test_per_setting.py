@@ -43,7 +43,7 @@ def test_models_made_from_it_inherit_and_variants_keep_it():
     [
         ({"v9": {}}, "'v9' is not one of v1s, v1m"),
         ({"vggss": {}}, "'vggss' is not one of v1s, v1m"),  # trains nothing
-        ({"v1s": {"schedule": {"epochs": 0}}}, r"per_setting.v1s.schedule.epochs: .* greater than 0, got 0"),
+        ({"v1s": {"schedule": {"epochs": 0}}}, r"per_setting.v1s.schedule.epochs: greater than 0, got 0"),
         ({"v1s": {"schedules": {}}}, r"per_setting.v1s.schedules: unknown key"),
         ({"v1s": {"mute": True}}, "another model there, by mute"),
         ({"v1s": {"architecture": "sam_fusion"}}, "another model there, by architecture"),

@@ -16,6 +16,7 @@ from soundprompt.errors import InputError
 from soundprompt.foundation import sam
 from soundprompt.params.base import RESERVED
 from soundprompt.params.foundation import BLOCKS, PATCH
+from soundprompt.params.loading import read_base
 from soundprompt.report import published
 
 GAVS, SAP, FEW = "models: {gavs: {%s}}", "experiments: {ablation_sap: {%s}}", "settings: {v1s: {%s}}"
@@ -252,7 +253,7 @@ def places(node, path=()):
 @pytest.mark.parametrize("seed", range(60))
 def test_whatever_stands_anywhere_is_read_or_refused(seed):
     """No mistake ends in an error that speaks of the code, also where something is left out."""
-    draw, raw = random.Random(seed), params.read_yaml("params.yaml")
+    draw, raw = random.Random(seed), read_base()
     *path, last = draw.choice(places(raw)[1:])
     node = raw
     for key in path:
@@ -386,7 +387,7 @@ def test_a_mistake_is_told_with_its_file(project, path, old, new, words, files):
 
 def test_what_an_overlay_makes_wrong_is_told_with_both_files(project):
     Path("own.yaml").write_text("study: own\ndata: {source: avsbench}\n")
-    with pytest.raises(InputError, match=r"correct params\.yaml, over which own\.yaml is laid"):
+    with pytest.raises(InputError, match="correct .*study_negative_audio.yaml, over which own.yaml is laid"):
         params.load("own.yaml")
 
 
