@@ -387,7 +387,7 @@ def test_a_mistake_is_told_with_its_file(project, path, old, new, words, files):
 
 def test_what_an_overlay_makes_wrong_is_told_with_both_files(project):
     Path("own.yaml").write_text("study: own\ndata: {source: avsbench}\n")
-    with pytest.raises(InputError, match="correct .*study_negative_audio.yaml, over which own.yaml is laid"):
+    with pytest.raises(InputError, match=r"correct .*study_negative_audio\.yaml, over which own\.yaml is laid"):
         params.load("own.yaml")
 
 
