@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from soundprompt.params.base import Count, Distinct, Positive, Settings, Share
+from soundprompt.params.base import LARGEST, Count, Distinct, Positive, Settings, Share
 
 
 class Levels(Settings):
@@ -31,7 +31,7 @@ class Clips(Settings):
 class Scene(Settings):
     """What the generated world can show and sound like; all that pre-training may know of it."""
 
-    size: Positive = Field(128, description="side of a frame, pixels")
+    size: Annotated[Positive, Field(le=LARGEST)] = Field(128, description="side of a frame, pixels")
     levels: Levels = Levels()
 
 
@@ -97,7 +97,9 @@ class Youtube(Settings):
     """How clips are asked for by YouTube id (VGG-SS)."""
 
     cookies: str | None = Field(None, description="cookies.txt of a browser that is signed in, handed to yt-dlp")
-    pause_s: Annotated[float, Field(ge=0, le=86400)] = Field(5.0, description="between two clips; too short a pause gets blocked")
+    pause_s: Annotated[float, Field(ge=0, le=86400)] = Field(
+        5.0, description="between two clips; too short a pause gets blocked"
+    )
     rate: Annotated[str, Field(pattern=r"^\d+(\.\d+)?[KM]?$")] | None = Field(
         None, description="bytes per second at most, such as '2M'"
     )

@@ -158,7 +158,9 @@ def fetch_view(params: Params) -> FetchView:
         **_whose(params),
         data=params.data,
         checkpoints=tuple(filter(None, paths)),
-        datasets=tuple(name for name in params.tables() if name != "scenes") if params.data.source == "avsbench" else (),
+        datasets=tuple(name for name in params.tables() if name != "scenes")
+        if params.data.source == "avsbench"
+        else (),
     )
 
 
