@@ -28,7 +28,7 @@ from soundprompt.data import frame_table, media, tracks
 from soundprompt.errors import InputError
 from soundprompt.features import extract, plan
 from soundprompt.features.frames import Frames
-from soundprompt.files import digest_file
+from soundprompt.files import digest_file, write_json
 from soundprompt.foundation import sam as sam_models
 from soundprompt.params import Features, FeaturesView
 from soundprompt.prediction import run, runs
