@@ -3,9 +3,6 @@
 import random
 import re
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -112,6 +109,20 @@ MISTAKES = {
         "ablation_sap.curves.0.over",
     ),
     "text for panels": ("settings: {domains: null}\n" + SAP % "dots: [{panels: few}]", "ablation_sap.dots.0.panels"),
+    "a variant's key": ("parent: smoke", "parent", "unknown key"),
+    "what holds itself": ("seeds: &all [*all]", "holds itself"),
+    "blanks for a title": (SAP % "title: '  '", "ablation_sap.title", "one line"),
+    "two lines for a title": (SAP % 'title: "a\\nb"', "ablation_sap.title", "one line"),
+    "no variant": (SAP % "settings: ['v1s@']", "ablation_sap.settings", "''", "points"),
+    "zero on a logarithmic axis": (
+        NEW % "curves: [{over: methods, label: x, along: [gavs], x: [0], spacing: log}]",
+        "experiments.mine.curves.0",
+        "above 0",
+    ),
+    "a large frame": ("world: {size: 100000}", "world.size", "8192", "100000"),
+    "a large input": ("foundation: {sam: {image_size: 160000}}", "foundation.sam.image_size", "8192"),
+    "training for validation": (FEW % "validate_on: [v1s/train]", "settings.v1s", "'v1s/train'", "trains on"),
+    "two origins": ("settings: {vggss: {start_from: v1s}}", "settings.vggss", "model_of", "start_from"),
     "nothing for a number": (GAVS % "schedule: {steps: null}", "models.gavs.schedule.steps", "None"),
     "one for a list": (SAP % "methods: gavs", "ablation_sap.methods", "'gavs'"),
     "a list for a mapping": ("models: [gavs]", "models", "gavs"),
@@ -408,18 +419,6 @@ def test_both_commands_tell_it_before_anything_runs(tmp_path, shell):
     assert answer.returncode != 0 and "Traceback" not in said
     assert "line 3: seeds" in said and "010 as 8" in said
     assert not (copy.root / "data").exists() and not (copy.root / "runs").exists()
-
-
-def test_a_refusal_takes_less_than_two_seconds(tmp_path):
-    (tmp_path / "mine.yaml").write_text("study: mine\n" + GAVS % "schedule: {stesp: 3}")
-    command = (sys.executable, "-m", "soundprompt", "settings", "--study", str(tmp_path / "mine.yaml"))
-
-    def took():
-        began = time.perf_counter()
-        assert subprocess.run(command, capture_output=True).returncode == 1
-        return time.perf_counter() - began
-
-    assert min(took() for _ in range(3)) < 2
 
 
 def test_every_rule_of_the_workflow_is_a_reserved_name():

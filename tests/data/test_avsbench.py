@@ -79,6 +79,7 @@ def test_missing_parts(avsbench_root):
         ([HEADER, ROWS[0], "x,../x,0,0,dog,train,v2"], "row 3: the name '../x' leaves its folder"),
         ([HEADER, ROWS[0], "x,x/y,0,0,dog,train,v2"], "row 3: the name 'x/y' leaves its folder"),
         ([HEADER, *ROWS, ROWS[0]], "row 14: clip __GOGlHL23s_4000_9000 occurs twice"),
+        ([HEADER, "a,a,0,0,dog,trian,v2"], "row 2: split 'trian' is not one of train, val, test"),
         ([HEADER, "a,a,0,0,dog,train,v9"], "row 2: label 'v9' is not a subset"),
         ([HEADER, "a,a,0,0,,train,v2"], "row 2 lacks its a_obj"),
         ([HEADER, ROWS[0], ROWS[1][:20]], "row 3 has 2 values where the first row names 7"),

@@ -100,6 +100,11 @@ REFUSED = {
     "white ground": (drawn((255, 0, 0), (255, 255, 255)), {}, "no black"),
     "palette of white and black": (with_palette(DISC, [255] * 3 + [0] * 3), {}, "begins with white"),
     "255 beside grey": (grey(np.uint8(DISC * 128 + RING * 255)), {}, "beside 0 and 255"),
+    "255 beside one pixel of a class": (
+        grey(np.uint8(np.where((X == 0) & (Y == 0), 3, DISC * 255))),
+        {},
+        "border or the object",
+    ),
     "colours hidden": (drawn((255, 255, 255, 0), (0, 0, 0, 0)), {}, "transparent everywhere"),
 }
 

@@ -24,6 +24,9 @@ SECONDS = {"v1s": 5, "v1m": 5, "v2": 10, "scenes": 5}
 """The subsets, and how long their clips are."""
 
 SUBSETS = tuple(SECONDS)
+SPLITS = ("train", "val", "test", "unseen")
+"""Of all subsets but `scenes`, whose splits the settings name. The last is the generated world's, in v1m, for v3."""
+
 COLUMNS = ("vid", "uid", "s_min", "s_sec", "a_obj", "split", "label")
 ABSENT = "put the dataset's released files there, or run `soundprompt world` to generate them"
 """What to do where a table of the dataset is missing."""
@@ -63,6 +66,9 @@ def _check_row(row, path: Path) -> None:
     lacking = next((column for column in ("uid", "a_obj", "split") if not getattr(row, column)), None)
     if lacking:
         raise InputError(f"{where} lacks its {lacking}", path=path, remedy="restore the row from the dataset")
+    if row.label != "scenes" and row.split not in SPLITS:
+        what = f"{where}: split '{row.split}' is not one of {', '.join(SPLITS)}"
+        raise InputError(what, path=path, remedy="restore the row from the dataset")
     given.check_name(row.uid, path, where)
 
 

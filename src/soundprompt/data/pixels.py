@@ -120,7 +120,11 @@ def _grey(values: np.ndarray, bits: int, path: Path | str) -> np.ndarray:
         if found & voids and len(found) > 1:
             what = f"has {len(found) - 1} values beside 0 and {max(found)}, which may be objects, shades or a border"
             raise InputError(what, path=path, remedy=f"{_AGAIN}, such as 255")
-    return _labelled(values, tuple(voids))
+    mask = _labelled(values, tuple(voids))
+    if mask.sum() < SOFT_SHARE * (values != 0).sum():  # a border is not a hundred times its object
+        what = f"has {max(found)} nearly wherever it is not 0: whether that is a border or the object cannot be told"
+        raise InputError(what, path=path, remedy=_AGAIN)
+    return mask
 
 
 # ------------------------------------------------------------------------------------- labels

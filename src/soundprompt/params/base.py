@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MOST = 2**31 - 1  # what numpy, torch and a scheduler all take
 
+LARGEST = 8192  # side of a picture, pixels
+
 Positive = Annotated[int, Field(gt=0, le=MOST)]
 Count = Annotated[int, Field(ge=0, le=MOST)]
 Rate = Annotated[float, Field(gt=0, lt=1)]

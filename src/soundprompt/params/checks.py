@@ -177,7 +177,7 @@ def _of_variants(params: Params) -> Iterator[str]:
 def _of_experiment(params: Params, where: str, experiment: Experiment) -> Iterator[str]:
     yield from _unknown(f"{where}.settings", map(plain, experiment.settings), params.settings)
     if params.parent is None:
-        named = filter(None, map(variant_of, experiment.settings))
+        named = [variant_of(setting) for setting in experiment.settings if "@" in setting]
         yield from _unknown(f"{where}.settings", named, params.variants)
     yield from _unknown(f"{where}.metrics", experiment.metrics, [*METRICS, *COST_METRICS])
     strange = [what for method in experiment.methods for what in _of_method(params, method, experiment)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from soundprompt.params.base import Count, Distinct, Positive, Settings, Share
+from soundprompt.params.base import LARGEST, Count, Distinct, Positive, Settings, Share
 
 PROTOCOLS = {"v2": ("base_train", "base_val", "base", "novel"), "vggss": ("heard", "unheard")}
 """Splits of real datasets by published protocols (data/protocols.py)."""
@@ -34,7 +34,7 @@ class Clips(Settings):
 class Scene(Settings):
     """What the generated world can show and sound like; all that pre-training may know of it."""
 
-    size: Positive = Field(128, description="side of a frame, pixels")
+    size: Annotated[Positive, Field(le=LARGEST)] = Field(128, description="side of a frame, pixels")
     levels: Levels = Levels()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from soundprompt.params.base import Count, Distinct, Named, Settings
 from soundprompt.params.foundation import FOUNDATIONS
@@ -83,6 +83,10 @@ class Setting(Settings):
             raise ValueError("a setting either trains (train, validate_on) or borrows a model (model_of)")
         if bool(self.train) != bool(self.validate_on):
             raise ValueError("train and validate_on go together")
+        if self.start_from and self.model_of:
+            raise ValueError("a setting that borrows a model (model_of) trains nothing, and cannot start_from another")
+        if both := [selection for selection in self.validate_on if selection in self.train]:
+            raise ValueError(f"validate_on: '{both[0]}' is what it trains on")
         if self.share < 1 and (self.start_from or self.model_of):
             why = "few shots are few already" if self.start_from else "a borrowed model is trained elsewhere"
             raise ValueError(
@@ -111,6 +115,12 @@ class Variant(Settings):
         return *whole, *(model for model in FOUNDATIONS if model not in self.foundation)
 
 
+def _line(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("a title is one line of text")
+    return value
+
+
 class Experiment(Settings):
     """Which settings and methods make a table, and which plots beside it.
 
@@ -118,7 +128,7 @@ class Experiment(Settings):
     mismatched, muted, silence, ambient, off_screen), or a floor. Its file is experiments/<name>.yaml.
     """
 
-    title: str = Field(min_length=1)
+    title: Annotated[str, AfterValidator(_line)] = Field(min_length=1)
     settings: Named
     methods: Named
     models: dict[str, Any] = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from soundprompt.params.base import Count, Positive, Rate, Settings, Share
+from soundprompt.params.base import LARGEST, Count, Positive, Rate, Settings, Share
 
 FOUNDATIONS = ("sam", "audio", "pyramid")
 PATCH = 16  # side of the patches of SAM's encoder, pixels
@@ -19,7 +19,9 @@ class Sam(Settings):
     source: Literal["pretrain", "checkpoint"] = "pretrain"
     architecture: Literal["mini", "vit_b", "vit_l", "vit_h"] = "mini"
     checkpoint: str | None = Field(None, description="path of the released weights, with source: checkpoint")
-    image_size: Positive = Field(128, description="longest side of the resized picture, pixels")
+    image_size: Annotated[Positive, Field(le=LARGEST)] = Field(
+        128, description="longest side of the resized picture, pixels"
+    )
     prompts: Literal["concept", "points"] = Field(
         "concept",
         description="pre-training prompts: with concept vectors; or points and boxes only, as the released SAM",
@@ -75,7 +77,9 @@ class Pyramid(Settings):
     source: Literal["pretrain", "checkpoint"] = "pretrain"
     architecture: Literal["mini_pyramid", "pvt_v2_b5"] = "mini_pyramid"
     checkpoint: str | None = Field(None, description="path of the released weights, with source: checkpoint")
-    image_size: Positive = Field(128, description="side of the square that pictures are stretched to, pixels")
+    image_size: Annotated[Positive, Field(le=LARGEST)] = Field(
+        128, description="side of the square that pictures are stretched to, pixels"
+    )
     seed: Count = 0
     steps: Positive = 1000
     pictures_per_step: Positive = Field(8, description="each in two views")

@@ -37,6 +37,8 @@ class Curve(Settings):
             raise ValueError("x needs `along`, and one number for each of its names")
         if self.x is not None and list(self.x) != sorted(set(self.x)):
             raise ValueError("x must rise")
+        if self.x and self.x[0] <= 0 and self.spacing == "log":
+            raise ValueError("x must be above 0 for an axis with spacing: log")
         return self
 
 

@@ -270,6 +270,8 @@ def validate(raw: dict[str, Any], *, fetching: bool = False) -> Params:
     An entry of models, settings, experiments or variants that an overlay gives as null is left out: a study of one
     dataset says so (`left_in`). fetching: as for `load`.
     """
+    if own := {"parent", "borrows"} & set(raw):
+        raise refusal(f"{key}: unknown key" for key in sorted(own))  # variants alone have them
     raw = under_probes(left_in(raw))
     models = raw.get("models")
     resolved = resolve_models(models, raw.get("schedule"))
@@ -284,7 +286,11 @@ def _validated(content: dict[str, Any], where: str = "", models: Any = None, *, 
     from soundprompt.params import checks
 
     try:
-        params = Params.model_validate_json(json.dumps(content, default=str), strict=True)
+        text = json.dumps(content, default=str)
+    except (ValueError, RecursionError) as error:
+        raise refusal([f"{where}something in them holds itself, by an alias of YAML"]) from error
+    try:
+        params = Params.model_validate_json(text, strict=True)
     except ValidationError as error:
         found = error.errors()
         own = [problem for problem in found if not (_inherited(problem, found, models) or _follows(problem, found))]

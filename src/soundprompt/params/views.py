@@ -156,11 +156,12 @@ def fetch_view(params: Params) -> FetchView:
     """The part of the settings that fetching may read."""
     used = [getattr(params.foundation, name) for name in params.foundations()]
     paths = [path for model in used for path in (model.checkpoint, getattr(model, "pca_checkpoint", None))]
+    given = [name for name in params.tables() if name != "scenes"]  # those the generated world alone has
     return FetchView(
         **_whose(params),
         data=params.data,
         checkpoints=tuple(filter(None, paths)),
-        datasets=tuple(n for n in params.tables() if n != "scenes") if params.data.source == "avsbench" else (),
+        datasets=tuple(given) if params.data.source == "avsbench" else (),
         protocols=params.protocols(),
     )
 
