@@ -94,7 +94,7 @@ def test_the_paper_study_fetches_its_lists_and_the_generated_world_knows_none():
     paper = p.load(ROOT / "studies" / "paper.yaml", ROOT / "params.yaml")
     assert acquire.needs(p.fetch_view(paper), paper.layout)[-2:] == ["vggss_heard", "vggss_unheard"]
     assert p.tables_view(paper, "v2").protocols == OPEN and p.tables_view(paper, "v1s").protocols == ()
-    mini = p.read_yaml(ROOT / "params.yaml")
+    mini = p.read_base(ROOT / "params.yaml")
     mini["settings"]["vggss"]["test"] = ["vggss/heard"]
     with pytest.raises(InputError, match="'vggss/heard' is not a dataset/split, there are vggss/test"):
         p.validate(mini)

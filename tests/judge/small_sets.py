@@ -42,7 +42,11 @@ def write_vggss(root: Path, samples: dict[str, Sequence[Sequence[int]]]) -> Path
     """VGG-SS's annotations. samples: {file: boxes in pixels of 224 x 224}."""
     root.mkdir(parents=True)
     entries = [
-        {"file": file, "class": "dog barking", "bbox": [[(edge + 0.5) / 224 for edge in box] for box in boxes]}
+        {
+            "file": file,
+            "class": "dog barking",
+            "bbox": [[min((edge + 0.5) / 224, 1.0) for edge in box] for box in boxes],
+        }
         for file, boxes in samples.items()
     ]
     (root / "vggss.json").write_text(json.dumps(entries))

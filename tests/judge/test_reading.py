@@ -11,14 +11,14 @@ CLIPS = ("aaaaaaaaaaa_0", "bbbbbbbbbbb")
 
 @pytest.fixture
 def data(tmp_path):
-    """Two clips of three frames, and hard masks (6, 20, 28) that overlap the truth in part."""
-    _, truth = seeded.clips(9, 2, frames=3, h=20, w=28)
-    maps = {clip: truth[i * 3 : i * 3 + 3] for i, clip in enumerate(CLIPS)}
+    """Two clips of five frames, and hard masks (10, 20, 28) that overlap the truth in part."""
+    _, truth = seeded.clips(9, 2, frames=5, h=20, w=28)
+    maps = {clip: truth[i * 5 : i * 5 + 5] for i, clip in enumerate(CLIPS)}
     return write_avsbench(tmp_path / "data", "v1m", maps), np.roll(truth, 2, 1)
 
 
 def clips(values):
-    return {clip: values[i * 3 : i * 3 + 3] for i, clip in enumerate(CLIPS)}
+    return {clip: values[i * 5 : i * 5 + 5] for i, clip in enumerate(CLIPS)}
 
 
 def options(root):
@@ -69,7 +69,7 @@ def test_every_form_gives_the_same_masks(judge, tmp_path, data, form):
 def test_names_of_files(judge, tmp_path, data, name):
     root, masks = data
     for i, mask in enumerate(masks):
-        path = tmp_path / "masks" / name.format(clip=CLIPS[i // 3], frame=i % 3)
+        path = tmp_path / "masks" / name.format(clip=CLIPS[i // 5], frame=i % 5)
         path.parent.mkdir(parents=True, exist_ok=True)
         png(path.with_suffix(""), mask.astype(np.uint8) * 255)
     assert judge(tmp_path / "masks", *options(root)).values()["miou_picture"] > 0.5
@@ -90,8 +90,8 @@ def test_frames_that_are_missing_are_named(judge, tmp_path, data):
 def test_frames_numbered_otherwise(judge, tmp_path, data):
     root, masks = data
     for i, mask in enumerate(masks):
-        (tmp_path / "masks" / CLIPS[i // 3]).mkdir(parents=True, exist_ok=True)
-        png(tmp_path / "masks" / CLIPS[i // 3] / str(i % 3 + 1), mask.astype(np.uint8))
+        (tmp_path / "masks" / CLIPS[i // 5]).mkdir(parents=True, exist_ok=True)
+        png(tmp_path / "masks" / CLIPS[i // 5] / str(i % 5 + 1), mask.astype(np.uint8))
     answer = judge(tmp_path / "masks", *options(root))
     assert answer.code == 1 and "--first 1" in answer.errors
     assert judge(tmp_path / "masks", *options(root), "--first", "1").values()["miou_picture"] > 0.5
@@ -100,9 +100,9 @@ def test_frames_numbered_otherwise(judge, tmp_path, data):
 def test_surplus_files_are_listed(judge, tmp_path, data):
     root, masks = data
     folder = write_masks(tmp_path / "masks", clips(masks.astype(np.uint8)), png)
-    png(folder / CLIPS[0] / "3", masks[0].astype(np.uint8))
+    png(folder / CLIPS[0] / "5", masks[0].astype(np.uint8))
     answer = judge(folder, *options(root))
-    assert answer.content["frames_listed"]["masks"]["surplus"] == [str(folder / CLIPS[0] / "3.png")]
+    assert answer.content["frames_listed"]["masks"]["surplus"] == [str(folder / CLIPS[0] / "5.png")]
     assert "1 files belong to no frame" in answer.text
 
 
@@ -126,15 +126,15 @@ def test_sizes_that_differ_are_resized_and_said(judge, tmp_path, data):
     answer = judge(write_masks(tmp_path / "masks", clips(large.astype(np.uint8)), png), *options(root))
     same = judge(write_masks(tmp_path / "small", clips(masks.astype(np.uint8)), png), *options(root))
     assert answer.values()["miou_picture"] == same.values()["miou_picture"]
-    assert "6 masks resized from 56x40 to 28x20" in answer.text
+    assert "10 masks resized from 56x40 to 28x20" in answer.text
 
 
 @pytest.mark.parametrize(
     ("values", "arguments", "words"),
     [
-        (np.full((6, 20, 28), 40, np.uint8), (), ["--values labels", "--values probabilities"]),
-        (np.full((6, 20, 28), 40, np.uint8), ("--values", "greys"), ["greys", "mask, probabilities"]),
-        (np.full((6, 20, 28, 3), [200, 10, 3], np.uint8), (), ["palette of 71 classes"]),
+        (np.full((10, 20, 28), 40, np.uint8), (), ["--values labels", "--values probabilities"]),
+        (np.full((10, 20, 28), 40, np.uint8), ("--values", "greys"), ["greys", "mask, probabilities"]),
+        (np.full((10, 20, 28, 3), [200, 10, 3], np.uint8), (), ["palette of 71 classes"]),
     ],
 )
 def test_numbers_that_are_not_clear(judge, tmp_path, data, values, arguments, words):

@@ -122,6 +122,9 @@ def splits(params: Params) -> dict[str, tuple[str, ...]]:
 
 
 def _of_setting(params: Params, where: str, name: str, setting: Setting) -> Iterator[str]:
+    for selection in setting.validate_on:
+        if selection in setting.train:
+            yield f"{where}.validate_on: '{selection}' is what it trains on"
     for key in ("train", "validate_on", "test"):
         for selection in getattr(setting, key):
             yield from (f"{where}.{key}: {what}" for what in _of_selection(params, selection, key))

@@ -85,8 +85,6 @@ class Setting(Settings):
             raise ValueError("train and validate_on go together")
         if self.start_from and self.model_of:
             raise ValueError("a setting that borrows a model (model_of) trains nothing, and cannot start_from another")
-        if both := [selection for selection in self.validate_on if selection in self.train]:
-            raise ValueError(f"validate_on: '{both[0]}' is what it trains on")
         if self.share < 1 and (self.start_from or self.model_of):
             why = "few shots are few already" if self.start_from else "a borrowed model is trained elsewhere"
             raise ValueError(
