@@ -306,3 +306,20 @@ def test_pictures_that_end_long_before_the_sound_are_no_clip(tmp_path):
     film = record(tmp_path / "v.mp4", 2, sound_seconds=5)
     with pytest.raises(InputError, match=r"ends after 2 whole seconds"):
         video.to_clip(film, tmp_path / "clip", 0, 5)
+
+
+def test_first_packets_that_do_not_say_when_they_are_decoded(tmp_path):
+    """As ffmpeg writes Matroska with pictures that refer forward: the order of showing is no step back."""
+    path = tmp_path / "forward.mkv"
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("libx264", rate=5, options={"bf": "3", "b_strategy": "0"})
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for number in range(30):
+            grey = np.full((48, 64, 3), 8 * number, np.uint8)
+            container.mux(track.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(track.encode())
+    with av.open(str(path)) as container:
+        times = [(packet.dts, packet.pts) for packet in container.demux(video=0) if packet.size]
+    assert any(dts is None for dts, _ in times) and [pts for _, pts in times] != sorted(pts for _, pts in times)
+    shown = [time for time, _, _ in video.pictures(path)]
+    assert np.diff(shown) == pytest.approx(np.full(29, 0.2), abs=0.002)

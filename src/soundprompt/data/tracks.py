@@ -279,6 +279,7 @@ class _Clock:
     _offsets: list[float] = field(default_factory=lambda: [0.0])
     _part: dict[int, int] = field(default_factory=dict)  # of each track
     _last: dict[tuple[int, int], float] = field(default_factory=dict)  # latest time of a track in a part
+    _dated: set[int] = field(default_factory=set)  # tracks of which some packet said when it is decoded
 
     def set_on(self, packet: av.Packet) -> None:
         """Shifts a packet's time stamps to the file's time."""
@@ -286,13 +287,18 @@ class _Clock:
         if not stamps:
             return
         track, decoded, shown = packet.stream.index, _seconds(packet, stamps[0]), _seconds(packet, stamps[-1])
+        if packet.dts is not None and track not in self._dated:
+            # The first packets of some files say only when they are shown, which is not in the order of decoding.
+            self._dated.add(track)
+            self._last = {key: time for key, time in self._last.items() if key[0] != track}
         part = self._part[track] = self._part_of(track, decoded, shown)
         offset = self._offsets[part]
         if offset:
             ticks = round(offset / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts + ticks
             packet.dts = None if packet.dts is None else packet.dts + ticks
-        self._last[track, part] = max(self._last.get((track, part), -math.inf), decoded + offset)
+        if packet.dts is not None or track not in self._dated:
+            self._last[track, part] = max(self._last.get((track, part), -math.inf), decoded + offset)
         self.end = max(self.end, shown + offset + float((packet.duration or 0) * packet.time_base))
 
     def _part_of(self, track: int, decoded: float, shown: float) -> int:
