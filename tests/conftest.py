@@ -1,6 +1,8 @@
 """What several rooms of tests share: whole runs, made once."""
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +53,13 @@ def made(tmp_path_factory) -> minute_study.Minute:
     copy.first_tables = copy.tables()
     minute_study.commit(copy, "results")
     return copy
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """Published lists and figures to compare with, where they are at hand; the product never needs them."""
+    beside = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+    folder = Path(os.environ.get("SOUNDPROMPT_REFERENCE_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip("no reference data folder (SOUNDPROMPT_REFERENCE_DATA)")
+    return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -91,15 +90,6 @@ def vggss_root(layout) -> Path:
     (root / "vggss.json").write_text(json.dumps(BOXES))
     write_lines(root / "vggss_test.csv", [entry["file"] for entry in BOXES])
     return root
-
-
-@pytest.fixture(scope="session")
-def reference_data() -> Path:
-    beside = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
-    folder = Path(os.environ.get("SOUNDPROMPT_REFERENCE_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip("no reference data folder (SOUNDPROMPT_REFERENCE_DATA)")
-    return folder
 
 
 def write_clip(folder: Path, frames: int, masks: int, seed: int = 0) -> None:

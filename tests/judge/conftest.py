@@ -1,8 +1,7 @@
-"""The command line as a fixture, and the reference data folder where there is one."""
+"""The command line as a fixture."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,15 +10,6 @@ import pytest
 from small_sets import Answer
 
 from soundprompt import cli
-
-
-@pytest.fixture(scope="session")
-def reference_data() -> Path:
-    beside = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
-    folder = Path(os.environ.get("SOUNDPROMPT_REFERENCE_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip("no reference data folder (SOUNDPROMPT_REFERENCE_DATA)")
-    return folder
 
 
 @pytest.fixture
