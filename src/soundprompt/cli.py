@@ -139,15 +139,20 @@ def leaks(
 ) -> None:
     """Check that what is tested is new to what was trained; a leak stops all tables."""
     if across is not None:
-        from soundprompt.data import across as comparing
-
-        comparing.run(*across, out)
+        _compare(*across, out)
         return
     chosen = _view(p.LeaksView, view, study, p.leaks_view)
 
     from soundprompt.data import leaks as check
 
     check.run(chosen, chosen.layout)
+
+
+def _compare(one: Path, other: Path, out: Path) -> None:
+    # Apart from the verb, whose results in a study do not depend on this.
+    from soundprompt.data import across
+
+    across.run(one, other, out)
 
 
 @app.command()
@@ -226,10 +231,11 @@ def evaluate(setting: SettingName, model: ModelName, seeds: Seeds = "0", study: 
     _known(params, setting, model)
     chosen, layout = pack_seeds(seeds), params.layout
 
+    from soundprompt.evaluation import floors as unlearned
     from soundprompt.evaluation import run, summary
 
     run.score_pack(p.score_view(params, setting, model), chosen, layout)
-    run.score_floors(p.floors_view(params, setting), layout)
+    unlearned.score(p.floors_view(params, setting), layout)
     print(summary.overview([layout.run(setting, model, seed) / run.SCORES for seed in chosen], layout.floors(setting)))
 
 
@@ -250,9 +256,9 @@ def floors(setting: SettingName = "", study: Study = "mini", view: View = None) 
     """Score the methods that need no training on a setting."""
     chosen = _view(p.FloorsView, view, study, lambda params: p.floors_view(params, _known(params, setting)[0]))
 
-    from soundprompt.evaluation.run import score_floors
+    from soundprompt.evaluation import floors as unlearned
 
-    score_floors(chosen, chosen.layout)
+    unlearned.score(chosen, chosen.layout)
 
 
 @app.command()

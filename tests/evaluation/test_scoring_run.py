@@ -13,8 +13,8 @@ from soundprompt import models
 from soundprompt import params as p
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
-from soundprompt.evaluation import metrics, predict, scores
-from soundprompt.evaluation.run import score_floors, score_pack
+from soundprompt.evaluation import floors, metrics, predict, scores
+from soundprompt.evaluation.run import score_pack
 from soundprompt.features import background, extract, store
 from soundprompt.features.frames import Frames
 from soundprompt.files import read_json
@@ -225,7 +225,7 @@ def floors_view(score_view, setting):
 
 
 def test_floors_equal_the_plain_path(tiny, score_view):
-    score_floors(floors_view(score_view, "v1s"), tiny)
+    floors.score(floors_view(score_view, "v1s"), tiny)
     scores = pd.read_parquet(tiny.floors("v1s"))
     assert set(scores["method"]) == {"all_positive", "all_objects", "centre_disc"}
     everything, objects = {}, {}
@@ -240,12 +240,12 @@ def test_floors_equal_the_plain_path(tiny, score_view):
 
 
 def test_floors_on_boxes_leave_out_unknown_objects(tiny, score_view):
-    score_floors(floors_view(score_view, "vggss"), tiny)
+    floors.score(floors_view(score_view, "vggss"), tiny)
     scores = pd.read_parquet(tiny.floors("vggss"))
     assert set(scores["method"]) == {"all_positive", "centre_disc"}
     everything = scores[(scores["method"] == "all_positive") & (scores["metric"] == "ciou")]["value"]
     assert everything.to_numpy() == pytest.approx(0.36, abs=0.01)  # the box covers .6 x .6
     first = tiny.floors("vggss").stat().st_mtime_ns
-    score_floors(floors_view(score_view, "vggss"), tiny)
+    floors.score(floors_view(score_view, "vggss"), tiny)
     assert tiny.floors("vggss").stat().st_mtime_ns == first
     assert STUDY in str(tiny.floors("vggss"))

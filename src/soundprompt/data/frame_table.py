@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,6 +42,8 @@ SCHEMA = pa.schema(
     ]
 )
 NULLABLE = tuple(field.name for field in SCHEMA if field.nullable)
+
+KEY = ["dataset", "clip", "frame"]  # what names a frame
 
 
 def write(frames: pd.DataFrame, path: Path | str) -> None:
@@ -92,6 +95,17 @@ def select(layout: Layout, selections: Iterable[str]) -> pd.DataFrame:
     if not chosen:
         raise InputError("no selection given", remedy="name at least one dataset/split")
     return pd.concat(chosen, ignore_index=True)
+
+
+def distinct(rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """The distinct frames of overlapping selections, and for each row the index of its frame.
+
+    `rows` must have the index 0, 1, 2, ...; labelled frames come first, so that few batches mix.
+    """
+    frames = rows.drop_duplicates(KEY)
+    frames = frames.iloc[np.argsort(frames["mask"].isna().to_numpy(), kind="stable")].reset_index(drop=True)
+    place = pd.Series(np.arange(len(frames)), index=pd.MultiIndex.from_frame(frames[KEY]))
+    return frames, place.loc[pd.MultiIndex.from_frame(rows[KEY])].to_numpy()
 
 
 def _arrow(frames: pd.DataFrame, path: Path | str) -> pa.Table:

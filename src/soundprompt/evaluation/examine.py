@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from soundprompt import devices, provenance
+from soundprompt.data import frame_table
 from soundprompt.errors import InputError
-from soundprompt.evaluation import alignment, knowledge, predict, scores
+from soundprompt.evaluation import alignment, knowledge, scores
 from soundprompt.evaluation.pack import Pack
 from soundprompt.files import write_json
 from soundprompt.layout import Layout, pack_name
@@ -67,7 +68,7 @@ class _ExaminePack(Pack[ExamineView]):
         return {seed: self.conclude(seed, watch) for seed in seeds}
 
     def _alignment(self, trained: dict[int, Segmenter], sam: FrozenSam, device: str) -> dict[int, pd.DataFrame]:
-        distinct, index = predict.distinct_frames(self.sample)
+        distinct, index = frame_table.distinct(self.sample)
         compared = alignment.compare(trained, self._frames(distinct, sam), device, self.label)
         found: dict[int, list[pd.DataFrame]] = {seed: [] for seed in trained}
         for selection, members in self.sample.groupby("selection", sort=False):

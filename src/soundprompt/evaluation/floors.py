@@ -6,10 +6,20 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
-from soundprompt.data import media
+from soundprompt import provenance
+from soundprompt.data import frame_table, media
+from soundprompt.evaluation import scores
+from soundprompt.evaluation.finished import conclude, kept, tested_tables
+from soundprompt.layout import Layout
+from soundprompt.params import FloorsView
+from soundprompt.progress import Progress
+
+PROVENANCE = "scores.json"
+SEED = 0  # floors have no seed; the column holds this one
 
 
 def all_positive(row: Any) -> Tensor:
@@ -40,3 +50,44 @@ FLOORS: dict[str, Callable[[Any], Tensor | None]] = {
     "all_objects": all_objects,
     "centre_disc": centre_disc,
 }
+
+
+def score(view: FloorsView, layout: Layout) -> None:
+    """Scores the methods without training on a setting: writes `layout.floors`, provenance beside it.
+
+    `all_objects` is left out of a selection of which the dataset does not know all objects.
+    """
+    watch = provenance.Stopwatch()
+    path = layout.floors(view.setting_name)
+    inputs = tested_tables(view.setting, layout)
+    key = provenance.key("floors", view, None, inputs)
+    if kept(path.parent, PROVENANCE, key, [path.name]) is not None:
+        return
+    rows = frame_table.select(layout, view.setting.test)
+    frames, index = frame_table.distinct(rows)
+    tallies = _measure(view, frames)
+    parts = []
+    for selection, members in rows.groupby("selection", sort=False):
+        numbers = index[members.index.to_numpy()]
+        for name, tally in tallies.items():
+            if name == "all_objects" and frames["objects"].iloc[numbers].isna().any():
+                continue
+            names = {"selection": selection, "method": name, "seed": SEED}
+            parts.append(tally.rows(numbers, members.reset_index(drop=True), **names))
+    scores.write(pd.concat(parts, ignore_index=True), path)
+    conclude(path.parent, PROVENANCE, provenance.record("floors", view, None, inputs, watch), [path.name])
+
+
+def _measure(view: FloorsView, frames: pd.DataFrame) -> dict[str, scores.Tally]:
+    conventions = scores.Conventions(view.evaluation, view.data.box_crop)
+    tallies = {name: scores.Tally(len(frames), conventions) for name in FLOORS}
+    progress = Progress(f"scoring {view.setting_name}/floors", len(frames))
+    for number, row in enumerate(frames.itertuples()):
+        masks = None
+        if isinstance(row.mask, str):
+            masks = [torch.from_numpy(media.read_mask(row.mask, (row.height, row.width)))]
+        for name, floor in FLOORS.items():
+            if (probability := floor(row)) is not None:
+                tallies[name].add([number], [probability], masks, [row.boxes])
+        progress.advance()
+    return tallies

@@ -11,12 +11,12 @@ import pandas as pd
 
 from soundprompt import provenance
 from soundprompt.data import frame_table
-from soundprompt.errors import InputError
+from soundprompt.evaluation.finished import conclude, kept, tested_tables
 from soundprompt.features import store
 from soundprompt.features.inputs import visual_inputs
-from soundprompt.files import digest_file, digest_value, read_json, write_json
+from soundprompt.files import digest_value
 from soundprompt.layout import Layout
-from soundprompt.params import Setting, TrainView
+from soundprompt.params import TrainView
 from soundprompt.training import checkpoint
 
 if TYPE_CHECKING:  # loading SAM's package takes seconds: finished packs do without
@@ -106,30 +106,3 @@ class Pack(Generic[ViewType]):
         """Writes a run's provenance; returns its entry."""
         record = provenance.record(self.stage, self.view, seed, self.inputs(seed), watch)
         return conclude(self.folder(seed), self.record, record, self.files(seed))
-
-
-# ----------------------------------------------------------------------------------- inputs
-def tested_tables(setting: Setting, layout: Layout) -> dict[str, str]:
-    """Name -> digest of the frame tables that a setting tests on."""
-    datasets = sorted({selection.partition("/")[0] for selection in setting.test})
-    return {f"table {name}": digest_file(layout.table(name)) for name in datasets}
-
-
-# ------------------------------------------------------------------------------- provenance
-def kept(folder: Path, record: str, key: str, files: Sequence[str]) -> dict[str, Any] | None:
-    """The result of a finished job with this key, if its files are all there and the first, its rows, unaltered."""
-    try:
-        origin = read_json(folder / record)
-        if origin["key"] != key or digest_file(folder / files[0]) != origin["result"][Path(files[0]).stem]:
-            return None
-    except (InputError, KeyError, TypeError):
-        return None
-    return origin["result"] if all((folder / name).exists() for name in files) else None
-
-
-def conclude(folder: Path, name: str, record: dict[str, Any], files: Sequence[str]) -> dict[str, Any]:
-    """Writes the provenance, last: it says that the files are whole. Returns key, digest of the rows, and files."""
-    rows = files[0]
-    result = {"key": record["key"], Path(rows).stem: digest_file(folder / rows), "files": list(files)}
-    write_json(folder / name, {**record, "result": result})
-    return result

@@ -30,6 +30,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from soundprompt import finite
+from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import background
 from soundprompt.files import canonical_json, digest_bytes, publish
@@ -39,7 +40,6 @@ if TYPE_CHECKING:  # these load SAM's package, which plans, floors and readers o
     from soundprompt.models import Segmenter
 
 KEPT = ("own", "mismatched", "muted")  # probes whose masks are kept on disk; of the others the scores say enough
-FRAME_KEY = ["dataset", "clip", "frame"]
 HEADER = "frames"
 RETRAIN = "delete the run's folder and train it again"
 
@@ -67,7 +67,7 @@ def questions(rows: pd.DataFrame, probes: Sequence[str]) -> Questions:
     Probes other than 'own' are for the first selection, what the setting is about. Raises InputError when that has too
     few classes for mismatched or off-screen sound.
     """
-    frames, index = distinct_frames(rows)
+    frames, index = frame_table.distinct(rows)
     number: dict[tuple[int, int], int] = {}
     asked = {}
     selections = {}
@@ -84,17 +84,6 @@ def questions(rows: pd.DataFrame, probes: Sequence[str]) -> Questions:
             pairs = zip(here.tolist(), sounds.tolist(), strict=True)
             asked[str(selection), probe] = np.array([number.setdefault(pair, len(number)) for pair in pairs])
     return Questions(frames, np.array(list(number), dtype=np.int64), selections, asked)
-
-
-def distinct_frames(rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """The distinct frames of overlapping selections, and for each row the index of its frame.
-
-    `rows` must have the index 0, 1, 2, ...; labelled frames come first, so that few batches mix.
-    """
-    frames = rows.drop_duplicates(FRAME_KEY)
-    frames = frames.iloc[np.argsort(frames["mask"].isna().to_numpy(), kind="stable")].reset_index(drop=True)
-    place = pd.Series(np.arange(len(frames)), index=pd.MultiIndex.from_frame(frames[FRAME_KEY]))
-    return frames, place.loc[pd.MultiIndex.from_frame(rows[FRAME_KEY])].to_numpy()
 
 
 def heard(rows: pd.DataFrame, index: np.ndarray, probe: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Scores trained runs, and the floors, on the test selections of a setting."""
+"""Scores trained runs on the test selections of a setting."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ import pandas as pd
 import torch
 
 from soundprompt import devices, provenance
-from soundprompt.data import frame_table, media
 from soundprompt.evaluation import predict, scores
-from soundprompt.evaluation.floors import FLOORS
-from soundprompt.evaluation.pack import Pack, conclude, kept, tested_tables
+from soundprompt.evaluation.pack import Pack
 from soundprompt.files import write_json
 from soundprompt.layout import Layout, pack_name
-from soundprompt.params import FloorsView, ScoreView
+from soundprompt.params import ScoreView
 from soundprompt.progress import Progress
 
 SCORES, PREDICTIONS, PROVENANCE = "scores.parquet", "predictions.safetensors", "scores.json"
-FLOOR_SEED = 0  # floors have no seed; the column holds this one
 
 
-# ----------------------------------------------------------------------------- trained runs
 def score_pack(view: ScoreView, seeds: Sequence[int], layout: Layout) -> None:
     """Scores one run per seed on all test selections, with every sound that `view.probes` names.
 
@@ -63,7 +59,7 @@ class _ScorePack(Pack[ScoreView]):
         for some in predict.answers(trained, frames, asked.pairs, device, self.label):
             for seed in seeds:
                 maps = [torch.sigmoid(frame) for frame in encoder.restore(some.logits[seed], some.sizes)]
-                _measure(tallies[seed], some.numbers, maps, some.masks, [boxes[i] for i in some.frames])
+                tallies[seed].add(some.numbers, maps, some.masks, [boxes[i] for i in some.frames])
             if self.seeds[0] in seeds:
                 recorder.add(some.numbers, some.logits[self.seeds[0]])
             progress.advance(steps=len(some.numbers))
@@ -82,54 +78,3 @@ class _ScorePack(Pack[ScoreView]):
             )
         scores.write(pd.concat(parts, ignore_index=True), self.folder(seed) / SCORES)
         return self.conclude(seed, watch)
-
-
-def _measure(tally: scores.Tally, numbers: Sequence[int], maps: Any, masks: Any, boxes: Sequence[Any]) -> None:
-    """Adds a batch of probability maps to a tally, by masks and by boxes, whichever there are."""
-    if masks is not None:
-        tally.add_masks(numbers, maps, masks)
-    for number, probability, box in zip(numbers, maps, boxes, strict=True):
-        if box is not None:
-            tally.add_boxes(number, probability, box)
-
-
-# ----------------------------------------------------------------------------------- floors
-def score_floors(view: FloorsView, layout: Layout) -> None:
-    """Scores the methods without training on a setting: writes `layout.floors`, provenance beside it.
-
-    `all_objects` is left out of a selection of which the dataset does not know all objects.
-    """
-    watch = provenance.Stopwatch()
-    path = layout.floors(view.setting_name)
-    inputs = tested_tables(view.setting, layout)
-    key = provenance.key("floors", view, None, inputs)
-    if kept(path.parent, PROVENANCE, key, [path.name]) is not None:
-        return
-    rows = frame_table.select(layout, view.setting.test)
-    frames, index = predict.distinct_frames(rows)
-    tallies = _measure_floors(view, frames)
-    parts = []
-    for selection, members in rows.groupby("selection", sort=False):
-        numbers = index[members.index.to_numpy()]
-        for name, tally in tallies.items():
-            if name == "all_objects" and frames["objects"].iloc[numbers].isna().any():
-                continue
-            names = {"selection": selection, "method": name, "seed": FLOOR_SEED}
-            parts.append(tally.rows(numbers, members.reset_index(drop=True), **names))
-    scores.write(pd.concat(parts, ignore_index=True), path)
-    conclude(path.parent, PROVENANCE, provenance.record("floors", view, None, inputs, watch), [path.name])
-
-
-def _measure_floors(view: FloorsView, frames: pd.DataFrame) -> dict[str, scores.Tally]:
-    conventions = scores.Conventions(view.evaluation, view.data.box_crop)
-    tallies = {name: scores.Tally(len(frames), conventions) for name in FLOORS}
-    progress = Progress(f"scoring {view.setting_name}/floors", len(frames))
-    for number, row in enumerate(frames.itertuples()):
-        masks = None
-        if isinstance(row.mask, str):
-            masks = [torch.from_numpy(media.read_mask(row.mask, (row.height, row.width)))]
-        for name, floor in FLOORS.items():
-            if (probability := floor(row)) is not None:
-                _measure(tallies[name], [number], [probability], masks, [row.boxes])
-        progress.advance()
-    return tallies

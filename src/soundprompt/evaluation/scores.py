@@ -62,6 +62,24 @@ class Tally:
         self.curves = np.zeros((n, metrics.N_THRESHOLDS))
         self.sounding = np.zeros(n, bool)
 
+    def add(
+        self,
+        numbers: Sequence[int],
+        probabilities: Sequence[Tensor],
+        masks: Sequence[Tensor] | None,
+        boxes: Sequence[Sequence[Sequence[float]] | None],
+    ) -> None:
+        """Measures frames by their masks and by their boxes, whichever there are.
+
+        numbers: (b,), places of the frames. probabilities: b maps, (height, width) each. masks: b masks of the same
+        sizes, or None where frames have none. boxes: of each frame its boxes, or None.
+        """
+        if masks is not None:
+            self.add_masks(numbers, probabilities, masks)
+        for number, probability, some in zip(numbers, probabilities, boxes, strict=True):
+            if some is not None:
+                self.add_boxes(number, probability, some)
+
     def add_masks(self, numbers: Sequence[int], probabilities: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
         """probabilities: (H, W) float32 each, sizes may differ; masks: (H, W) bool each."""
         for size in dict.fromkeys(mask.shape for mask in masks):
