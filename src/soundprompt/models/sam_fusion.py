@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from soundprompt import params as p
 from soundprompt.models.decoder import MaskDecoder
-from soundprompt.models.sap import AUDIO_DIM
 from soundprompt.models.seeding import seeded
-from soundprompt.models.segmenter import Prediction, Segmenter
+from soundprompt.models.segmenter import AUDIO_DIM, Prediction, Segmenter
 
 if TYPE_CHECKING:
     from soundprompt.foundation.sam import FrozenSam
