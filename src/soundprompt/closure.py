@@ -47,7 +47,10 @@ def _imports_of_verb(verb: str) -> list[Import]:
 
 @functools.cache
 def _imports_of_module(name: str) -> list[Import]:
-    return _imports([ast.parse(_file(name).read_text(encoding="utf-8"))])
+    tree = ast.parse(_file(name).read_text(encoding="utf-8"))
+    if name == PACKAGE:  # what it offers to other people's code, no verb calls
+        return _imports([node for node in tree.body if not isinstance(node, ast.FunctionDef)])
+    return _imports([tree])
 
 
 def _imports(nodes: list[ast.AST]) -> list[Import]:
