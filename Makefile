@@ -9,6 +9,7 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 BIN := .venv/bin
 PY := $(BIN)/python -m
+PIP := $(PY) pip --quiet --disable-pip-version-check
 READY := .venv/.ready
 OVERLAY := $(if $(filter mini,$(STUDY)),,--configfile studies/$(STUDY).yaml)
 SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
@@ -16,7 +17,7 @@ SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
 # What snakemake --lint may say: docs/architecture.md answers it.
 ANSWERED := Specify a conda|Mixed rules and functions|variable SOUNDPROMPT
 
-.PHONY: env report restore test lint bench clean
+.PHONY: env report restore test lint bench lock clean
 
 report: $(READY)
 	$(SNAKEMAKE) --logger soundprompt -- all
@@ -45,12 +46,19 @@ bench: $(READY)
 env: $(READY)
 
 # The marker is touched last, so an interrupted installation is done again.
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-torch.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "soundprompt needs Python 3.11 or newer: make PYTHON=python3.11 report")'
 	$(PYTHON) -m venv .venv
-	$(PY) pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(PY) pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PIP) install --no-deps --require-hashes -r requirements.lock
+	$(PIP) install -r requirements-torch.txt
+	$(PIP) install --no-deps -e .
+	$(PIP) check
 	@touch $@
+
+# Pins stay as they are unless pyproject.toml, or UPGRADE=--upgrade, asks for others. Needs uv, which reads all hashes of
+# a release from the index.
+lock:
+	uv pip compile --quiet $(UPGRADE) pyproject.toml --output-file requirements.lock
 
 # data/downloads stays: some of it was applied for, or took a night to fetch.
 clean:
