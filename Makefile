@@ -2,7 +2,10 @@
 #   make report               the mini study, ends with results/report.html
 #   make report STUDY=smoke   the same in minutes
 #   make restore              fetch results with DVC instead of making them (docs/artifacts.md)
-#   make test, lint, bench, clean
+#   make test                 the tests in minutes; changes nothing outside this folder and the temporary one
+#   make test-cluster         those that need a real Slurm: says what it installs and writes as root, and asks (or YES=1)
+#   make test-all             both, and the long ones
+#   make lint, bench, lock, clean
 PYTHON ?= python3
 STUDY ?= mini
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
@@ -17,7 +20,7 @@ SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
 # What snakemake --lint may say: docs/architecture.md answers it.
 ANSWERED := Specify a conda|Mixed rules and functions|variable SOUNDPROMPT
 
-.PHONY: env report restore test lint bench lock clean
+.PHONY: env report restore test test-cluster test-all lint bench lock clean
 
 report: $(READY)
 	$(SNAKEMAKE) --logger soundprompt -- all
@@ -30,8 +33,20 @@ restore: $(READY)
 	$(PY) dvc status --quiet --with-deps $(TARGET) || { $(PY) dvc status --with-deps $(TARGET); exit 1; }
 	$(SNAKEMAKE) --quiet all --touch -- $(TARGET)
 
+# Each whole run of the pipeline stays on one of the two workers (tests/conftest.py).
+PYTEST := $(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
+
 test: $(READY)
-	$(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) -m "not slow and not cluster"
+
+test-cluster: $(READY)
+	$(BIN)/python tests/cluster/slurm.py ask
+	YES=1 $(PYTEST) tests/cluster
+
+test-all: $(READY)
+	$(BIN)/python tests/cluster/slurm.py ask
+	$(PYTEST) -m "not slow and not cluster"
+	YES=1 $(PYTEST) -m "slow or cluster"
 
 lint: $(READY)
 	$(PY) ruff check .

@@ -46,7 +46,7 @@ def wrong_packages() -> Iterator[str]:
 
 
 def requirements() -> list[str]:
-    """What pyproject.toml asks for, with the group `workflow` that jobs run under; of an installed package, its metadata."""
+    """What pyproject.toml asks of every job, the group `workflow` included; without that file, the metadata."""
     file = Path(__file__).parents[2] / "pyproject.toml"
     if file.exists():
         project = tomllib.loads(file.read_text())["project"]
