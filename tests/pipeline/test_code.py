@@ -7,7 +7,7 @@ import pytest
 from project_copy import Copy, planned_jobs
 from soundprompt import closure, provenance, registry
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+pytestmark = pytest.mark.pipeline
 
 # As sitecustomize.py it runs at the start of every Python.
 SPY = """
