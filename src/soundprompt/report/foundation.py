@@ -106,7 +106,7 @@ def _text(value: Any) -> str:
 
 def _sam_departures(params: Params) -> list[str]:
     sam = params.foundation.sam
-    if sam.source == "checkpoint":
+    if not sam.is_own:
         return ["None in the weights: the released checkpoint, read as it is."]
     found = [
         "The modules are those of the segment_anything package; width, depth and input size are smaller, and the "
@@ -123,7 +123,7 @@ def _sam_departures(params: Params) -> list[str]:
 
 
 def _audio_departures(params: Params) -> list[str]:
-    if params.foundation.audio.source == "checkpoint":
+    if not params.foundation.audio.is_own:
         return ["None in the weights: the released VGGish, read as it is."]
     return [
         "The log-mel front end is VGGish's own; the network behind it is smaller and is trained here, on generated "
@@ -132,7 +132,7 @@ def _audio_departures(params: Params) -> list[str]:
 
 
 def _pyramid_departures(params: Params) -> list[str]:
-    if params.foundation.pyramid.source == "checkpoint":
+    if not params.foundation.pyramid.is_own:
         return ["None in the weights: the released PVT-v2-b5, without its classifier."]
     return [
         "A small convolutional pyramid in place of PVT-v2-b5, which was trained to name what ImageNet's pictures show. "
