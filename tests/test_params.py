@@ -31,7 +31,7 @@ def test_studies_are_valid():
         (("models", "gavs", "sap"), {"visual_cue": False}, ["triplet", "visual_cue"]),
         (("models", "gavs-no_audio", "schedule"), {"negatives": 0.1}, ["gavs-no_audio", "schedule.negatives"]),
         (("models", "sam_fusion", "cola"), {"enabled": True}, ["sam_fusion", "cola.enabled"]),
-        (("foundation", "sam", "source"), "checkpoint", ["foundation.sam", "pretrain"]),
+        (("foundation", "sam", "architecture"), "vit_b", ["foundation.sam", "released"]),
         (("settings", "v3_1shot", "start_from"), "v9", ["v3_1shot", "v9"]),
         (("settings", "v1s", "model_of"), "v2", ["settings.v1s", "model_of"]),
         (("experiments", "ablation_sap", "methods"), ["gavs", "gavz"], ["ablation_sap", "gavz", "sam_fusion"]),

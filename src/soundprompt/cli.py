@@ -160,16 +160,20 @@ def pretrain(
     model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "mini", view: View = None
 ) -> None:
     """Make a foundation model: pre-train the mini one, or import released weights."""
+    from soundprompt.foundation import released
+
     if model not in ("sam", "audio", "pyramid"):
         raise InputError(f"--model: '{model}' is not one of sam, audio, pyramid")
     kind = p.PyramidView if model == "pyramid" else p.PretrainView
     chosen = _view(kind, view, study, lambda params: p.pretrain_view(params, model))
     layout = chosen.layout
 
-    if chosen.model.source == "checkpoint":
-        importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
-    else:
+    if chosen.model.source == "train":
         importlib.import_module(f"soundprompt.foundation.pretrain_{model}").run(chosen, layout)
+    elif chosen.model.is_own:
+        released.run(model, chosen, layout)
+    else:
+        importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from soundprompt import params, provenance, registry, turns
 from soundprompt.data import acquire, comparisons, leaks, ledger, protocols
 from soundprompt.data.world import parts
 from soundprompt.errors import InputError
+from soundprompt.foundation import released
 from soundprompt.layout import Layout, pack_name, pack_seeds
 
 # Read by our own reader, which tells more mistakes than Snakemake's, and the same for all commands.

@@ -140,14 +140,15 @@ def draw_step(pool: list[Picture], settings: params.Pyramid, step: int) -> Step:
         picture = pool[rng.integers(len(pool))]
         count, wanted = len(picture.masks), settings.objects_per_picture
         chosen = rng.choice(count, wanted, replace=count < wanted)
-        foreground = picture.small.sum(axis=0)
-        outline = (4 * picture.small * (1 - picture.small)).max(axis=0)  # 1 where half of a cell is the object's
+        small = pictures.shrink(picture.masks, 4)[:, 0].numpy()
+        foreground = small.sum(axis=0)
+        outline = (4 * small * (1 - small)).max(axis=0)  # 1 where half of a cell is the object's
         for _ in range(2):
             view = View(bool(rng.random() < 0.5), int(rng.integers(4)))
             images.append(view.of(picture.image))
             together.append(view.of(foreground))
             outlines.append(view.of(outline))
-            objects += [view.of(picture.small[number]) for number in chosen]
+            objects += [view.of(small[number]) for number in chosen]
     side = settings.image_size // PATCH
     shares = rng.uniform(0, 0.25, (len(images), 1, 1, 1))  # of hidden patches, in each picture
     return Step(
