@@ -289,7 +289,7 @@ def table(
 
 @app.command()
 def report(study: Study = "mini", view: View = None) -> None:
-    """Write results/report.html from what the other stages made."""
+    """Write results/<study>/report.html from what the other stages made."""
     from soundprompt.report import html
 
     params = p.Params.model_validate_json(view) if view else _params(study)
@@ -399,7 +399,7 @@ def stages(
 
 @app.command()
 def metrics(
-    table: Annotated[Path, typer.Option(help="A table in results/tables.")],
+    table: Annotated[Path, typer.Option(help="A table in results/<study>/tables.")],
     to: Annotated[Path, typer.Option(help="The json file to write.")],
 ) -> None:
     """Write a table's means as nested json, the form that `dvc metrics diff` compares."""

@@ -27,7 +27,7 @@ VERBS = {
     "leaks": ([], "leaks", None, "data/smoke/leaks.csv"),
     "train": (["--setting", "v1m", "--model", "gavs"], "train", "gavs", "runs/smoke/v1m/gavs"),
     "floors": (["--setting", "vggss"], "floors", None, "runs/smoke/vggss/floors"),
-    "table": (["--experiment", "table_vggss"], "table", None, "results/tables/table_vggss.csv"),
+    "table": (["--experiment", "table_vggss"], "table", None, "results/smoke/tables/table_vggss.csv"),
 }
 
 

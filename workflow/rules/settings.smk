@@ -33,7 +33,7 @@ LAYOUT = STUDY.layout
 ANY = Layout("{study}")
 # Large pages for the tensors of all jobs, where Linux lends them: some 4 % of a training step, with the same results.
 os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-os.environ[turns.MANAGER] = str(os.getpid())
+turns.announce(STUDY.study)
 SOURCE, PYTHON = shlex.quote(f"{workflow.basedir}/src"), shlex.quote(sys.executable)
 SOUNDPROMPT = f"PYTHONPATH={SOURCE} {PYTHON} -m soundprompt"
 

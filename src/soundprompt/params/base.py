@@ -23,7 +23,8 @@ RESERVED = frozenset(
     {
         *("all", "all_tables", "all_runs", "fetch", "downloads", "world_part", "world", "frame_table", "leaks"),
         *("pretrain", "foundation", "feature_plan", "visual_features", "audio_features", "train", "score", "examine"),
-        *("floors", "all_positive", "all_objects", "centre_disc", "cost", "table", "report", "metrics"),
+        *("floors", "all_positive", "all_objects", "centre_disc", "cost", "table", "metrics"),
+        *("report", "latest_report"),
     }
 )
 
