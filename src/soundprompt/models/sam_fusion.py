@@ -77,7 +77,7 @@ class AudioVisualFusion(nn.Module):
 
 
 class ScratchDecoder(nn.Module):
-    """3 x 3 convolutions with GroupNorm, and as many doublings as SAM's decoder has, each of which halves the width.
+    """3 x 3 convolutions with GroupNorm, and as many doublings as SAM's decoder has; the first two halve the width.
 
     (B, h, w, C) to logits (B, 1, factor h, factor w); factor: a power of two.
     """
@@ -85,10 +85,10 @@ class ScratchDecoder(nn.Module):
     def __init__(self, inputs: int, width: int, factor: int):
         super().__init__()
         layers = [*convolution(inputs, width), *convolution(width, width)]
-        for _ in range(factor.bit_length() - 1):
-            half = max(width // 2, 1)
-            layers += [nn.Upsample(scale_factor=2, mode="bilinear"), *convolution(width, half)]
-            width = half
+        for number in range(factor.bit_length() - 1):
+            narrower = max(width // 2, 1) if number < 2 else width
+            layers += [nn.Upsample(scale_factor=2, mode="bilinear"), *convolution(width, narrower)]
+            width = narrower
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
