@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from soundprompt import environment, turns
+from soundprompt import environment, records, turns
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.layout import pack_seeds
@@ -393,11 +393,28 @@ def masks(
 
 
 @app.command()
+def verify(study: Study = "mini") -> None:
+    """Check every artifact of a study against its record; list what differs, is missing, or has no record."""
+    from soundprompt import verify as checking
+
+    params = _params(study)
+    count, trouble = checking.run(params.study, [each.layout for each in params.studies().values()])
+    for found in trouble:
+        print(f"{found.kind:>10}: {found.path}: {found.why}")
+    print(f"{count - len(trouble)} of {count} artifacts are as recorded")
+    if not count:
+        raise InputError(f"study {study} has no artifacts here", remedy="run `make report`, or `make restore`")
+    if trouble:
+        raise InputError(f"{len(trouble)} artifacts are not", remedy="delete those that differ, and make them again")
+
+
+@app.command()
 def headline(study: Study = "mini") -> None:
     """Print where the report is and its headline numbers."""
     path = _params(study).layout.headline
     if not path.exists():
         raise InputError("no report yet", path=path, remedy="run `make report`")
+    records.check(path)
     print(path.read_text(), end="")
 
 
