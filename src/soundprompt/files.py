@@ -8,12 +8,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from soundprompt.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -69,6 +72,26 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Atomic, indented JSON with sorted keys."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
+    """Atomic safetensors file with facts in its header; returns its sha256. Equal content gives equal bytes.
+
+    safetensors itself orders the facts by chance, anew in each process; here the header is sorted.
+    """
+    from safetensors.torch import save
+
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    head = canonical_json({**header, "__metadata__": dict(facts)}).encode()
+    head += b" " * (-len(head) % 8)  # the format wants the tensors aligned to 8 bytes
+    digest = hashlib.sha256()
+    with publish(path) as aside, open(aside, "wb") as stream:
+        for part in (len(head).to_bytes(8, "little"), head, memoryview(content)[8 + length :]):
+            stream.write(part)
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def read_json(path: Path | str) -> Any:

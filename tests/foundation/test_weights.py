@@ -9,6 +9,7 @@ from torch import nn
 
 from soundprompt import params
 from soundprompt.errors import InputError
+from soundprompt.files import write_tensors
 from soundprompt.foundation import sam, weights
 
 FACTS = {"architecture": "a", "settings": "{}", "zeta": "1", "beta": "2"}
@@ -16,7 +17,7 @@ FACTS = {"architecture": "a", "settings": "{}", "zeta": "1", "beta": "2"}
 
 def test_round_trip(tmp_path):
     tensors = {"b": torch.randn(3, 4), "a": torch.arange(5), "scalar": torch.tensor(2.5)}
-    weights.write(tmp_path / "w.safetensors", tensors, FACTS)
+    write_tensors(tmp_path / "w.safetensors", tensors, FACTS)
     found, facts = weights.read(tmp_path / "w.safetensors")
     assert facts == FACTS
     assert found.keys() == tensors.keys()
@@ -27,8 +28,8 @@ def test_round_trip(tmp_path):
 def test_bytes_are_equal_in_every_process(tmp_path):
     code = """if True:
         import sys, torch
-        from soundprompt.foundation import weights
-        weights.write(sys.argv[1], {"x": torch.ones(3)}, {k: k for k in "abcdefgh"})
+        from soundprompt.files import write_tensors
+        write_tensors(sys.argv[1], {"x": torch.ones(3)}, {k: k for k in "abcdefgh"})
     """
     for name in ("1.safetensors", "2.safetensors", "3.safetensors"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, timeout=120)
@@ -38,7 +39,7 @@ def test_bytes_are_equal_in_every_process(tmp_path):
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])
 def test_cut_short(tmp_path, keep):
     path = tmp_path / "w.safetensors"
-    weights.write(path, {"x": torch.ones(100)}, FACTS)
+    write_tensors(path, {"x": torch.ones(100)}, FACTS)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match="not a whole weight file") as caught:
         weights.read(path)

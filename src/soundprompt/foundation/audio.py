@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from soundprompt import params, provenance
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_file, write_json
+from soundprompt.files import canonical_json, digest_file, write_json, write_tensors
 from soundprompt.foundation import weights
 from soundprompt.foundation.packages import submodule
 from soundprompt.foundation.sam import count_parameters
@@ -163,7 +163,7 @@ def save(module: nn.Module, settings: params.Audio, path: Path | str) -> None:
         "architecture": settings.architecture,
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, module.state_dict(), facts)
+    write_tensors(path, module.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenAudio:

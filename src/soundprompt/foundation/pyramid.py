@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from soundprompt import params, provenance
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_file, write_json
+from soundprompt.files import canonical_json, digest_file, write_json, write_tensors
 from soundprompt.foundation import weights
 from soundprompt.foundation.geometry import square
 from soundprompt.layout import Layout
@@ -213,7 +213,7 @@ def save(encoder: nn.Module, settings: params.Pyramid, path: Path | str) -> None
         "image_size": str(settings.image_size),
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, encoder.state_dict(), facts)
+    write_tensors(path, encoder.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenPyramid:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from soundprompt import params, provenance
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_file, write_json
+from soundprompt.files import canonical_json, digest_file, write_json, write_tensors
 from soundprompt.foundation import weights
 from soundprompt.foundation.geometry import square
 from soundprompt.foundation.packages import submodule
@@ -209,7 +209,7 @@ def save(sam: Sam, settings: params.Sam, path: Path | str) -> None:
         "image_size": str(sam.image_encoder.img_size),
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, sam.state_dict(), facts)
+    write_tensors(path, sam.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenSam:

@@ -1,36 +1,16 @@
-"""Weights on disk: safetensors with the facts about them in the header, equal bytes for equal content."""
+"""Weights on disk: safetensors with the facts about them in the header (`files.write_tensors`), and released ones."""
 
 from __future__ import annotations
 
-import json
 import pickle
 from pathlib import Path
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from soundprompt import finite
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, publish
-
-
-def write(path: Path | str, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
-    """Writes tensors and header metadata (text to text), whole or not at all.
-
-    safetensors orders its metadata by chance, anew in each process; here the header is written sorted, so that
-    equal weights have equal bytes and digests.
-    """
-    content = safetensors.torch.save({name: tensor.detach().contiguous() for name, tensor in tensors.items()})
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    head = canonical_json({**header, "__metadata__": facts}).encode()
-    head += b" " * (-len(head) % 8)  # the format wants the tensors aligned to 8 bytes
-    with publish(path) as aside, open(aside, "wb") as stream:
-        stream.write(len(head).to_bytes(8, "little"))
-        stream.write(head)
-        stream.write(memoryview(content)[8 + length :])
 
 
 def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:

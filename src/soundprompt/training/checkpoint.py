@@ -10,16 +10,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from soundprompt import finite
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_bytes, digest_file, read_json, write_bytes
+from soundprompt.files import canonical_json, digest_file, read_json, write_bytes, write_tensors
 from soundprompt.layout import Layout
 
 NAME = "checkpoint.safetensors"
-HEADER = "soundprompt"  # one key, since the order of several in the file is not the same in every process
+HEADER = "soundprompt"
 REDO = "delete the file and train again"
 
 
@@ -47,10 +46,7 @@ def save(state: dict[str, Tensor], path: Path | str, facts: dict[str, Any]) -> s
 
     Frozen weights are not in it. Equal tensors and facts give equal bytes.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    content = serialise(tensors, metadata={HEADER: canonical_json(facts)})
-    write_bytes(path, content)
-    return digest_bytes(content)
+    return write_tensors(path, state, {HEADER: canonical_json(facts)})
 
 
 def facts(path: Path | str) -> dict[str, Any]:
