@@ -28,12 +28,12 @@ from soundprompt.foundation import sam
 
 frozen = sam.FrozenSam(sam.build("mini", 64), "mini", "none")
 model = models.build(params.load("own.yaml").models["loudness"], frozen, 0)
-grid = frozen.grid
+grid, cells = frozen.grid, frozen.cells
 batch = Batch(torch.randn(2, frozen.prompt_dim, grid, grid), torch.randn(2, 128), torch.ones(2, grid, grid, dtype=bool),
-              [(64, 64)] * 2, None, None, torch.ones(2, 1, 4 * grid, 4 * grid, dtype=bool), [], [], [])
+              [(64, 64)] * 2, None, None, torch.ones(2, 1, cells, cells, dtype=bool), [], [], [])
 logits = model(batch).logits
 logits.mean().backward()
-assert logits.shape == (2, 1, 4 * grid, 4 * grid)
+assert logits.shape == (2, 1, cells, cells)
 print(sorted(model.trained_parameters()), all(p.grad is not None for p in model.trained_parameters().values()))
 """
 
@@ -46,8 +46,8 @@ def copy(tmp_path):
 def list_first(copy, experiment):
     path = copy.root / "params.yaml"
     text = path.read_text()
-    assert text.count("experiments: [\n") == 1
-    path.write_text(text.replace("experiments: [\n", f"experiments: [\n  {experiment},\n"))
+    assert text.count("experiments:\n") == 1
+    path.write_text(text.replace("experiments:\n", f"experiments:\n  - {experiment}\n"))
 
 
 def plan(copy, *targets):
@@ -58,7 +58,7 @@ def test_an_ablation_is_a_change_of_settings_alone(copy):
     (copy.root / "experiments/ablation_narrow.yaml").write_text(ABLATION)
     list_first(copy, "ablation_narrow")
     text = plan(copy, "ablation_narrow")
-    for model in ("gavs-cola_dim8", "gavs-cola_dim16", "gavs"):
+    for model in ("gavs-cola_dim8", "gavs-cola_dim24", "gavs"):
         assert f"train {model} on v3_0shot" in text
     counts = planned_jobs(text)
     assert counts["train"] == counts["score"] == counts["examine"] == 3, "not the main comparison's further seeds"
@@ -164,7 +164,7 @@ def mine(tmp_path_factory):
 
 @pytest.mark.slow
 def test_what_another_package_registers_stands_in_table_and_report(mine):
-    table = pd.read_csv(mine.copy.root / "results/tables/mine.csv")
+    table = pd.read_csv(mine.copy.root / "results/mine/tables/mine.csv")
     here = table[(table["setting"] == "recordings") & (table["kind"] == "all")]
     means = here.set_index(["method", "metric"])["mean"]
     assert means["all_positive", "spill"] == 1

@@ -53,7 +53,10 @@ def _imports_of_verb(verb: str) -> list[Import]:
 
 @functools.cache
 def _imports_of_module(name: str) -> list[Import]:
-    return _imports([_tree(name)], name)
+    tree = _tree(name)
+    if name == PACKAGE:  # what it offers to other people's code, no verb calls
+        return _imports([node for node in tree.body if not isinstance(node, ast.FunctionDef)], name)
+    return _imports([tree], name)
 
 
 def _tree(name: str) -> ast.Module:

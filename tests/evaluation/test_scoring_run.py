@@ -144,7 +144,7 @@ def test_only_the_first_seed_keeps_predictions(tiny, score_view, float32_is_kept
     folder = tiny.run("v1s", "gavs", 0)
     logits = predict.read_predictions(folder / "predictions.safetensors", "v1s/test")
     assert len(logits) == 18
-    assert next(iter(logits.values())).shape == (16, 16)
+    assert next(iter(logits.values())).shape == (32, 32)
     assert not (tiny.run("v1s", "gavs", 1) / "predictions.safetensors").exists()
 
 

@@ -56,9 +56,13 @@ LEVELS = {
 
 
 def study(**changes) -> p.Params:
-    """The mini study's settings; `changes` replace top-level blocks."""
-    raw = p.read_base(ROOT / "params.yaml")
-    return p.validate(p.merge(raw, changes))
+    """The full study's settings; `changes` replace top-level blocks."""
+    return p.validate(p.merge(raw(), changes))
+
+
+def raw() -> dict:
+    """The same as they are written."""
+    return p.read_base(ROOT / "params.yaml", [ROOT / "studies" / "full.yaml"])
 
 
 def make(params: p.Params, levels: dict[str, float] | None = None, clips: int = 6) -> Layout:
@@ -245,7 +249,7 @@ def _training(params: p.Params, folder: Path, setting: str, model: str, seed: in
 
 
 def small_study(*experiments: str, models=("gavs-no_audio", "gavs@mismatched", "sam_fusion", "gavs")) -> p.Params:
-    """Some of the mini study's experiments, two seeds; by default one of each kind."""
+    """Some of the full study's experiments, two seeds; by default one of each kind."""
     names = experiments or ("table_benchmarks", "table_v3", "table_vggss")
     params = study()
     metrics = {"table_vggss": ("ciou", "auc")}

@@ -14,6 +14,7 @@ from soundprompt import params, provenance, registry, turns
 from soundprompt.data import acquire, comparisons, leaks, ledger, protocols
 from soundprompt.data.world import parts
 from soundprompt.errors import InputError
+from soundprompt.foundation import released
 from soundprompt.layout import Layout, pack_name, pack_seeds
 
 # Read by our own reader, which tells more mistakes than Snakemake's, and the same for all commands.
@@ -33,7 +34,7 @@ LAYOUT = STUDY.layout
 ANY = Layout("{study}")
 # Large pages for the tensors of all jobs, where Linux lends them: some 4 % of a training step, with the same results.
 os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-os.environ[turns.MANAGER] = str(os.getpid())
+turns.announce(STUDY.study)
 # A user's own PYTHONPATH stays behind ours: models, datasets and metrics of other packages may lie there.
 SOURCE = shlex.quote(os.pathsep.join([f"{workflow.basedir}/src", *filter(None, [os.environ.get("PYTHONPATH")])]))
 PYTHON = shlex.quote(sys.executable)

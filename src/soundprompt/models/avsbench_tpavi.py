@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundprompt import params as p
-from soundprompt.models.multiscale import AUDIO_DIM, Drawing, PyramidSegmenter
+from soundprompt.models.multiscale import Drawing, PyramidSegmenter
 from soundprompt.models.seeding import seeded
-from soundprompt.models.segmenter import Prediction
+from soundprompt.models.segmenter import AUDIO_DIM, Prediction
 from soundprompt.registry import Architecture
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from soundprompt import params as p
 from soundprompt.draws import Attention, Dropout
-from soundprompt.models.multiscale import AUDIO_DIM, Drawing, PyramidSegmenter, enlarge
+from soundprompt.models.multiscale import Drawing, PyramidSegmenter, enlarge
 from soundprompt.models.seeding import seeded
-from soundprompt.models.segmenter import Prediction
+from soundprompt.models.segmenter import AUDIO_DIM, Prediction
 from soundprompt.registry import Architecture
 
 if TYPE_CHECKING:

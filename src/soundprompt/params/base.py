@@ -25,7 +25,7 @@ RESERVED = frozenset(
     {
         *("all", "all_tables", "all_runs", "fetch", "downloads", "world_part", "world", "frame_table", "leaks"),
         *("pretrain", "foundation", "feature_plan", "visual_features", "audio_features", "train", "score", "examine"),
-        *("floors", "cost", "table", "report", "metrics"),
+        *("floors", "cost", "table", "metrics", "report", "latest_report"),
     }
 )
 

@@ -67,9 +67,9 @@ def merge_layers(layers: Iterable[Layer]) -> dict[str, Any]:
     return functools.reduce(merge, (layer.content for layer in layers), {})
 
 
-def read_base(base: str | Path = "params.yaml") -> dict[str, Any]:
-    """The settings of `base` and of the experiments that it lists, as one mapping. Raises InputError."""
-    return merge_layers(read_layers(base))
+def read_base(base: str | Path = "params.yaml", overlays: Iterable[Path] = ()) -> dict[str, Any]:
+    """The settings of `read_layers` as one mapping. Raises InputError."""
+    return merge_layers(read_layers(base, overlays))
 
 
 def _base_layers(base: Path, files: Mapping[str, Path]) -> list[Layer]:

@@ -266,7 +266,7 @@ def examine_view(params: Params, setting: str, model: str) -> ExamineView:
     """The part of the settings that examining (setting, model) may read; by hand also what no experiment asks for."""
     measures = params.measures(setting, model) or params.models[model].measures()
     sam, scene = params.foundation.sam, Scene(size=params.world.size, levels=params.world.levels)
-    drawn = "knowledge" in measures and sam.source == "pretrain"
+    drawn = "knowledge" in measures and sam.is_own
     return ExamineView(
         **dict(train_view(params, setting, model)),
         measures=measures,

@@ -29,7 +29,7 @@ COLUMNS = (*KEYS, *OURS, *CLEAN, *PAPER, *AGAINST, "remark")
 
 
 def run(view: TableView, layout: Layout) -> None:
-    """Writes results/tables/<experiment>.csv from scores alone; says on stderr what is missing.
+    """Writes results/<study>/tables/<experiment>.csv from scores alone; says on stderr what is missing.
 
     Raises InputError when none of the experiment's scores exist, or when the leak check is not made or stops it.
     """
