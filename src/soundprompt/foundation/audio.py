@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundprompt import params, provenance, records
+from soundprompt import params, provenance, records, tensorfile
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_file
 from soundprompt.foundation import weights
@@ -163,7 +163,7 @@ def save(module: nn.Module, settings: params.Audio, path: Path | str) -> None:
         "architecture": settings.architecture,
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, module.state_dict(), facts)
+    tensorfile.write(path, module.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenAudio:

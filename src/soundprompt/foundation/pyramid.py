@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from soundprompt import params, provenance, records
+from soundprompt import params, provenance, records, tensorfile
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_file
 from soundprompt.foundation import weights
@@ -213,7 +213,7 @@ def save(encoder: nn.Module, settings: params.Pyramid, path: Path | str) -> None
         "image_size": str(settings.image_size),
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, encoder.state_dict(), facts)
+    tensorfile.write(path, encoder.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenPyramid:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from soundprompt import params, provenance, records
+from soundprompt import params, provenance, records, tensorfile
 from soundprompt.errors import InputError
 from soundprompt.files import canonical_json, digest_file
 from soundprompt.foundation import mini_sam, upscaling, weights
@@ -177,7 +177,7 @@ def save(sam: Sam, settings: params.Sam, path: Path | str) -> None:
         "image_size": str(sam.image_encoder.img_size),
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, sam.state_dict(), facts)
+    tensorfile.write(path, sam.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenSam:

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with the facts about them in the header, equal bytes for equal content."""
+"""Weights on disk: safetensors with the facts about them in the header (`tensorfile`), and released ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor
 from soundprompt import finite, records
 from soundprompt.errors import InputError
 from soundprompt.files import write_sealed
-from soundprompt.tensorfile import write as write
 
 
 def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:

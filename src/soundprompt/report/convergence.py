@@ -71,7 +71,7 @@ def read(folder: Path) -> Training:
     try:
         result = read_json(path)["result"]
         validation, best, steps = result["validation"], result["best_step"], result["steps"]
-        floor = result.get("validation_floor", 0.0)  # runs of earlier versions did not write it down
+        floor = result["validation_floor"]
     except (KeyError, TypeError) as error:
         what = f"does not say how validation went ({error})"
         raise InputError(what, path=path, remedy="delete it and run `soundprompt train` again") from error
