@@ -1,5 +1,5 @@
 # Each target works on a fresh machine with Python 3.11 or newer.
-#   make report               the mini study, ends with results/report.html
+#   make report               the mini study, ends with results/report.html, a copy of results/mini/report.html
 #   make report STUDY=smoke   the same in minutes
 #   make restore              fetch results with DVC instead of making them (docs/artifacts.md)
 #   make test                 the tests in minutes; changes nothing outside this folder and the temporary one
@@ -32,6 +32,7 @@ restore: $(READY)
 	$(PY) dvc pull --with-deps $(TARGET)
 	$(PY) dvc status --quiet --with-deps $(TARGET) || { $(PY) dvc status --with-deps $(TARGET); exit 1; }
 	$(SNAKEMAKE) --quiet all --touch -- $(TARGET)
+	$(SNAKEMAKE) --quiet all -- $(TARGET:report=latest_report)
 
 # Each whole run of the pipeline stays on one of the two workers (tests/conftest.py).
 PYTEST := $(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15

@@ -20,12 +20,12 @@ from soundprompt.foundation import sam
 
 frozen = sam.FrozenSam(sam.build("mini", 64), "mini", "none")
 model = models.build(params.load("own.yaml").models["loudness"], frozen, 0)
-grid = frozen.grid
+grid, cells = frozen.grid, frozen.cells
 batch = Batch(torch.randn(2, frozen.prompt_dim, grid, grid), torch.randn(2, 128), torch.ones(2, grid, grid, dtype=bool),
-              [(64, 64)] * 2, None, None, torch.ones(2, 1, 4 * grid, 4 * grid, dtype=bool), [], [], [])
+              [(64, 64)] * 2, None, None, torch.ones(2, 1, cells, cells, dtype=bool), [], [], [])
 logits = model(batch).logits
 logits.mean().backward()
-assert logits.shape == (2, 1, 4 * grid, 4 * grid)
+assert logits.shape == (2, 1, cells, cells)
 print(sorted(model.trained_parameters()), all(p.grad is not None for p in model.trained_parameters().values()))
 """
 

@@ -132,7 +132,7 @@ def released(tmp_path_factory):
 
 def settings(folder, **changes):
     checkpoint = str(folder / "vggish.pth")
-    return params.Audio(source="checkpoint", architecture="vggish", checkpoint=checkpoint, **changes)
+    return params.Audio(source="released", architecture="vggish", checkpoint=checkpoint, **changes)
 
 
 @pytest.mark.slow

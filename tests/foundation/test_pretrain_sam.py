@@ -84,7 +84,7 @@ def test_another_input_size_sees_the_same_pictures_resized(side, tmp_path, monke
     """Points and masks stay on their objects, and quality is measured at the pictures' own size."""
     drawn, resized = pictures.pool(0, 6, SCENE), pictures.pool(0, 6, SCENE, side)
     for picture, small in zip(drawn, resized, strict=True):
-        assert small.image.shape == (side, side, 3) and small.small.shape[1:] == (side // 4, side // 4)
+        assert small.image.shape == (side, side, 3) and small.masks.shape[1:] == (side, side)
         shares = picture.masks.mean(axis=(1, 2)), small.masks.mean(axis=(1, 2))
         assert np.allclose(*shares, atol=0.02)
     monkeypatch.chdir(tmp_path)
@@ -110,12 +110,12 @@ def test_step_data_belong_together():
     trainer = pretrain_sam.Trainer(view())
     data = pretrain_sam.draw_step(pictures.pool(0, 6, SCENE), view().model, 3, trainer.sam)
     assert data.images.shape == (4, 3, 64, 64)
-    assert data.masks.shape == (8, 1, 16, 16)
+    assert data.masks.shape == (8, 1, 32, 32)
     assert data.hidden.shape == (4, 1, 4, 4)
     for row in range(8):
         x, y = data.prompts.xy[row, 0]
         if data.prompts.labels[row, 0] == 1:
-            assert data.masks[row, 0, int(y) // 4, int(x) // 4] > 0
+            assert data.masks[row, 0, int(y) // 2, int(x) // 2] > 0
     areas = data.masks.sum(dim=(1, 2, 3)).view(2, 2, 2)
     assert torch.allclose(areas[:, 0], areas[:, 1]), "both views show the same objects"
 

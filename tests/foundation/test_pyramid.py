@@ -11,7 +11,7 @@ from soundprompt.foundation import pyramid
 from soundprompt.layout import Layout
 
 LAYOUT = Layout("t")
-RELEASED = {"source": "checkpoint", "architecture": "pvt_v2_b5", "checkpoint": "pvt_v2_b5.pth", "image_size": 224}
+RELEASED = {"source": "released", "architecture": "pvt_v2_b5", "checkpoint": "pvt_v2_b5.pth", "image_size": 224}
 
 
 @pytest.fixture

@@ -32,8 +32,9 @@ def picture(height, width, seed=0):
 
 
 def test_shape_of_the_mini_sam(mini):
-    assert foundation_sam.count_parameters(mini.sam) == 1_827_520
+    assert foundation_sam.count_parameters(mini.sam) == 2_121_712
     assert (mini.depth, mini.dim, mini.prompt_dim, mini.grid, mini.image_size) == (4, 128, 128, 8, 128)
+    assert mini.cells == 64, "masks at half of the picture's size"
     assert mini.image_pe.shape == (1, 128, 8, 8)
     assert mini.no_mask.shape == (1, 128, 1, 1)
     assert not any(parameter.requires_grad for parameter in mini.sam.parameters())
@@ -193,7 +194,7 @@ def test_import_of_a_released_checkpoint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sam = scramble(segment_anything.sam_model_registry["vit_b"]())
     torch.save(sam.state_dict(), "vit_b.pth")
-    settings = params.Sam(source="checkpoint", architecture="vit_b", checkpoint="vit_b.pth", image_size=1024)
+    settings = params.Sam(source="released", architecture="vit_b", checkpoint="vit_b.pth", image_size=1024)
     layout = Layout("t")
     foundation_sam.import_checkpoint(settings, layout)
     loaded = foundation_sam.load(layout.foundation("sam"))
@@ -202,6 +203,6 @@ def test_import_of_a_released_checkpoint(tmp_path, monkeypatch):
     assert all(torch.equal(state[name], tensor) for name, tensor in sam.state_dict().items())
     assert layout.foundation_quality("sam").exists()
 
-    wrong = params.Sam(source="checkpoint", architecture="vit_l", checkpoint="vit_b.pth", image_size=1024)
+    wrong = params.Sam(source="released", architecture="vit_l", checkpoint="vit_b.pth", image_size=1024)
     with pytest.raises(InputError, match="not the weights of SAM vit_l"):
         foundation_sam.import_checkpoint(wrong, layout)

@@ -64,8 +64,8 @@ def probe(frozen: FrozenPyramid, scene: Scene, seed: int) -> dict:
         maps = frozen.features(frozen.preprocess([image for image, _, _ in drawn]))
         for row, (_, masks, levels) in enumerate(drawn):
             visible = [number for number, mask in enumerate(masks) if mask.sum() > 60]
-            small = torch.from_numpy(pictures.shrink(np.stack([masks[number] for number in visible])))[:, None]
-            features.append(_looks([scale[row] for scale in maps], small))
+            whole = torch.from_numpy(np.stack([masks[number] for number in visible])).float()[:, None]
+            features.append(_looks([scale[row] for scale in maps], whole))
             labels.append(torch.from_numpy(levels[visible]))
             fit += [start + row < PROBE_PICTURES // 2] * len(visible)
     levels, kind_of = torch.cat(labels), probes.class_kinds(scene.levels)

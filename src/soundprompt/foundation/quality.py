@@ -85,9 +85,9 @@ def held_out(scene: Scene, seed: int) -> list[Asked]:
 def _concept_tokens(frozen: FrozenSam, concept: prompting.Concept, batch: list[Asked]) -> Tensor:
     """Tokens of what each object looks like in the mirrored picture."""
     mirrored = [np.ascontiguousarray(MIRROR.of(each.picture.image)) for each in batch]
-    masks = np.stack([MIRROR.of(each.picture.small[each.number]) for each in batch])
+    masks = np.stack([MIRROR.of(each.mask) for each in batch])
     features = frozen.prefix(frozen.preprocess(mirrored), [None])[None]
-    looks = prompting.mask_pool(features, torch.from_numpy(masks)[:, None])
+    looks = prompting.mask_pool(features, torch.from_numpy(masks)[:, None].float())
     return concept.tokens(looks, frozen.sam.prompt_encoder)
 
 
@@ -116,9 +116,9 @@ def probe_sam(frozen: FrozenSam, scene: Scene, seed: int) -> dict:
         maps = frozen.prefix(frozen.preprocess([image for image, _, _ in drawn]), [None])[None]
         for row, (_, masks, levels) in enumerate(drawn):
             visible = [number for number, mask in enumerate(masks) if mask.sum() > 60]
-            small = pictures.shrink(np.stack([masks[number] for number in visible]))
+            whole = torch.from_numpy(np.stack([masks[number] for number in visible])).float()[:, None]
             of_objects = maps[row].expand(len(visible), -1, -1, -1)
-            features.append(prompting.mask_pool(of_objects, torch.from_numpy(small)[:, None]))
+            features.append(prompting.mask_pool(of_objects, whole))
             labels.append(torch.from_numpy(levels[visible]))
             fit += [start + row < PROBE_PICTURES // 2] * len(visible)
     return _probe(torch.cat(features), torch.cat(labels), torch.tensor(fit), scene, ("hue", "texture", "shape"))
