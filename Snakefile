@@ -19,7 +19,7 @@ include: "workflow/rules/artifacts.smk"
 onstart:
     # Before the first job; jobs that run in a Snakemake of their own call no hooks.
     try:
-        turns.take(shlex.join(["snakemake", *sys.argv[1:]]))
+        turns.take(STUDY.study, STUDIES)
     except InputError as error:
         raise WorkflowError(str(error))
     # Snakemake 9 limits jobs to 100 a second, and for that looks at all that is ready once a second *for each job that
@@ -33,6 +33,7 @@ rule all:
     default_target: True
     input:
         LAYOUT.report,
+        LAYOUT.latest_report,
 
 
 rule all_tables:

@@ -56,7 +56,7 @@ EXPERIMENTS = {
         "metrics": ["miou", "retrieval", "knowledge"],
     },
 }
-TABLES = [f"results/tables/{name}.csv" for name in EXPERIMENTS]
+TABLES = [f"results/{NAME}/tables/{name}.csv" for name in EXPERIMENTS]
 
 
 class Minute(Copy):

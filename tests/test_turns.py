@@ -1,4 +1,4 @@
-"""One command at a time in a folder: real processes, really killed."""
+"""One command at a time on a study: real processes, really killed."""
 
 import os
 import signal
@@ -41,39 +41,46 @@ def start(tmp_path):
 
 
 def test_a_living_owner_is_named(start):
-    first = start(OWN, "snakemake all")
+    first = start(OWN, "smoke")
     assert first.said == "mine"
-    second = start(OWN, "snakemake other")
+    second = start(OWN, "smoke")
     said = second.communicate()[1]
     assert second.returncode != 0 and "InputError" in said
-    for words in ("`snakemake all`", f"process {first.pid}", socket.gethostname(), "remedy"):
+    for words in (" smoke`", f"process {first.pid}", socket.gethostname(), "remedy"):
         assert words in said
     assert first.poll() is None
 
 
+def test_another_study_may_be_made_meanwhile(start):
+    first = start(OWN, "smoke")
+    job = start(WORK, **{turns.MANAGER: f"{first.pid} smoke"})
+    assert start(OWN, "paper").said == "mine"
+    assert first.poll() is None and job.poll() is None
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_dead_owner_leaves_nothing_behind(start, how):
-    first = start(OWN, "snakemake all")
+    first = start(OWN, "smoke")
     first.send_signal(how)
     first.wait()
-    assert start(OWN, "snakemake all").said == "mine"
+    assert start(OWN, "smoke").said == "mine"
 
 
 def test_a_note_cut_short_by_a_power_cut_is_no_owner(start, tmp_path):
-    (tmp_path / turns.OWNER).parent.mkdir()
-    (tmp_path / turns.OWNER).write_text('{"host": "elsew')
-    assert start(OWN, "snakemake all").said == "mine"
+    (tmp_path / turns.PLACE).mkdir(parents=True)
+    (tmp_path / turns.PLACE / "smoke.owner").write_text('{"host": "elsew')
+    assert start(OWN, "smoke").said == "mine"
 
 
 def test_jobs_of_a_killed_owner_end_and_are_waited_for(start):
-    first = start(OWN, "snakemake all")
-    job = start(WORK, **{turns.MANAGER: str(first.pid)})
+    first = start(OWN, "smoke")
+    job = start(WORK, **{turns.MANAGER: f"{first.pid} smoke"})
     assert job.said == "working"
     job.send_signal(signal.SIGSTOP)  # it cannot end yet
     first.kill()
     first.wait()
     second = subprocess.Popen(
-        [sys.executable, "-c", OWN, "snakemake all"], cwd=os.readlink(f"/proc/{job.pid}/cwd"), stdout=subprocess.PIPE
+        [sys.executable, "-c", OWN, "smoke"], cwd=os.readlink(f"/proc/{job.pid}/cwd"), stdout=subprocess.PIPE
     )
     time.sleep(3)
     assert second.poll() is None and job.poll() is None
@@ -86,4 +93,4 @@ def test_jobs_of_a_killed_owner_end_and_are_waited_for(start):
 
 def test_a_job_by_hand_belongs_to_nobody(start):
     job = start(WORK, **{turns.MANAGER: ""})
-    assert job.said == "working" and start(OWN, "snakemake all").said == "mine"
+    assert job.said == "working" and start(OWN, "smoke").said == "mine"

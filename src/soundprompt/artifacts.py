@@ -150,7 +150,7 @@ class Stages:
         owned = self.groups[name]
         shared = [self.folder(pair) for pair in pairs(self.params, name) if pair not in owned]
         deps = [CODE, *self.bases(owned), *shared]
-        table, metrics = str(self.layout.result_table(name)), str(self.layout.results / "metrics" / f"{name}.json")
+        table, metrics = str(self.layout.result_table(name)), str(self.layout.result_metrics(name))
         costs = self.costs(name)
         own_costs = [path for path, owner in costs.items() if owner == name]
         return {

@@ -293,7 +293,7 @@ def table(
 
 @app.command()
 def report(study: Study = "mini", view: View = None) -> None:
-    """Write results/report.html from what the other stages made."""
+    """Write results/<study>/report.html from what the other stages made."""
     from soundprompt.report import html
 
     params = p.Params.model_validate_json(view) if view else _params(study)
@@ -304,7 +304,9 @@ def report(study: Study = "mini", view: View = None) -> None:
 def predict(
     video: Annotated[str, typer.Argument(help="A video, a picture, or a folder of pictures (one a second).")],
     out: Annotated[str, typer.Option(help="The video to write; masks and a table go beside it.")],
-    model: Annotated[str | None, typer.Option(help="Folder of a run; else the study's best run of gavs.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Folder of a run or an export, or hf://owner/name; else the study's best gavs.")
+    ] = None,
     audio: Annotated[str | None, typer.Option(help="Sound file; else the video's own sound.")] = None,
     start: Annotated[float, typer.Option(help="Where to begin, seconds.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="Where to stop, seconds; else at the end.")] = None,
@@ -318,13 +320,26 @@ def predict(
 
     sound = Path(audio) if audio else None
     asked = request.Request(Path(video), Path(out), sound, start, end, every, threshold, device)
-    trained = runs.find(Path(model) if model else None, _params(study).study if study else None)
+    trained = runs.find(model, _params(study).study if study else None)
     print(f"model: {trained}", file=sys.stderr, flush=True)
 
     from soundprompt.prediction import run
 
     count = run.predict(asked, trained)
     print(f"{asked.out}: {count} predictions, masks in {asked.masks}, figures in {asked.table}")
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="Folder of a trained run, such as runs/mini/v1m/gavs/seed0.")],
+    out: Annotated[str, typer.Argument(help="The folder to write, or hf://owner/name to upload to the Hub.")],
+    whole: Annotated[bool, typer.Option(help="Put the frozen models in too.")] = False,
+    private: Annotated[bool, typer.Option(help="A repository that is made on the Hub is private.")] = False,
+) -> None:
+    """Hand a trained model on: weights, settings, scores and a model card in one folder."""
+    from soundprompt.prediction import export
+
+    print(f"exported to {export.run(run, out, whole, private)}")
 
 
 @app.command()
@@ -403,7 +418,7 @@ def stages(
 
 @app.command()
 def metrics(
-    table: Annotated[Path, typer.Option(help="A table in results/tables.")],
+    table: Annotated[Path, typer.Option(help="A table in results/<study>/tables.")],
     to: Annotated[Path, typer.Option(help="The json file to write.")],
 ) -> None:
     """Write a table's means as nested json, the form that `dvc metrics diff` compares."""

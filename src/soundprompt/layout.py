@@ -43,7 +43,7 @@ class Layout:
         return Path("data") / "downloads"
 
     def fetched(self, name: str) -> Path:
-        """Says that something fetched is there, with its digests: a name of the catalogue or of `acquire.SOURCES`."""
+        """Says that something fetched is there, with its digests: a name of the catalogue or of `acquire.NAMES`."""
         return self.data / "fetched" / f"{name}.json"
 
     @property
@@ -62,7 +62,7 @@ class Layout:
         return self.data / "vggss"
 
     def table(self, dataset: str) -> Path:
-        """Frame table of v1s, v1m, v2, v3, vggss or scenes."""
+        """Frame table of a dataset."""
         return self.data / "tables" / f"{dataset}.parquet"
 
     # foundation: weights, and beside them what they are worth
@@ -130,10 +130,15 @@ class Layout:
         """What a frame costs with each model: size, operations, memory, time."""
         return self.runs / "cost" / "cost.json"
 
-    # what a reader opens: the study that was run last
+    # what a reader opens
     @property
     def results(self) -> Path:
-        return Path("results")
+        return Path("results") / self.study
+
+    @property
+    def latest_report(self) -> Path:
+        """A copy of the report that was asked for last, of whichever study."""
+        return Path("results") / "report.html"
 
     @property
     def report(self) -> Path:
@@ -156,6 +161,10 @@ class Layout:
 
     def result_table(self, experiment: str) -> Path:
         return self.results / "tables" / f"{experiment}.csv"
+
+    def result_metrics(self, experiment: str) -> Path:
+        """The means of a table in the form that DVC compares."""
+        return self.results / "metrics" / f"{experiment}.json"
 
     def result_plots(self, experiment: str) -> Path:
         """Folder with the experiment's plots, svg."""

@@ -46,7 +46,7 @@ def test_a_changed_noise_reruns_what_depends_on_it_and_can_be_compared(made):
     assert change == {"old": "off", "new": "gaussian_replace"}
     changed = json.loads(made.good("dvc", "metrics", "diff", "--json"))
     changed = changed.get("diff", changed)
-    assert {name.split(".")[0] for name in changed["results/metrics/ablation_sap.json"]} == {"gavs-no_noise"}
+    assert {name.split(".")[0] for name in changed["results/minute/metrics/ablation_sap.json"]} == {"gavs-no_noise"}
     made.good("dvc", "plots", "show")
     assert "gavs/seed0/metrics.csv" in (made.root / "dvc_plots" / "index.html").read_text()
     assert list((made.root / "dvc_plots" / "static").glob("*ablation_sap*.svg"))
@@ -114,7 +114,7 @@ def test_an_empty_clone_gets_everything_back_and_nothing_is_left_to_do(made, kin
         # -o: the clone borrows an environment that is there
         restore = ("make", "-o", ".venv/.ready", "restore", f"STUDY={minute_study.NAME}")
         copy.good(*(("dvc", "push") if verb == "push" else restore), **KEYS)
-    for folder in ("features", "runs", "weights", "results/tables", "results/report.html"):
+    for folder in ("features", "runs", "weights", "results/minute/tables", "results/report.html"):
         assert content(clone.root / folder) == content(made.root / folder)
     call = ("snakemake", "--profile", "workflow/profiles/local", "--configfile", "studies/minute.yaml")
     assert "Nothing to be done" in clone.good(*call, "--", "all", "all_tables")

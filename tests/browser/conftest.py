@@ -29,7 +29,7 @@ def report(request, tmp_path_factory) -> Path:
         html.run(params, layout)
     finally:
         os.chdir(before)
-    return folder / "results" / "report.html"
+    return folder / layout.report
 
 
 @pytest.fixture(scope="session")

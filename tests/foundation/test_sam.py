@@ -161,7 +161,6 @@ def test_tables_at_another_size(size):
     assert frozen.image_pe.shape == (1, 256, grid, grid)
 
 
-@pytest.mark.slow
 def test_vit_b_at_256_runs():
     frozen = foundation_sam.FrozenSam(scramble(foundation_sam.build("vit_b", 256)), "vit_b", "")
     found = frozen.prefix(frozen.preprocess([picture(180, 320)]), [9, None])
@@ -170,8 +169,7 @@ def test_vit_b_at_256_runs():
     assert found[None].isfinite().all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [256, 1024])
+@pytest.mark.parametrize("size", [256, pytest.param(1024, marks=pytest.mark.slow)])
 @torch.no_grad()
 def test_vit_b_equals_the_packages_predictor(size):
     sam = scramble(foundation_sam.build("vit_b", size))

@@ -154,9 +154,9 @@ def test_tune_from_beyond_the_encoder(sam):
         build(model_of(visual={"tune_from": 4}), sam, 0)
 
 
-def test_all_models_of_the_mini_study_build(sam):
+def test_all_models_of_the_full_study_build(sam):
     pyramid = FrozenPyramid(pyramids.build("mini_pyramid"), "mini_pyramid", 128, "none")
-    raw = p.read_base()
+    raw = p.read_base(overlays=["studies/full.yaml"])
     for settings in p.resolve_models(raw["models"], raw["schedule"]).values():
         model = p.Model.model_validate(settings)
         assert build(model, sam if model.reads == "sam" else pyramid, 0).trained_parameters()

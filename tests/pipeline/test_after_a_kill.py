@@ -95,11 +95,11 @@ def test_the_same_commands_end_well(tormented):
     for answer in tormented.said:
         assert answer.returncode == 0, answer.stdout + answer.stderr
         assert "IncompleteFiles" not in answer.stderr and "unlock" not in answer.stderr
-    assert "results/report.html" in tormented.said[0].stdout
+    assert "results/minute/report.html" in tormented.said[0].stdout
 
 
-def test_the_tables_are_those_of_an_undisturbed_run_to_the_byte(tormented, made):
-    assert tormented.tables() == made.first_tables
+def test_the_tables_are_those_of_an_undisturbed_run_to_the_byte(tormented, minute_tables):
+    assert tormented.tables() == minute_tables
 
 
 def test_a_living_owner_is_named_and_not_disturbed(tormented, tmp_path):
@@ -108,7 +108,7 @@ def test_a_living_owner_is_named_and_not_disturbed(tormented, tmp_path):
     words = list(PLAIN)
     words.insert(words.index("--"), "change.yaml")
     for name in ("report.html", "tables/foundations.csv"):  # something to do for the others
-        (tormented.root / "results" / name).unlink()
+        (tormented.root / "results" / minute_study.NAME / name).unlink()
     first = Command(tormented, tmp_path / "first.log", *words)
     first.until("train")
     owner = min(running(tormented.root, None))
@@ -116,7 +116,7 @@ def test_a_living_owner_is_named_and_not_disturbed(tormented, tmp_path):
         answer = tormented.run(*other)
         said = answer.stdout + answer.stderr
         assert answer.returncode != 0 and f"process {owner} on " in said and "change.yaml" in said
-        assert "is at work in this folder" in said and "Traceback" not in said
+        assert "is at work on study minute in this folder" in said and "Traceback" not in said
     assert "Nothing" not in tormented.good("snakemake", "-n", *words[1:])  # looking ahead needs no turn
     assert first.process.wait(600) == 0, first.log.read_text()[-4000:]
     change.unlink()

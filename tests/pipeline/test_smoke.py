@@ -8,26 +8,29 @@ import pytest
 from project_copy import planned_jobs
 from soundprompt.evaluation import summary
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+pytestmark = pytest.mark.pipeline
 
 
 def test_it_says_what_it_does_and_where_the_report_is(smoke):
     assert "train gavs on v1s" in smoke.answer.stderr
     assert "left" in smoke.answer.stderr
-    assert "results/report.html" in smoke.answer.stdout
-    assert (smoke.root / "results" / "report.html").stat().st_size > 100_000
+    assert "results/smoke/report.html" in smoke.answer.stdout
+    page = smoke.root / "results" / "smoke" / "report.html"
+    assert page.stat().st_size > 100_000
+    latest = smoke.root / "results" / "report.html"
+    assert latest.read_bytes() == page.read_bytes() and not latest.is_symlink()
 
 
 def test_every_experiment_has_a_table_and_plots(smoke):
     for name in ("table_benchmarks", "table_v3", "table_vggss", "ablation_sap"):
-        table = pd.read_csv(smoke.root / "results" / "tables" / f"{name}.csv")
+        table = pd.read_csv(smoke.root / "results" / "smoke" / "tables" / f"{name}.csv")
         assert len(table) and table["mean"].notna().any()
-        assert list((smoke.root / "results" / "plots" / name).glob("*.svg"))
+        assert list((smoke.root / "results" / "smoke" / "plots" / name).glob("*.svg"))
 
 
 def test_it_learns_something(smoke):
     """Hearing must pay even at smoke scale: GAVS is above the mask of all objects."""
-    table = pd.read_csv(smoke.root / "results" / "tables" / "table_benchmarks.csv")
+    table = pd.read_csv(smoke.root / "results" / "smoke" / "tables" / "table_benchmarks.csv")
     scores = table[(table.setting == "v1s") & (table.metric == "miou")].set_index("method")["mean"]
     assert scores["gavs"] > scores["all_objects"]
 

@@ -455,7 +455,7 @@ def test_a_model_that_looks_across_time_gets_its_moments_as_one_clip(project, tm
     """A run of the pyramid: no SAM is opened; five moments go together, and the order of rows is the order of time."""
     from soundprompt import params
     from soundprompt.foundation import pyramid
-    from soundprompt.prediction import run as prediction_run
+    from soundprompt.prediction import listener as listening
     from soundprompt.training import checkpoint
 
     torch.manual_seed(0)
@@ -476,16 +476,16 @@ def test_a_model_that_looks_across_time_gets_its_moments_as_one_clip(project, tm
         torch.nn.init.ones_(fusion.scale.weight)
     folder = tmp_path / "run"
     checkpoint.save(model.trained_state(), folder / "checkpoint.safetensors", {})
-    listener = prediction_run.Listener(runs.TrainedRun(folder, view, 0))
-    assert listener.together == prediction_run.WINDOW
+    listener = listening.Listener(runs.TrainedRun(folder, view, 0))
+    assert listener.together == listening.WINDOW
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (48, 80, 3), dtype=np.uint8) for _ in range(3)]
-    sounds = [rng.normal(size=15600).astype(np.float32) * 0.1 for _ in range(3)]
+    sounds = listener.embed([rng.normal(size=15600).astype(np.float32) * 0.1 for _ in range(3)])
     whole, alone = listener.logits(pictures, sounds), listener.logits(pictures[:1], sounds[:1])
     assert whole.shape == (3, 1, 16, 16) and not torch.allclose(whole[:1], alone, atol=1e-4)
-    turned = listener.logits(pictures[::-1], sounds[::-1])
+    turned = listener.logits(pictures[::-1], sounds.flip(0))
     assert torch.allclose(turned.flip(0), whole, atol=1e-4)
-    assert listener.probabilities(whole[0], (48, 80)).shape == (48, 80)
+    assert [one.shape for one in listener.probabilities(pictures, sounds)] == 3 * [(48, 80)]
 
 
 def test_a_model_that_answers_nan_leaves_nothing(project, other_run, tmp_path):

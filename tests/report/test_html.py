@@ -154,7 +154,7 @@ def test_an_empty_study_still_gives_a_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     params = artifacts.small_study()
     html.run(params, artifacts.Layout(params.study))
-    page = (tmp_path / "results" / "report.html").read_text()
+    page = artifacts.Layout(params.study).report.read_text()
     Page(page)
     assert ("not complete" in page and "No predictions to show" in page) or "No cases" in page
 

@@ -16,14 +16,14 @@ for each in STUDIES.values():
 
 rule metrics:
     input:
-        table=LAYOUT.result_table("{experiment}"),
+        table=ANY.result_table("{experiment}"),
     output:
-        LAYOUT.results / "metrics" / "{experiment}.json",
+        ANY.result_metrics("{experiment}"),
     log:
-        "logs/{}/metrics/{{experiment}}.log".format(STUDY.study),
+        "logs/{study}/metrics/{experiment}.log",
     localrule: True
     message:
-        "metrics of {wildcards.experiment}"
+        "metrics of {wildcards.experiment} in {wildcards.study}"
     shell:
         "{SOUNDPROMPT} metrics --table {input.table} --to {output} > {log} 2>&1"
 

@@ -34,10 +34,10 @@ rule table:
     input:
         unpack(experiment_inputs),
     output:
-        table=LAYOUT.result_table("{experiment}"),
-        plots=directory(LAYOUT.result_plots("{experiment}")),
+        table=ANY.result_table("{experiment}"),
+        plots=directory(ANY.result_plots("{experiment}")),
     log:
-        "logs/{}/table/{{experiment}}.log".format(STUDY.study),
+        "logs/{study}/table/{experiment}.log",
     threads: needs("table")
     resources:
         **asked("table"),
@@ -47,7 +47,7 @@ rule table:
             params.table_view(STUDY, wildcards.experiment)
         ),
     message:
-        "table and plots of {wildcards.experiment}"
+        "table and plots of {wildcards.experiment} in {wildcards.study}"
     shell:
         "{SOUNDPROMPT} table --settings '{params.settings}' > {log} 2>&1"
 
@@ -64,12 +64,12 @@ rule report:
         ledgers=[ledger.path(LAYOUT, dataset) for dataset in STUDY.tables()],
         leaks=[leaks.path(study.layout) for study in STUDIES.values()],
     output:
-        page=LAYOUT.report,
-        headline=LAYOUT.headline,
-        claims=LAYOUT.claims,
-        ledger=LAYOUT.data_ledger,
+        page=ANY.report,
+        headline=ANY.headline,
+        claims=ANY.claims,
+        ledger=ANY.data_ledger,
     log:
-        "logs/{}/report.log".format(STUDY.study),
+        "logs/{study}/report.log",
     threads: needs("report")
     resources:
         **asked("report"),
@@ -80,6 +80,19 @@ rule report:
         "write {output.page}"
     shell:
         "{SOUNDPROMPT} report --settings '{params.settings}' > {log} 2>&1"
+
+
+# The page that a reader looks for first. Two studies made at once each put theirs there whole.
+rule latest_report:
+    input:
+        LAYOUT.report,
+    output:
+        LAYOUT.latest_report,
+    localrule: True
+    message:
+        "copy {input} to {output}"
+    shell:
+        "cp {input} {output}.$$ && mv {output}.$$ {output}"
 
 
 # Each experiment is a target of its own: `snakemake ablation_sap`.

@@ -26,6 +26,7 @@ from soundprompt.data import media
 from soundprompt.evaluation import alignment, predict
 from soundprompt.evaluation.scores import CLIP_COLUMNS, WHOLE_CLIP
 from soundprompt.files import digest_bytes
+from soundprompt.registry import Metric
 
 if TYPE_CHECKING:  # these load SAM's package
     from soundprompt.features.frames import Frames
@@ -164,3 +165,24 @@ def _iou(run: str, drawer: Drawer, some: Pointed, sam: FrozenSam, device: str) -
 
 def _overlap(found: Tensor, truth: Tensor) -> float:
     return float((found & truth).sum() / (found | truth).sum().clamp(min=1))
+
+
+REGISTERED = (
+    Metric(
+        name="knowledge",
+        stage="examine",
+        measures="knowledge",
+        mean="clips",
+        label="knowledge kept",
+        meaning="IoU of the masks that the tuned decoder draws for one point, on pictures without sound.",
+    ),
+    Metric(
+        name="knowledge_untouched",
+        stage="examine",
+        measures="knowledge",
+        mean="clips",
+        higher_is_better=None,
+        label="untouched",
+        meaning="The same by the decoder that nobody tuned.",
+    ),
+)

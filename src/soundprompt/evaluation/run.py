@@ -51,7 +51,7 @@ class _ScorePack(Pack[ScoreView]):
         asked = predict.questions(self.rows, view.probes)
         front = models.frozen_front(view.model, encoder)  # once for all seeds
         frames = Frames(asked.frames, self.layout, view.model.tap, encoder, bgr=view.data.bgr, front=front)
-        conventions = scores.Conventions(view.evaluation, view.data.box_crop)
+        conventions = scores.Conventions(view.evaluation, view.data.box_crop, view.metrics)
         tallies = {seed: scores.Tally(len(asked.pairs), conventions) for seed in seeds}
         recorder = predict.Recorder(asked)
         progress = Progress(f"scoring {self.label}", len(asked.pairs))

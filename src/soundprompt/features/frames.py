@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from soundprompt import registry
 from soundprompt.data import media
 from soundprompt.errors import InputError
 from soundprompt.features import background, extract, plan
@@ -349,9 +350,10 @@ def _sounds(rows: pd.DataFrame, layout: Layout) -> Tensor:
 
 # -------------------------------------------------------------------------------- labels
 def _repeat_masks(rows: pd.DataFrame) -> pd.DataFrame:
-    """Frames of single-source clips without a mask get the mask of their clip's first frame, if that has one."""
+    """Where clips have a mask of their first frame alone, all of their frames get it."""
     first = rows[(rows["frame"] == 0) & rows["mask"].notna()].drop_duplicates("clip").set_index("clip")["mask"]
-    lone = (rows["dataset"] == "v1s") & rows["mask"].isna()
+    named = [name for name, dataset in registry.datasets().items() if dataset.first_mask_only]
+    lone = rows["dataset"].isin(named) & rows["mask"].isna()
     return rows.assign(mask=rows["mask"].where(~lone, rows["clip"].map(first)))
 
 

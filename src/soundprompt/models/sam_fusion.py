@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from soundprompt import params as p
 from soundprompt.models.decoder import MaskDecoder
-from soundprompt.models.sap import AUDIO_DIM
 from soundprompt.models.seeding import seeded
-from soundprompt.models.segmenter import Prediction, Segmenter
+from soundprompt.models.segmenter import AUDIO_DIM, Prediction, Segmenter
+from soundprompt.registry import Architecture
 
 if TYPE_CHECKING:
     from soundprompt.foundation.sam import FrozenSam
@@ -98,3 +98,8 @@ class ScratchDecoder(nn.Module):
 def convolution(inputs: int, outputs: int) -> list[nn.Module]:
     """3 x 3 convolution, GroupNorm with up to eight groups, ReLU."""
     return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(math.gcd(8, outputs), outputs), nn.ReLU()]
+
+
+REGISTERED = Architecture(
+    name="sam_fusion", code=SamFusion, title="SAM-Fusion", colour="#e0762b", sam_decoder={"fusion.decoder": "sam"}
+)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from soundprompt import registry
 from soundprompt.errors import InputError
-from soundprompt.params.experiments import FLOORS, model_of
+from soundprompt.params.experiments import model_of
 from soundprompt.params.messages import nearest, not_one_of, refusal
 from soundprompt.params.reading import read_yaml
 
@@ -66,9 +67,9 @@ def merge_layers(layers: Iterable[Layer]) -> dict[str, Any]:
     return functools.reduce(merge, (layer.content for layer in layers), {})
 
 
-def read_base(base: str | Path = "params.yaml") -> dict[str, Any]:
-    """The settings of `base` and of the experiments that it lists, as one mapping. Raises InputError."""
-    return merge_layers(read_layers(base))
+def read_base(base: str | Path = "params.yaml", overlays: Iterable[Path] = ()) -> dict[str, Any]:
+    """The settings of `read_layers` as one mapping. Raises InputError."""
+    return merge_layers(read_layers(base, overlays))
 
 
 def _base_layers(base: Path, files: Mapping[str, Path]) -> list[Layer]:
@@ -229,7 +230,7 @@ def under_probes(raw: dict[str, Any]) -> dict[str, Any]:
         methods, probes = (experiment.get(k) for k in ("methods", "probes")) if isinstance(experiment, dict) else (0, 0)
         if not isinstance(methods, list) or not isinstance(probes, list):
             return experiment
-        hearing = [method for method in methods if "@" not in str(method) and method not in FLOORS]
+        hearing = [method for method in methods if "@" not in str(method) and method not in registry.floors()]
         product = [[method, *(f"{method}@{probe}" for probe in probes if method in hearing)] for method in methods]
         return {**experiment, "methods": list(itertools.chain.from_iterable(product))}
 

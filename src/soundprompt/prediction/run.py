@@ -9,28 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from soundprompt import devices, finite, models
-from soundprompt.errors import InputError
-from soundprompt.features import extract
-from soundprompt.features.frames import Batch
-from soundprompt.files import digest_value, publish, publish_folder, read_json
-from soundprompt.foundation import audio as audio_models
-from soundprompt.foundation import encoders
-from soundprompt.foundation.audio import EXAMPLE_SAMPLES
+from soundprompt.files import publish, publish_folder
+from soundprompt.prediction.listener import Listener
 from soundprompt.prediction.moments import REST, ROUNDING, Moment, expected, moments, timed
 from soundprompt.prediction.overlay import Overlay
 from soundprompt.prediction.request import COLUMNS, Request, mask_marks
 from soundprompt.prediction.runs import TrainedRun
-from soundprompt.prediction.video_in import Sound, Source, Track, open_source
+from soundprompt.prediction.video_in import Source, Track, open_source
 from soundprompt.prediction.video_out import Writer, writing
 from soundprompt.progress import Progress
-from soundprompt.training import checkpoint
-
-TOGETHER = 8  # moments asked at once, at most
-WINDOW = 5  # moments that a model looks across, if it does: the seconds of most clips it was trained on
 
 
 @dataclass(frozen=True)
@@ -65,78 +54,13 @@ def predict(request: Request, run: TrainedRun) -> int:
 
 
 # --------------------------------------------------------------------------------- asking
-class Listener:
-    """A trained model with the frozen encoders it was trained on.
-
-    Raises InputError when these are missing, damaged, or not the ones it was trained on.
-    """
-
-    def __init__(self, run: TrainedRun, device: str | None = None):
-        if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("--device: no CUDA GPU can be used here", remedy="leave --device out to use the CPU")
-        device = device or devices.best()
-        devices.keep_float32()
-        self.run, self.device = run, torch.device(device)
-        self.encoder = encoders.load(run.view.model, run.layout).to(self.device)
-        self.audio = audio_models.load(run.layout.foundation("audio")).to(self.device)
-        self.model = models.build(run.view.model, self.encoder, run.seed).to(self.device).eval()
-        facts = checkpoint.load_into(self.model, run.checkpoint, run.expected)
-        self._check_encoders(facts.get(run.view.model.reads))
-        most = WINDOW if self.model.temporal else TOGETHER
-        self.together = max(1, min(most, 2**14 // self.encoder.grid**2))  # 4 pictures at 1024 pixels
-
-    def _check_encoders(self, visual: str | None) -> None:
-        """visual: digest of the image encoder that the checkpoint belongs to. A run without provenance says nothing
-        of its sound."""
-        origin = self.run.folder / "provenance.json"
-        inputs = read_json(origin)["inputs"] if origin.exists() else {}
-        recipe = extract.audio_recipe(self.audio)
-        for name, trained_on, here in (
-            (self.run.view.model.reads, visual, self.encoder.digest),
-            ("audio", inputs.get("audio features"), digest_value(recipe)),
-        ):
-            if trained_on not in (None, here):
-                path, remedy = self.run.layout.foundation(name), "train the model again, or bring back the weights"
-                raise InputError(f"not the weights that {self.run.folder} was trained on", path=path, remedy=remedy)
-
-    @torch.inference_mode()
-    def logits(self, pictures: list[np.ndarray], sounds: list[np.ndarray]) -> torch.Tensor:
-        """pictures: (H, W, 3) uint8 RGB; sounds: (15600,) float32 at 16 kHz. Returns (B, 1, 4h, 4w) on the encoder's
-        square. A model that looks across time takes them for one clip."""
-        sizes = [picture.shape[:2] for picture in pictures]
-        tap, cells = self.model.tap, self.encoder.cells
-        pixels = self.encoder.preprocess(pictures, bgr=self.run.view.data.bgr)
-        batch = Batch(
-            visual=pixels if tap == "pixels" else self.encoder.prefix(pixels, [tap])[tap].float(),
-            audio=self.audio.embed(torch.cat([self.audio.examples(sound) for sound in sounds])).to(self.device),
-            valid=self.encoder.valid_cells(sizes).to(self.device),
-            sizes=sizes,
-            masks=None,
-            targets=None,
-            target_valid=torch.zeros((len(sizes), 1, cells, cells), dtype=torch.bool),  # for training only
-            clips=[],
-            videos=[],
-            classes=[],
-            group=torch.zeros(len(sizes), dtype=torch.int64, device=self.device),
-        )
-        logits = self.model(batch).logits.float()
-        finite.check(logits, "its logits are", path=self.run.folder, remedy="train it again")
-        return logits
-
-    @torch.inference_mode()
-    def probabilities(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        """One picture's logits (1, 4h, 4w) to probabilities (H, W), at its own size."""
-        return torch.sigmoid(self.encoder.restore(logits[None], [size])[0])
-
-
 def _answers(request: Request, source: Source, listener: Listener) -> Iterator[Answer]:
     """Asks about each moment, a few at once."""
     asked = moments(source.pictures(request.start), request.start, request.end, request.every)
     for group in _groups(asked, listener.together):
         pictures = [moment.shown.pixels() for moment in group]
-        logits = listener.logits(pictures, [_sound(source.sound, moment.begin) for moment in group])
-        for moment, picture, one in zip(group, pictures, logits, strict=True):
-            probability = listener.probabilities(one, picture.shape[:2])
+        audio = listener.embed([source.sound.window(moment.begin) for moment in group])
+        for moment, probability in zip(group, listener.probabilities(pictures, audio), strict=True):
             mask = probability > request.threshold
             inside = float(probability[mask].mean()) if mask.any() else None
             overall = float(probability.mean())
@@ -152,12 +76,6 @@ def _groups(items: Iterable[Moment], size: int) -> Iterator[list[Moment]]:
             group = []
     if group:
         yield group
-
-
-def _sound(sound: Sound, begin: float) -> np.ndarray:
-    """(15600,) float32 from `begin` on. Cut for each moment by itself: VGGish's examples of a whole clip are 0.96 s
-    apart and would run ahead of the pictures."""
-    return sound.window(begin, EXAMPLE_SAMPLES)
 
 
 # -------------------------------------------------------------------------------- painting

@@ -14,7 +14,7 @@ from soundprompt.report import cost_plots, curves, dots, drawing, evidence, name
 
 
 def run(view: TableView, layout: Layout) -> None:
-    """Writes results/plots/<experiment>/*.svg, the folder replaced as a whole."""
+    """Writes results/<study>/plots/<experiment>/*.svg, the folder replaced as a whole."""
     table = tables.read(layout.result_table(view.name))
     with files.publish_folder(layout.result_plots(view.name)) as folder:
         if "bars" in view.experiment.plots:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundprompt import files
+from soundprompt import files, registry
 from soundprompt.data import leaks
 from soundprompt.errors import InputError
 from soundprompt.evaluation import statistics, summary
@@ -29,7 +29,7 @@ COLUMNS = (*KEYS, *OURS, *CLEAN, *PAPER, *AGAINST, "remark")
 
 
 def run(view: TableView, layout: Layout) -> None:
-    """Writes results/tables/<experiment>.csv from scores alone; says on stderr what is missing.
+    """Writes results/<study>/tables/<experiment>.csv from scores alone; says on stderr what is missing.
 
     Raises InputError when none of the experiment's scores exist, or when the leak check is not made or stops it.
     """
@@ -169,7 +169,7 @@ def _rows(
 def _clean(scores: pd.DataFrame, metric: str, left_out: set[str]) -> dict:
     """A method's value without some clips. F of several clips in one call cannot be had without one of them."""
     found = {"n_left_out": len(left_out)}
-    in_groups = metric in summary.F_SCORES and len(summary.rows_of(scores, metric)) < _n_clips(scores)
+    in_groups = registry.metrics()[metric].mean == "calls" and len(summary.rows_of(scores, metric)) < _n_clips(scores)
     kept = scores[~scores["clip"].isin(left_out)] if left_out and not in_groups else scores.iloc[:0]
     of = _contributions(kept, metric)
     return found | ({f"clean_{name}": statistics.own(of).columns()[name] for name in OURS[:4]} if of else {})

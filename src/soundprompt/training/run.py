@@ -25,6 +25,7 @@ from soundprompt.foundation import encoders
 from soundprompt.foundation.encoders import Encoder
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import Data, TrainView
+from soundprompt.registry import Metric
 from soundprompt.training import checkpoint, loop, subset, validation
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import plan
@@ -244,3 +245,23 @@ def _stop_on_sigterm() -> Iterator[Callable[[], bool]]:
         yield came.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+REGISTERED = (
+    Metric(
+        name="training_s",
+        stage="train",
+        higher_is_better=False,
+        amount=True,
+        label="training, s",
+        meaning="Time that training a run took, validations included.",
+    ),
+    Metric(
+        name="training_steps",
+        stage="train",
+        higher_is_better=False,
+        amount=True,
+        label="training steps",
+        meaning="Steps until training stopped.",
+    ),
+)

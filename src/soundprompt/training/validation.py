@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from soundprompt import finite
+from soundprompt.registry import Metric
 from soundprompt.training.losses import Restore
 from soundprompt.training.team import Team
 
@@ -67,3 +68,11 @@ def frame_iou(logits: Tensor, mask: Tensor, threshold: float = 0.5) -> Tensor:
     if not mask.any():
         return (~on).float().mean()
     return (on & mask).sum() / (on | mask).sum()
+
+
+REGISTERED = Metric(
+    name="validation",
+    stage="validation",
+    label="mIoU, validation",
+    meaning="mIoU on the validation frames at the best step of training; no test.",
+)
