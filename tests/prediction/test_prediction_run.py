@@ -69,7 +69,7 @@ def check_painted(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> No
     near = np.abs(after.astype(int) - before)
     # colour is stored for 2 x 2 pixels, so a contour bleeds by two
     edge = np.logical_or.reduce([np.roll(mask, (y, x), (0, 1)) for y in range(-2, 3) for x in range(-2, 3)])
-    if (~edge).any():
+    if (~edge).mean() > 0.01:
         assert near[~edge].mean() < 4
     if mask.any():
         assert near[mask].mean() > 15
