@@ -2,6 +2,7 @@
 #   make report               the mini study, ends with results/report.html
 #   make report STUDY=smoke   the same in minutes
 #   make restore              fetch results with DVC instead of making them (docs/artifacts.md)
+#   make faults N=20          injects every class of fault, most of them N times (docs/reliability.md)
 #   make test, lint, bench, clean
 PYTHON ?= python3
 STUDY ?= mini
@@ -16,7 +17,7 @@ SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
 # What snakemake --lint may say: docs/architecture.md answers it.
 ANSWERED := Specify a conda|Mixed rules and functions|variable SOUNDPROMPT
 
-.PHONY: env report restore test lint bench clean
+.PHONY: env report restore test faults lint bench clean
 
 report: $(READY)
 	$(SNAKEMAKE) --logger soundprompt -- all
@@ -31,6 +32,11 @@ restore: $(READY)
 
 test: $(READY)
 	$(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+# Most faults are tried N times; kills of stages, which take seconds, N / 2 times each.
+N ?= 20
+faults: $(READY)
+	FAULTS_N=$(N) $(PY) pytest -q -p no:xdist $(shell $(PYTHON) tests/faults/classes.py)
 
 lint: $(READY)
 	$(PY) ruff check .

@@ -8,6 +8,7 @@ import pytest
 
 import minute_study
 import project_copy
+from faults import classes
 
 # Rooms of tests -> the run that they look at.
 WHOLE_RUNS = {"pipeline": "smoke", "browser": "smoke", "artifacts": "made", "cluster": "made"}
@@ -20,6 +21,19 @@ def pytest_collection_modifyitems(items):
         group = WHOLE_RUNS.get(item.path.parent.name, str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.path.parent.name not in WHOLE_RUNS)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What became of the faults that were injected, class by class."""
+    trials: dict[str, tuple[int, int]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            if report.when == "call" and (fault := classes.of(report.nodeid)):
+                tests, held = trials.get(fault, (0, 0))
+                trials[fault] = tests + 1, held + (outcome == "passed")
+    if trials:
+        terminalreporter.section("faults")
+        terminalreporter.write("\n".join(classes.table(trials)) + "\n")
 
 
 @pytest.fixture
