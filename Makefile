@@ -5,6 +5,7 @@
 #   make test                 the tests in minutes; changes nothing outside this folder and the temporary one
 #   make test-cluster         those that need a real Slurm: says what it installs and writes as root, and asks (or YES=1)
 #   make test-all             both, and the long ones
+#   make faults N=20          injects every class of fault, most of them N times (docs/reliability.md)
 #   make lint, bench, lock, clean
 PYTHON ?= python3
 STUDY ?= mini
@@ -20,7 +21,7 @@ SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
 # What snakemake --lint may say: docs/architecture.md answers it.
 ANSWERED := Specify a conda|Mixed rules and functions|variable SOUNDPROMPT
 
-.PHONY: env report restore test test-cluster test-all lint bench lock clean
+.PHONY: env report restore test test-cluster test-all faults lint bench lock clean
 
 report: $(READY)
 	$(SNAKEMAKE) --logger soundprompt -- all
@@ -48,6 +49,11 @@ test-all: $(READY)
 	$(BIN)/python tests/cluster/slurm.py ask
 	$(PYTEST) -m "not slow and not cluster"
 	YES=1 $(PYTEST) -m "slow or cluster"
+
+# Most faults are tried N times; kills of stages, which take seconds, N / 2 times each.
+N ?= 20
+faults: $(READY)
+	FAULTS_N=$(N) $(PY) pytest -q -p no:xdist $(shell $(PYTHON) tests/faults/classes.py)
 
 lint: $(READY)
 	$(PY) ruff check .
