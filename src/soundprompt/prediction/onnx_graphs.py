@@ -20,7 +20,7 @@ EXAMPLES = 2  # frames of the example that is traced and compared; the graphs ta
 
 
 class FromFeatures(nn.Module):
-    """Prompt, decoder and tail of the encoder. visual: of the model's tap; audio: (frames, 128); valid: as in `Batch`."""
+    """Prompt, decoder and tail of the encoder. visual: of the model's tap; audio: (frames, 128); valid of `Batch`."""
 
     def __init__(self, listener: Listener):
         super().__init__()
