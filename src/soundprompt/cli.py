@@ -345,13 +345,16 @@ def predict(
 def export(
     run: Annotated[str, typer.Argument(help="Folder of a trained run, such as runs/mini/v1m/gavs/seed0.")],
     out: Annotated[str, typer.Argument(help="The folder to write, or hf://owner/name to upload to the Hub.")],
-    whole: Annotated[bool, typer.Option(help="Put the frozen models in too.")] = False,
-    private: Annotated[bool, typer.Option(help="A repository that is made on the Hub is private.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Put the frozen models in too.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="A repository that is made on the Hub is private.")
+    ] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Put ONNX graphs in too.")] = False,
 ) -> None:
     """Hand a trained model on: weights, settings, scores and a model card in one folder."""
     from soundprompt.prediction import export
 
-    print(f"exported to {export.run(run, out, whole, private)}")
+    print(f"exported to {export.run(run, out, whole, private, onnx)}")
 
 
 @app.command()
