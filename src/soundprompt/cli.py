@@ -382,32 +382,6 @@ def headline(study: Study = "mini") -> None:
     print(path.read_text(), end="")
 
 
-@app.command()
-def stages(
-    study: Study = "mini",
-    check: Annotated[bool, typer.Option("--check", help="Only say whether dvc.yaml fits.")] = False,
-    large: Annotated[bool, typer.Option(help="Let DVC store dataset and features, not only watch them.")] = True,
-) -> None:
-    """Write dvc.yaml for a study: one stage for data and foundation, one per experiment, one for the report."""
-    from soundprompt import artifacts
-
-    if check:
-        artifacts.check_stages(study)
-    else:
-        artifacts.write_stages(study, large=large)
-
-
-@app.command()
-def metrics(
-    table: Annotated[Path, typer.Option(help="A table in results/<study>/tables.")],
-    to: Annotated[Path, typer.Option(help="The json file to write.")],
-) -> None:
-    """Write a table's means as nested json, the form that `dvc metrics diff` compares."""
-    from soundprompt import artifacts
-
-    artifacts.write_metrics(table, to)
-
-
 def _params(study: str, *, fetching: bool = False) -> p.Params:
     name, _, variant = study.partition("@")
     params = p.load(None if name == "mini" else name, fetching=fetching)

@@ -5,6 +5,15 @@ def features(study):
     return [study.layout.visual_plan, *shards, study.layout.audio_features]
 
 
+# All that trainings start from, as a target: `snakemake foundation`.
+rule foundation:
+    input:
+        features(STUDY),
+        foundation(STUDY),
+        [STUDY.layout.table(dataset) for dataset in STUDY.tables()],
+        leaks.path(STUDY.layout),
+
+
 rule feature_plan:
     input:
         tables=all_tables_of,
