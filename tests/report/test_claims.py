@@ -156,7 +156,7 @@ def test_alarms_for_sounds_of_nothing(study, alarm, copies, outcome):
 
 
 def test_what_no_experiment_asks_for_is_not_missed(tmp_path, monkeypatch):
-    """A setting that is only trained on (v2, for VGG-SS), and a method that no table has, keep no verdict from holding."""
+    """A setting that is only trained on (v2, for VGG-SS), and a method that no table has, are not missed."""
     monkeypatch.chdir(tmp_path)
     params = artifacts.small_study("table_benchmarks", models=("gavs@mismatched", "sam_fusion", "gavs"))
     table = params.experiments["table_benchmarks"].model_copy(update={"settings": ("v1s", "v1m")})

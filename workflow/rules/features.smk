@@ -5,13 +5,14 @@ def features(study):
     return [study.layout.visual_plan, *shards, study.layout.audio_features]
 
 
-# All that trainings start from, as a target: `snakemake foundation`.
+# All that trainings start from, of the study and its variants, as a target: `snakemake foundation`.
 rule foundation:
     input:
-        features(STUDY),
-        foundation(STUDY),
-        [STUDY.layout.table(dataset) for dataset in STUDY.tables()],
-        leaks.path(STUDY.layout),
+        [
+            [features(study), foundation(study), leaks.path(study.layout)]
+            + [study.layout.table(dataset) for dataset in study.tables()]
+            for study in STUDIES.values()
+        ],
 
 
 rule feature_plan:
