@@ -16,7 +16,7 @@ from soundprompt.cli import app
 from soundprompt.data import acquire
 from soundprompt.params.foundation import FOUNDATIONS
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+pytestmark = pytest.mark.pipeline
 
 PROGRAMS = "make|snakemake|dvc|soundprompt|git|scancel|apptainer|pip"
 COMMAND = re.compile(rf"([A-Z_]+=\S+ )*({PROGRAMS}) \S")
@@ -108,7 +108,12 @@ def test_make(copy, line):
     assert "No rule" not in shell(copy, line.replace("make", "make -n -o .venv/.ready", 1))
 
 
-@pytest.mark.parametrize("line", of("snakemake"))
+def marked(line):
+    """The graph of the paper's study takes half a minute."""
+    return pytest.param(line, marks=pytest.mark.slow if "paper" in line or "slurm" in line else ())
+
+
+@pytest.mark.parametrize("line", map(marked, of("snakemake")))
 def test_snakemake(copy, line):
     """The target is made: a plan with jobs, not a file of settings that is missing."""
     said = shell(copy, line if " -n" in line else re.sub(r"\bsnakemake\b", "snakemake -n", line, count=1))

@@ -47,7 +47,7 @@ def test_the_default_study_is_small_and_can_be_read():
         (("models", "gavs", "sap"), {"visual_cue": False}, ["triplet", "visual_cue"]),
         (("models", "gavs-no_audio", "schedule"), {"negatives": 0.1}, ["gavs-no_audio", "schedule.negatives"]),
         (("models", "sam_fusion", "cola"), {"enabled": True}, ["sam_fusion", "cola.enabled"]),
-        (("foundation", "sam", "source"), "checkpoint", ["foundation.sam", "pretrain"]),
+        (("foundation", "sam", "architecture"), "vit_b", ["foundation.sam", "released"]),
         (("settings", "v3_1shot", "start_from"), "v9", ["v3_1shot", "v9"]),
         (("settings", "v1s", "model_of"), "v2", ["settings.v1s", "model_of"]),
         (("experiments", "ablation_sap", "methods"), ["gavs", "gavz"], ["ablation_sap", "gavz", "sam_fusion"]),

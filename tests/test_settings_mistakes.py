@@ -10,7 +10,7 @@ import pytest
 import project_copy
 from soundprompt import params
 from soundprompt.errors import InputError
-from soundprompt.foundation import sam
+from soundprompt.foundation import mini_sam, sam
 from soundprompt.params.base import RESERVED
 from soundprompt.params.foundation import BLOCKS, PATCH
 from soundprompt.params.loading import read_base
@@ -186,7 +186,11 @@ MISTAKES = {
         "study_negative_audio.methods",
         "off_screen",
     ),
-    "a source without weights": ("foundation: {sam: {source: checkpoint}}", "foundation.sam", "pretrain"),
+    "a source without weights": (
+        "foundation: {sam: {source: released, architecture: vit_b}}",
+        *("foundation.sam", "checkpoint", "vit_b"),
+    ),
+    "a source that is none": ("foundation: {sam: {source: checkpoint}}", "foundation.sam.source", "released"),
     # twice, or nothing
     "a method twice": (SAP % "methods: [gavs, gavs]", "ablation_sap.methods", "'gavs'", "twice"),
     "a seed twice": (SAP % "seeds: [0, 0]", "ablation_sap.seeds", "0", "twice"),
@@ -429,6 +433,6 @@ def test_every_rule_of_the_workflow_is_a_reserved_name():
 
 
 def test_facts_that_settings_repeat_are_those_of_the_code():
-    assert (PATCH, BLOCKS["mini"]) == (sam.PATCH, sam.MINI_DEPTH)
+    assert (PATCH, BLOCKS["mini"]) == (sam.PATCH, mini_sam.DEPTH)
     kinds = params.Experiment.model_json_schema()["properties"]["published"]["anyOf"][0]["enum"]
     assert sorted(kinds) == sorted(published.names())

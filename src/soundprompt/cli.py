@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from soundprompt import environment, turns
+from soundprompt import environment, records, turns
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.layout import pack_seeds
@@ -160,16 +160,20 @@ def pretrain(
     model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "mini", view: View = None
 ) -> None:
     """Make a foundation model: pre-train the mini one, or import released weights."""
+    from soundprompt.foundation import released
+
     if model not in ("sam", "audio", "pyramid"):
         raise InputError(f"--model: '{model}' is not one of sam, audio, pyramid")
     kind = p.PyramidView if model == "pyramid" else p.PretrainView
     chosen = _view(kind, view, study, lambda params: p.pretrain_view(params, model))
     layout = chosen.layout
 
-    if chosen.model.source == "checkpoint":
-        importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
-    else:
+    if chosen.model.source == "train":
         importlib.import_module(f"soundprompt.foundation.pretrain_{model}").run(chosen, layout)
+    elif chosen.model.is_own:
+        released.run(model, chosen, layout)
+    else:
+        importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
 
 
 @app.command()
@@ -298,29 +302,56 @@ def report(study: Study = "mini", view: View = None) -> None:
 
 @app.command()
 def predict(
-    video: Annotated[str, typer.Argument(help="A video, a picture, or a folder of pictures (one a second).")],
-    out: Annotated[str, typer.Option(help="The video to write; masks and a table go beside it.")],
-    model: Annotated[str | None, typer.Option(help="Folder of a run; else the study's best run of gavs.")] = None,
+    video: Annotated[
+        str, typer.Argument(help="A video, a folder of videos, a picture, or a folder of pictures (one a second).")
+    ],
+    out: Annotated[str, typer.Option(help="The video to write, masks and a table beside it; of videos, a folder.")],
+    model: Annotated[
+        str | None, typer.Option(help="Folder of a run or an export, or hf://owner/name; else the study's best gavs.")
+    ] = None,
     audio: Annotated[str | None, typer.Option(help="Sound file; else the video's own sound.")] = None,
     start: Annotated[float, typer.Option(help="Where to begin, seconds.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="Where to stop, seconds; else at the end.")] = None,
     every: Annotated[float, typer.Option(help="Seconds between predictions.")] = 1.0,
     threshold: Annotated[float, typer.Option(help="Probability above which a pixel sounds.")] = 0.5,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; else the GPU where there is one.")] = None,
+    coco: Annotated[bool, typer.Option("--coco", help="Write the masks as COCO's run lengths too.")] = False,
+    page: Annotated[Path | None, typer.Option(help="An HTML page to write, to play with offline.")] = None,
+    timeline: Annotated[bool, typer.Option(help="Draw how much sounds along the lower edge.")] = True,
     study: Annotated[str | None, typer.Option(help="Study that the run is of; else the one trained last.")] = None,
 ) -> None:
     """Paint what sounds into a video of your own, second by second."""
     from soundprompt.prediction import request, runs
 
-    sound = Path(audio) if audio else None
-    asked = request.Request(Path(video), Path(out), sound, start, end, every, threshold, device)
-    trained = runs.find(Path(model) if model else None, _params(study).study if study else None)
+    options = {"start": start, "end": end, "every": every, "threshold": threshold, "device": device}
+    options |= {"coco": coco, "page": page, "timeline": timeline}
+    several = audio is None and bool(request.videos_in(Path(video)))
+    asked = None if several else request.Request(Path(video), Path(out), Path(audio) if audio else None, **options)
+    trained = runs.find(model, _params(study).study if study else None)
     print(f"model: {trained}", file=sys.stderr, flush=True)
 
-    from soundprompt.prediction import run
+    from soundprompt.prediction import folder, run
 
-    count = run.predict(asked, trained)
+    if asked is None:
+        rows = folder.predict(Path(video), Path(out), options, trained)
+        failed = sum(bool(row["trouble"]) for row in rows)
+        print(f"{out}: {len(rows) - failed} of {len(rows)} videos, figures in {Path(out) / folder.SUMMARY}")
+        sys.exit(1 if failed else 0)
+    count = len(run.predict(asked, trained))
     print(f"{asked.out}: {count} predictions, masks in {asked.masks}, figures in {asked.table}")
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="Folder of a trained run, such as runs/mini/v1m/gavs/seed0.")],
+    out: Annotated[str, typer.Argument(help="The folder to write, or hf://owner/name to upload to the Hub.")],
+    whole: Annotated[bool, typer.Option(help="Put the frozen models in too.")] = False,
+    private: Annotated[bool, typer.Option(help="A repository that is made on the Hub is private.")] = False,
+) -> None:
+    """Hand a trained model on: weights, settings, scores and a model card in one folder."""
+    from soundprompt.prediction import export
+
+    print(f"exported to {export.run(run, out, whole, private)}")
 
 
 @app.command()
@@ -374,11 +405,28 @@ def masks(
 
 
 @app.command()
+def verify(study: Study = "mini") -> None:
+    """Check every artifact of a study against its record; list what differs, is missing, or has no record."""
+    from soundprompt import verify as checking
+
+    params = _params(study)
+    count, trouble = checking.run(params.study, [each.layout for each in params.studies().values()])
+    for found in trouble:
+        print(f"{found.kind:>10}: {found.path}: {found.why}")
+    print(f"{count - len(trouble)} of {count} artifacts are as recorded")
+    if not count:
+        raise InputError(f"study {study} has no artifacts here", remedy="run `make report`, or `make restore`")
+    if trouble:
+        raise InputError(f"{len(trouble)} artifacts are not", remedy="delete those that differ, and make them again")
+
+
+@app.command()
 def headline(study: Study = "mini") -> None:
     """Print where the report is and its headline numbers."""
     path = _params(study).layout.headline
     if not path.exists():
         raise InputError("no report yet", path=path, remedy="run `make report`")
+    records.check(path)
     print(path.read_text(), end="")
 
 

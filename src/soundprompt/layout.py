@@ -43,7 +43,7 @@ class Layout:
         return Path("data") / "downloads"
 
     def fetched(self, name: str) -> Path:
-        """Says that something fetched is there, with its digests: a name of the catalogue or of `acquire.SOURCES`."""
+        """Says that something fetched is there, with its digests: a name of the catalogue or of `acquire.NAMES`."""
         return self.data / "fetched" / f"{name}.json"
 
     @property
@@ -62,7 +62,7 @@ class Layout:
         return self.data / "vggss"
 
     def table(self, dataset: str) -> Path:
-        """Frame table of v1s, v1m, v2, v3, vggss or scenes."""
+        """Frame table of a dataset."""
         return self.data / "tables" / f"{dataset}.parquet"
 
     # foundation: weights, and beside them what they are worth

@@ -38,7 +38,7 @@ MODELS = {
 def run_steps(model, batch, steps=3):
     """A few optimiser steps on made-up masks. Returns the names that got a gradient."""
     optimiser = torch.optim.AdamW(model.parameter_groups(p.Schedule(learning_rate=1e-3)))
-    target = (torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(6)) > 0.7).float()
+    target = (torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(6)) > 0.7).float()
     model.train()
     for _ in range(steps):
         found = model(batch)
@@ -62,7 +62,7 @@ def test_frozen_never_moves_and_trained_always_does(sam, name):
     moved = {key for key in before if not torch.equal(before[key], after[key])}
     assert moved == reached == set(model.trained_parameters())
     assert all(torch.equal(value, foundation[key]) for key, value in sam.sam.state_dict().items())
-    assert model(batch).logits.shape == (3, 1, 32, 32)
+    assert model(batch).logits.shape == (3, 1, 64, 64)
 
 
 def test_every_switch_changes_the_masks(sam):

@@ -42,6 +42,7 @@ def graph(bare):
     return dry(bare, "all_tables")
 
 
+@pytest.mark.slow
 def test_the_graph_is_whole(graph):
     studies = PAPER.studies().values()  # with data as the released code reads them, and at two smaller sizes
     scored = {s for e in PAPER.experiments.values() if not e.of_validation for s in e.settings}
@@ -66,6 +67,7 @@ def test_the_graph_is_whole(graph):
         assert f"fetch {name}\n" in graph
 
 
+@pytest.mark.slow
 def test_it_says_what_jobs_ask_for(graph):
     lines = {line.split()[0]: line.split()[1:] for line in graph.splitlines() if line.strip()}
     for rule in type(PAPER.resources).model_fields:
@@ -101,6 +103,7 @@ def test_the_mini_study_fetches_nothing(bare):
     assert answer.returncode == 0 and "fetch" not in planned_jobs(answer.stdout + answer.stderr)
 
 
+@pytest.mark.slow
 def test_what_is_fetched_is_not_asked_for_again(bare):
     """Downloads are no outputs: Snakemake deletes those of a job that it runs again."""
     folder = bare.root / "data" / "paper" / "fetched"

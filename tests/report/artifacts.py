@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from soundprompt import params as p
+from soundprompt import registry
 from soundprompt.data import frame_table, leaks, ledger
 from soundprompt.files import digest_bytes, write_json
 from soundprompt.layout import Layout, pack_name
@@ -75,7 +76,7 @@ def make(params: p.Params, levels: dict[str, float] | None = None, clips: int = 
     levels = {**LEVELS, **(levels or {})}
     for setting, spec in params.settings.items():
         frames = frame_table.select(layout, spec.test)
-        floors = [_scores(frames, floor, 0, levels[floor]) for floor in p.FLOORS]
+        floors = [_scores(frames, floor, 0, levels[floor]) for floor in registry.floors()]
         _parquet(pd.concat(floors), layout.floors(setting))
     for setting, model, seed in params.evaluations():
         _run(params, layout, setting, model, seed, levels)

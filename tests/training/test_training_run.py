@@ -198,7 +198,6 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
     raise AssertionError(f"step {step} was not reached: {process.communicate()[1]}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("how", "step"), [(signal.SIGKILL, 14), (signal.SIGTERM, 8)])
 def test_killed_runs_resume_to_the_same_bits(tiny, view, tiny_files, tmp_path, how, step):
     settings = view(schedule={"steps": 30, "validate_every": 5, "patience": 100}, sap={"noise": "gaussian_additive"})

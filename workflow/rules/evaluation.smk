@@ -22,7 +22,10 @@ rule score:
     resources:
         **asked("score"),
     params:
-        code=code_of_model("score"),
+        code=lambda wildcards: code(
+            "score",
+            [STUDY.models[wildcards.model].registered, *extra_metrics(wildcards)],
+        ),
         settings=lambda wildcards: settings(
             params.score_view(asked_by(wildcards), wildcards.setting, wildcards.model)
         ),
@@ -66,7 +69,7 @@ rule floors:
     resources:
         **asked("floors"),
     params:
-        code=code("floors"),
+        code=lambda wildcards: code("floors", extra_metrics(wildcards)),
         settings=lambda wildcards: settings(
             params.floors_view(asked_by(wildcards), wildcards.setting)
         ),
@@ -88,7 +91,9 @@ rule cost:
     resources:
         **asked("cost"),
     params:
-        code=code("cost"),
+        code=lambda wildcards: code(
+            "cost", params.cost_view(asked_by(wildcards)).chosen()
+        ),
         settings=lambda wildcards: settings(params.cost_view(asked_by(wildcards))),
     message:
         "measure what a frame costs in {wildcards.study}"

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from soundprompt import params as p
 from soundprompt.draws import normal_like
 from soundprompt.models.seeding import seeded
+from soundprompt.models.segmenter import AUDIO_DIM
 
 if TYPE_CHECKING:
     from soundprompt.foundation.sam import FrozenSam
 
-AUDIO_DIM = 128
 NOISE_SCALE = 0.02  # standard deviation of the learned noise at the start
 
 

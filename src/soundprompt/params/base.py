@@ -7,6 +7,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from soundprompt import registry
+
 MOST = 2**31 - 1  # what numpy, torch and a scheduler all take
 
 LARGEST = 8192  # side of a picture, pixels
@@ -23,8 +25,7 @@ RESERVED = frozenset(
     {
         *("all", "all_tables", "all_runs", "fetch", "downloads", "world_part", "world", "frame_table", "leaks"),
         *("pretrain", "foundation", "feature_plan", "visual_features", "audio_features", "train", "score", "examine"),
-        *("floors", "all_positive", "all_objects", "centre_disc", "cost", "table"),
-        *("report", "latest_report"),
+        *("floors", "cost", "table", "report", "latest_report"),
     }
 )
 
@@ -44,7 +45,7 @@ def _name(value: str) -> str:
         likely = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_")[:60]
         hint = f"; did you mean '{likely}'?" if likely else ""
         raise ValueError(f"a name is lower-case letters and digits, single '_' or '-' between them, at most 60{hint}")
-    if value in RESERVED:
+    if value in RESERVED or value in registry.floors():
         raise ValueError("this name is taken by a rule or a folder of the project")
     return value
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from soundprompt import registry
 from soundprompt.errors import InputError
-from soundprompt.params.experiments import FLOORS, model_of
+from soundprompt.params.experiments import model_of
 from soundprompt.params.messages import nearest, not_one_of, refusal
 from soundprompt.params.reading import read_yaml
 
@@ -229,7 +230,7 @@ def under_probes(raw: dict[str, Any]) -> dict[str, Any]:
         methods, probes = (experiment.get(k) for k in ("methods", "probes")) if isinstance(experiment, dict) else (0, 0)
         if not isinstance(methods, list) or not isinstance(probes, list):
             return experiment
-        hearing = [method for method in methods if "@" not in str(method) and method not in FLOORS]
+        hearing = [method for method in methods if "@" not in str(method) and method not in registry.floors()]
         product = [[method, *(f"{method}@{probe}" for probe in probes if method in hearing)] for method in methods]
         return {**experiment, "methods": list(itertools.chain.from_iterable(product))}
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from soundprompt import registry
 from soundprompt.layout import Layout
 from soundprompt.params.base import Count, Positive, Settings
 from soundprompt.params.data import Data, Reading, Scene, World
@@ -27,6 +28,10 @@ class View(Settings):
     def layout(self) -> Layout:
         """Where the stage reads and writes."""
         return Layout(self.study, self.parent, self.borrows)
+
+    def chosen(self) -> list[registry.Entry]:
+        """What the stage works with of what is registered."""
+        return []
 
 
 class WorldView(View):
@@ -92,6 +97,11 @@ class FloorsView(View):
     setting: Setting
     data: Reading
     evaluation: Evaluation
+    metrics: tuple[str, ...] = Field((), description="those of other packages that are measured too")
+
+    def chosen(self) -> list[registry.Entry]:
+        """The metrics of other packages."""
+        return [registry.metrics()[name] for name in self.metrics]
 
 
 class TrainView(View):
@@ -103,12 +113,21 @@ class TrainView(View):
     model: Model
     data: Reading
 
+    def chosen(self) -> list[registry.Entry]:
+        """The model's architecture."""
+        return [self.model.registered]
+
 
 class ScoreView(TrainView):
     """All that scoring one pack of runs depends on, besides its input files."""
 
     evaluation: Evaluation
     probes: tuple[str, ...]
+    metrics: tuple[str, ...] = Field((), description="those of other packages that are measured too")
+
+    def chosen(self) -> list[registry.Entry]:
+        """The model's architecture and the metrics of other packages."""
+        return [self.model.registered, *(registry.metrics()[name] for name in self.metrics)]
 
 
 class CostView(View):
@@ -120,6 +139,10 @@ class CostView(View):
     models: dict[str, Model]
     picture: tuple[Positive, Positive]
     cost: Cost
+
+    def chosen(self) -> list[registry.Entry]:
+        """The models' architectures."""
+        return list({model.architecture: model.registered for model in self.models.values()}.values())
 
 
 class HeldOut(Settings):
@@ -156,7 +179,7 @@ def fetch_view(params: Params) -> FetchView:
     """The part of the settings that fetching may read."""
     used = [getattr(params.foundation, name) for name in params.foundations()]
     paths = [path for model in used for path in (model.checkpoint, getattr(model, "pca_checkpoint", None))]
-    given = [name for name in params.tables() if name != "scenes"]  # those the generated world alone has
+    given = [name for name in params.tables() if registry.datasets()[name].generated != "only"]
     return FetchView(
         **_whose(params),
         data=params.data,
@@ -192,6 +215,7 @@ def floors_view(params: Params, setting: str) -> FloorsView:
         setting=params.settings[setting],
         data=_reading(params),
         evaluation=params.evaluation,
+        metrics=params.extra_metrics(setting),
     )
 
 
@@ -223,6 +247,7 @@ def score_view(params: Params, setting: str, model: str) -> ScoreView:
         **dict(train_view(params, setting, model)),
         evaluation=params.evaluation,
         probes=params.probes(setting, model),
+        metrics=params.extra_metrics(setting, model),
     )
 
 
@@ -241,7 +266,7 @@ def examine_view(params: Params, setting: str, model: str) -> ExamineView:
     """The part of the settings that examining (setting, model) may read; by hand also what no experiment asks for."""
     measures = params.measures(setting, model) or params.models[model].measures()
     sam, scene = params.foundation.sam, Scene(size=params.world.size, levels=params.world.levels)
-    drawn = "knowledge" in measures and sam.source == "pretrain"
+    drawn = "knowledge" in measures and sam.is_own
     return ExamineView(
         **dict(train_view(params, setting, model)),
         measures=measures,

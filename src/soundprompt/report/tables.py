@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundprompt import files
+from soundprompt import files, records, registry
 from soundprompt.data import leaks
 from soundprompt.errors import InputError
 from soundprompt.evaluation import statistics, summary
@@ -44,7 +44,7 @@ def run(view: TableView, layout: Layout) -> None:
         raise InputError(
             f"experiment '{view.name}' has no {what}", path=layout.runs, remedy=f"run `soundprompt {verb}` first"
         )
-    with files.publish(layout.result_table(view.name)) as aside:
+    with files.publish(layout.result_table(view.name), recorded=True) as aside:
         table.to_csv(aside, index=False, float_format="%.6f")
     files.write_json(layout.result_metrics(view.name), means(table))
 
@@ -61,6 +61,7 @@ def means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
 
 def read(path: Path) -> pd.DataFrame:
     """A table that `run` wrote. Raises InputError when it is missing or not one of ours."""
+    records.check(path)
     try:
         table = pd.read_csv(path, keep_default_na=True)
     except FileNotFoundError as error:
@@ -181,7 +182,7 @@ def _rows(
 def _clean(scores: pd.DataFrame, metric: str, left_out: set[str]) -> dict:
     """A method's value without some clips. F of several clips in one call cannot be had without one of them."""
     found = {"n_left_out": len(left_out)}
-    in_groups = metric in summary.F_SCORES and len(summary.rows_of(scores, metric)) < _n_clips(scores)
+    in_groups = registry.metrics()[metric].mean == "calls" and len(summary.rows_of(scores, metric)) < _n_clips(scores)
     kept = scores[~scores["clip"].isin(left_out)] if left_out and not in_groups else scores.iloc[:0]
     of = _contributions(kept, metric)
     return found | ({f"clean_{name}": statistics.own(of).columns()[name] for name in OURS[:4]} if of else {})
