@@ -23,8 +23,8 @@ OVERLAY = {
     },
     "data": {"shots": [1]},
     "foundation": {
-        "sam": {"pictures": 16, "steps": 4, "pictures_per_step": 4},
-        "audio": {"sounds": 60, "epochs": 1},
+        "sam": {"source": "train", "pictures": 16, "steps": 4, "pictures_per_step": 4},
+        "audio": {"source": "train", "sounds": 60, "epochs": 1},
     },
     "models": {"gavs": {"schedule": {"steps": 16, "validate_every": 4, "warmup": 2, "shot_epochs": 1}}},
     "resources": {

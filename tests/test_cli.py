@@ -11,6 +11,7 @@ VERBS = [
     "tables",
     "leaks",
     "pretrain",
+    "release",
     "features",
     "train",
     "score",
