@@ -162,8 +162,7 @@ def pretrain(
     """Make a foundation model: pre-train the mini one, or import released weights."""
     from soundprompt.foundation import released
 
-    if model not in ("sam", "audio", "pyramid"):
-        raise InputError(f"--model: '{model}' is not one of sam, audio, pyramid")
+    _foundation(model)
     kind = p.PyramidView if model == "pyramid" else p.PretrainView
     chosen = _view(kind, view, study, lambda params: p.pretrain_view(params, model))
     layout = chosen.layout
@@ -174,6 +173,15 @@ def pretrain(
         released.run(model, chosen, layout)
     else:
         importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
+
+
+@app.command()
+def release(model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "release") -> None:
+    """Put a foundation model that a study trained among those that the project comes with."""
+    from soundprompt.foundation import released
+
+    view = p.pretrain_view(_params(study), _foundation(model))
+    print(released.pack(model, view, view.layout), file=sys.stderr)
 
 
 @app.command()
@@ -438,6 +446,12 @@ def _params(study: str, *, fetching: bool = False) -> p.Params:
 
 def _view(kind: type[ViewType], given: str | None, study: str, choose: Callable[[p.Params], ViewType]) -> ViewType:
     return kind.model_validate_json(given) if given else choose(_params(study))
+
+
+def _foundation(name: str) -> str:
+    if name not in ("sam", "audio", "pyramid"):
+        raise InputError(f"--model: '{name}' is not one of sam, audio, pyramid")
+    return name
 
 
 def _known(params: p.Params, setting: str, model: str | None = None) -> tuple[str, ...]:
