@@ -28,12 +28,12 @@ report: $(READY)
 	@$(PY) soundprompt headline --study $(STUDY)
 
 # Files that DVC has verified are as good as made here: Snakemake is told so, and finds nothing to do.
-TARGET ?= report
+TARGET ?=
 restore: $(READY)
-	$(PY) dvc pull --with-deps $(TARGET)
-	$(PY) dvc status --quiet --with-deps $(TARGET) || { $(PY) dvc status --with-deps $(TARGET); exit 1; }
-	$(SNAKEMAKE) --quiet all --touch -- $(TARGET)
-	$(SNAKEMAKE) --quiet all -- $(TARGET:report=latest_report)
+	$(PY) dvc pull $(TARGET)
+	$(PY) dvc status --quiet $(TARGET) || { $(PY) dvc status $(TARGET); exit 1; }
+	$(SNAKEMAKE) --quiet all --touch -- $(or $(TARGET),all)
+	$(SNAKEMAKE) --quiet all -- $(or $(TARGET),all)
 
 # Each whole run of the pipeline stays on one of the two workers (tests/conftest.py).
 PYTEST := $(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
@@ -60,7 +60,6 @@ lint: $(READY)
 	$(PY) ruff format --check .
 	$(PY) snakefmt --check Snakefile workflow
 	! $(PY) snakemake --lint 2>&1 | grep '^    \*' | grep -vE '$(ANSWERED)'
-	$(PY) soundprompt stages --check
 	$(PY) mypy
 
 bench: $(READY)
