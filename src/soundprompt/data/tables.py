@@ -57,10 +57,10 @@ def _expected(dataset: str, view: TablesView, layout: Layout) -> list[Expected]:
 
 
 def _without_leaks(expected: list[Expected], view: TablesView, layout: Layout) -> list[Expected]:
-    """The clips without the memberships that `comparisons.spared` gives up for the settings in `view.apart`."""
+    """The clips without the memberships that `comparisons.given_up` names for the settings in `view.apart`."""
     clips = {view.dataset: expected}
     videos: dict[str, set[str]] = {}  # of a split, what it may not share
-    for split, staying in comparisons.spared(view.apart, view.dataset):
+    for split, staying in comparisons.given_up(view.apart, view.dataset):
         dataset, _, other = staying.partition("/")
         if dataset not in clips:
             clips[dataset] = _expected(dataset, view, layout)
