@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from published_sam import segment_anything
-from soundprompt import params
+from soundprompt import params, tensorfile
 from soundprompt.errors import InputError
-from soundprompt.files import write_tensors
 from soundprompt.foundation import sam as foundation_sam
 from soundprompt.layout import Layout
 
@@ -114,7 +113,7 @@ def test_save_and_load(mini, tmp_path):
 
 def test_load_refuses_another_file(tmp_path):
 
-    write_tensors(tmp_path / "x.safetensors", {"a": torch.ones(1)}, {"architecture": "mini_vggish"})
+    tensorfile.write(tmp_path / "x.safetensors", {"a": torch.ones(1)}, {"architecture": "mini_vggish"})
     with pytest.raises(InputError, match="names no SAM"):
         foundation_sam.load(tmp_path / "x.safetensors")
 

@@ -108,7 +108,8 @@ def frame_pictures(frames: Frames) -> Iterator[Pointed]:
     from soundprompt.foundation import prompting
 
     rows, size = frames.rows, max(1, min(BATCH, 2**14 // frames.encoder.grid**2))
-    pictures = [i for i in frames.supervised.tolist() if media.read_mask(rows["mask"].iloc[i]).any()]
+    files = list(zip(rows["mask"], rows["mask_digest"], strict=True))
+    pictures = [i for i in frames.supervised.tolist() if media.read_mask(files[i][0], digest=files[i][1]).any()]
     for start in range(0, len(pictures), size):
         indices = pictures[start : start + size]
         batch, about = frames.batch(indices), rows.iloc[indices].reset_index(drop=True)

@@ -1,20 +1,23 @@
-"""Weights on disk: safetensors with the facts about them in the header (`files.write_tensors`), and released ones."""
+"""Weights on disk: safetensors with the facts about them in the header (`tensorfile`), and released ones."""
 
 from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
 from torch import Tensor
 
-from soundprompt import finite
+from soundprompt import finite, records
 from soundprompt.errors import InputError
+from soundprompt.files import write_sealed
 
 
 def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors (on the CPU) and header metadata. Raises InputError when the file is missing, cut short or altered."""
+    records.check(path)
     try:
         with safetensors.safe_open(path, "pt") as stream:
             return {name: stream.get_tensor(name) for name in stream.keys()}, stream.metadata() or {}  # noqa: SIM118
@@ -23,6 +26,12 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (safetensors.SafetensorError, OSError) as error:
         remedy = "delete the file and run `soundprompt pretrain` again"
         raise InputError(f"not a whole weight file ({error})", path=path, remedy=remedy) from error
+
+
+def conclude(path: Path, quality: dict[str, Any], origin: dict[str, Any]) -> None:
+    """Writes the json beside finished weights: what they are worth, where they come from, and their digest."""
+    content = {"quality": quality, "provenance": origin, **records.of_files(path.parent, [path.name])}
+    write_sealed(path.with_suffix(".json"), content)
 
 
 def read_released(path: Path | str, trusted: tuple = ()) -> dict[str, Tensor]:

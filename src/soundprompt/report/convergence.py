@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from soundprompt import records
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.layout import Layout
@@ -79,6 +80,7 @@ def read(folder: Path) -> Training:
 
 def _gain(path: Path) -> float:
     """What the last interval between validations brought; 0 where there was one validation only."""
+    records.check(path)
     try:
         scores = pd.read_csv(path, usecols=["validation"])["validation"].dropna()
     except (OSError, ValueError) as error:
