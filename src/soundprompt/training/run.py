@@ -243,20 +243,8 @@ def _stop_on_sigterm() -> Iterator[Callable[[], bool]]:
 
 
 REGISTERED = (
-    Metric(
-        name="training_s",
-        stage="train",
-        higher_is_better=False,
-        amount=True,
-        label="training, s",
-        meaning="Time that training a run took, validations included.",
-    ),
-    Metric(
-        name="training_steps",
-        stage="train",
-        higher_is_better=False,
-        amount=True,
-        label="training steps",
-        meaning="Steps until training stopped.",
-    ),
-)
+    Metric(name="training_s", stage="train", higher_is_better=False, amount=True, label="training, s",
+           meaning="Time that training a run took, validations included."),
+    Metric(name="training_steps", stage="train", higher_is_better=False, amount=True, label="training steps",
+           meaning="Steps until training stopped."),
+)  # fmt: skip
