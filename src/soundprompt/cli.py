@@ -398,7 +398,7 @@ def judge(
 
     request.run(
         masks,
-        request.Asked(dataset, root, split, protocol, lists, values, missing, first, constants, confidences, out),
+        request.Options(dataset, root, split, protocol, lists, values, missing, first, constants, confidences, out),
         {"silence": silence or [], "noise": noise or [], "offscreen": offscreen or []},
     )
 

@@ -29,13 +29,13 @@ class Layout:
         name, _, variant = setting.partition("@")
         return (Layout(f"{self.study}_{variant}") if variant else self), name
 
-    def _whose(self, artifact: str) -> str:
+    def _owner(self, artifact: str) -> str:
         return self.parent if self.parent and artifact in self.borrows else self.study
 
     # data
     @property
     def data(self) -> Path:
-        return Path("data") / self._whose("data")
+        return Path("data") / self._owner("data")
 
     @property
     def downloads(self) -> Path:
@@ -68,7 +68,7 @@ class Layout:
     # foundation: weights, and beside them what they are worth
     def foundation(self, model: str) -> Path:
         """Weights of 'sam' or 'audio' (safetensors; architecture in the header)."""
-        return Path("weights") / self._whose(model) / f"{model}.safetensors"
+        return Path("weights") / self._owner(model) / f"{model}.safetensors"
 
     def foundation_quality(self, model: str) -> Path:
         """Json with the model's own quality and provenance."""
@@ -91,7 +91,7 @@ class Layout:
     @property
     def audio_features(self) -> Path:
         """Every second of sound through the sound encoder; a variant that borrows both takes its study's."""
-        owners = {self._whose("data"), self._whose("audio")}
+        owners = {self._owner("data"), self._owner("audio")}
         owner = owners.pop() if len(owners) == 1 else self.study
         return Path("features") / owner / "audio.safetensors"
 

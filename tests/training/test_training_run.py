@@ -240,7 +240,7 @@ def test_key_names_what_a_run_depends_on(tiny, view):
     data = run.PackData(view(), tiny)
     assert set(data.digests) == {"table v1s", "table v2", "sam", "visual features", "audio features"}
     key = run.Run(view(), 0, tiny, data).key
-    assert key == provenance.key("train", run.essence(view()), 0, data.digests)
+    assert key == provenance.key("train", run.read_by_training(view()), 0, data.digests)
     retested = view().setting.model_copy(update={"test": ("v2/val",)})
     assert key == run.Run(view().model_copy(update={"setting": retested}), 0, tiny, data).key
     claimed = view().setting.model_copy(update={"unseen": True})

@@ -73,7 +73,7 @@ rule world:
 def datasets_read(wildcards):
     """A frame table's dataset, and those that it may share no source video with."""
     view = params.tables_view(asked_by(wildcards), wildcards.dataset)
-    others = comparisons.spared(view.apart, wildcards.dataset)
+    others = comparisons.given_up(view.apart, wildcards.dataset)
     names = {wildcards.dataset, *(other.partition("/")[0] for _, other in others)}
     return [registry.datasets()[name] for name in sorted(names)]
 

@@ -2,7 +2,7 @@
 def experiment_inputs(wildcards):
     """All that an experiment's table is made from: scores and what else was measured, or, for a search, its runs."""
     experiment = STUDY.experiments[wildcards.experiment]
-    places = [whose(setting) for setting in experiment.settings]
+    places = [study_of(setting) for setting in experiment.settings]
     models = dict.fromkeys(map(params.model_of, experiment.methods))
     models = [model for model in models if model in STUDY.models]
 

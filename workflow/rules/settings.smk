@@ -136,7 +136,7 @@ def examined(study, setting, model, seeds=None):
     return done(name, study.examined_packs(setting, model), seeds)
 
 
-def whose(setting):
+def study_of(setting):
     """The study that a setting of an experiment belongs to, and the setting's name there."""
     place, name = LAYOUT.of(setting)
     return STUDIES[place.study], name

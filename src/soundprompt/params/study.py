@@ -19,13 +19,13 @@ from soundprompt.params.experiments import Experiment, Setting, Variant, model_o
 from soundprompt.params.foundation import Features, Foundation
 from soundprompt.params.loading import (
     Layer,
-    left_in,
     lift_models,
     merge,
     merge_layers,
     read_layers,
     resolve_models,
-    under_probes,
+    with_probes,
+    without_nulls,
 )
 from soundprompt.params.messages import Refusal, describe, nearest, refusal
 from soundprompt.params.models import Model, Schedule
@@ -279,11 +279,11 @@ def validate(raw: dict[str, Any], *, fetching: bool = False) -> Params:
     """Resolves model bases and validates. Raises InputError that lists every problem.
 
     An entry of models, settings, experiments or variants that an overlay gives as null is left out: a study of one
-    dataset says so (`left_in`). fetching: as for `load`.
+    dataset says so (`without_nulls`). fetching: as for `load`.
     """
     if own := {"parent", "borrows"} & set(raw):
         raise refusal(f"{key}: unknown key" for key in sorted(own))  # variants alone have them
-    raw = under_probes(left_in(raw))
+    raw = with_probes(without_nulls(raw))
     models = raw.get("models")
     resolved = resolve_models(models, raw.get("schedule"))
     params = _validated({**raw, "models": resolved}, models=models, fetching=fetching)
