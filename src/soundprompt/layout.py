@@ -130,6 +130,10 @@ class Layout:
         """What a frame costs with each model: size, operations, memory, time."""
         return self.runs / "cost" / "cost.json"
 
+    @property
+    def logs(self) -> Path:
+        return Path("logs") / self.study
+
     # what a reader opens
     @property
     def results(self) -> Path:

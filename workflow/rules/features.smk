@@ -17,11 +17,11 @@ rule feature_plan:
         **asked("frame_table"),
     params:
         code=code("features"),
-        settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
+        settings=reads("features"),
     message:
         "divide the pictures of {wildcards.study} over shards"
     shell:
-        "{SOUNDPROMPT} features --step plan --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} features --settings {SETTINGS} --study {wildcards.study} --step plan > {log} 2>&1"
 
 
 rule visual_features:
@@ -37,11 +37,11 @@ rule visual_features:
         **asked("visual_features"),
     params:
         code=code("features"),
-        settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
+        settings=reads("features"),
     message:
         "encode pictures of {wildcards.study}, shard {wildcards.shard}"
     shell:
-        "{SOUNDPROMPT} features --step shard --shard {wildcards.shard} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} features --settings {SETTINGS} --study {wildcards.study} --step shard --shard {wildcards.shard} > {log} 2>&1"
 
 
 rule audio_features:
@@ -57,8 +57,8 @@ rule audio_features:
         **asked("audio_features"),
     params:
         code=code("features"),
-        settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
+        settings=reads("features"),
     message:
         "encode sounds of {wildcards.study}"
     shell:
-        "{SOUNDPROMPT} features --step audio --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} features --settings {SETTINGS} --study {wildcards.study} --step audio > {log} 2>&1"
