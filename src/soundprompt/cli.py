@@ -173,7 +173,7 @@ def pretrain(
 
 @app.command()
 def features(
-    step: Annotated[str, typer.Option(help="plan, shard, audio, or all of them in this order.")] = "all",
+    step: Annotated[str, typer.Option(help="plan, shard, index, audio, or all of them in this order.")] = "all",
     shard: Annotated[int, typer.Option(help="Which shard, with --step shard.")] = 0,
     study: Study = "mini",
     file: File = None,
@@ -184,12 +184,14 @@ def features(
     from soundprompt.features import extract, plan
 
     layout = chosen.layout
-    if step not in ("plan", "shard", "audio", "all"):
-        raise InputError(f"--step: '{step}' is not one of plan, shard, audio, all")
+    if step not in ("plan", "shard", "index", "audio", "all"):
+        raise InputError(f"--step: '{step}' is not one of plan, shard, index, audio, all")
     if step in ("plan", "all"):
         plan.run(chosen, layout)
     for index in range(chosen.features.shards) if step == "all" else [shard] if step == "shard" else []:
         extract.run_shard(index, chosen, layout)
+    if step in ("index", "all"):
+        plan.index(chosen, layout)
     if step in ("audio", "all"):
         extract.run_audio(chosen, layout)
 

@@ -53,7 +53,7 @@ rule floors:
     input:
         tables=tables_of,
     output:
-        ANY.floors("{setting}"),
+        update(ANY.floors("{setting}")),  # kept where the frames are the same
     log:
         "logs/{study}/floors/{setting}.log",
     threads: needs("floors")

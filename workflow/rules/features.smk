@@ -1,8 +1,7 @@
 # The cache: frozen encoders run once per picture and per second of sound.
 def features(study):
-    """All cached features of a study."""
-    shards = [study.layout.visual_shard(i) for i in range(study.features.shards)]
-    return [study.layout.visual_plan, *shards, study.layout.audio_features]
+    """What stands for all cached features of a study."""
+    return [study.layout.visual_index, study.layout.audio_features]
 
 
 rule feature_plan:
@@ -29,7 +28,7 @@ rule visual_features:
         plan=ANY.visual_plan,
         sam=lambda wildcards: asked_by(wildcards).layout.foundation("sam"),
     output:
-        ANY.visual_shard("{shard}"),
+        update(ANY.visual_shard("{shard}")),  # one whose pictures are the same is kept
     log:
         "logs/{study}/features/shard-{shard}.log",
     threads: needs("visual_features")
@@ -44,12 +43,34 @@ rule visual_features:
         "{SOUNDPROMPT} features --settings {SETTINGS} --study {wildcards.study} --step shard --shard {wildcards.shard} > {log} 2>&1"
 
 
+# One small file in place of all shards: what reads them all depends on it alone, lest the graph grow by runs times shards.
+rule feature_index:
+    input:
+        plan=ANY.visual_plan,
+        shards=lambda wildcards: [
+            asked_by(wildcards).layout.visual_shard(shard)
+            for shard in range(asked_by(wildcards).features.shards)
+        ],
+    output:
+        ANY.visual_index,
+    log:
+        "logs/{study}/features/index.log",
+    localrule: True
+    params:
+        code=code("features"),
+        settings=reads("features"),
+    message:
+        "seal the features of {wildcards.study}"
+    shell:
+        "{SOUNDPROMPT} features --settings {SETTINGS} --study {wildcards.study} --step index > {log} 2>&1"
+
+
 rule audio_features:
     input:
         tables=all_tables_of,
         audio=lambda wildcards: asked_by(wildcards).layout.foundation("audio"),
     output:
-        ANY.audio_features,
+        update(ANY.audio_features),
     log:
         "logs/{study}/features/audio.log",
     threads: needs("audio_features")

@@ -22,9 +22,9 @@ Item = TypeVar("Item")
 RESERVED = frozenset(
     {
         *("all", "all_tables", "all_runs", "fetch", "downloads", "world_part", "world", "frame_table", "leaks"),
-        *("pretrain", "foundation", "feature_plan", "visual_features", "audio_features", "train", "score", "examine"),
+        *("pretrain", "foundation", "feature_plan", "visual_features", "audio_features", "train", "score"),
         *("floors", "all_positive", "all_objects", "centre_disc", "cost", "table", "metrics"),
-        *("report", "latest_report"),
+        *("report", "latest_report", "feature_index", "examine"),
     }
 )
 
