@@ -55,6 +55,7 @@ lint: $(READY)
 	$(PY) snakefmt --check Snakefile workflow
 	! $(PY) snakemake --lint 2>&1 | grep '^    \*' | grep -vE '$(ANSWERED)'
 	$(PY) soundprompt stages --check
+	$(PY) mypy
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from soundprompt import files
+from soundprompt import files, records
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout, pack_name
@@ -151,16 +151,16 @@ class Stages:
         shared = [self.folder(pair) for pair in pairs(self.params, name) if pair not in owned]
         deps = [CODE, *self.bases(owned), *shared]
         table, metrics = str(self.layout.result_table(name)), str(self.layout.result_metrics(name))
-        costs = self.costs(name)
+        plots, costs = str(self.layout.result_plots(name)), self.costs(name)
         own_costs = [path for path, owner in costs.items() if owner == name]
         return {
             "desc": self.params.experiments[name].title,
             "cmd": self.call(name, metrics),
             "deps": list(dict.fromkeys([*deps, *(path for path in costs if path not in own_costs)])),
             "params": self.keys([*self.keys_of(pairs(self.params, name), []), f"experiments.{name}"]),
-            "outs": [*map(out, (*map(self.folder, owned), *own_costs, table))],
+            "outs": [*map(out, (*map(self.folder, owned), *own_costs, table, recorded(table), recorded(plots)))],
             "metrics": [out(metrics)],
-            "plots": [out(str(self.layout.result_plots(name)))],
+            "plots": [out(plots)],
         }
 
     def report(self) -> dict[str, Any]:
@@ -168,12 +168,13 @@ class Stages:
         made = [str(self.layout.result_table(name)) for name in self.params.experiments]
         made += [str(self.layout.result_plots(name)) for name in self.params.experiments]
         keys = [key for key in p.Params.model_fields if key != "resources"]
+        page = [str(path) for path in (self.layout.report, self.layout.claims, self.layout.data_ledger)]
         return {
             "desc": "the report that a reader opens",
             "cmd": self.call("all"),
             "deps": [CODE, *self.base(self.params), *made],
             "params": self.keys(keys),
-            "outs": [out(str(path)) for path in (self.layout.report, self.layout.claims, self.layout.data_ledger)],
+            "outs": [*map(out, page), *map(out, map(recorded, page))],
         }
 
     def plots(self) -> list[dict[str, Any]]:
@@ -281,6 +282,11 @@ def out(path: str, *, cache: bool = True) -> dict[str, Any]:
     return {path: {"persist": True} | ({} if cache else {"cache": False})}
 
 
+def recorded(path: str) -> str:
+    """The record that goes with an output."""
+    return str(files.record_of(path))
+
+
 def has(settings: dict[str, Any], key: str) -> bool:
     """Whether 'a.b.c' stands in the settings."""
     node: Any = settings
@@ -309,6 +315,7 @@ def write_metrics(table: Path, path: Path) -> None:
     """Nests a result table as method -> selection -> metric -> mean, over all kinds of classes."""
     import pandas as pd  # half a second that only this function needs
 
+    records.check(table)
     rows = pd.read_csv(table)
     rows = rows[(rows["kind"] == "all") & rows["mean"].notna()]
     nested: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from soundprompt import environment, turns
+from soundprompt import environment, records, turns
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.layout import pack_seeds
@@ -310,8 +310,10 @@ def report(study: Study = "mini", view: View = None) -> None:
 
 @app.command()
 def predict(
-    video: Annotated[str, typer.Argument(help="A video, a picture, or a folder of pictures (one a second).")],
-    out: Annotated[str, typer.Option(help="The video to write; masks and a table go beside it.")],
+    video: Annotated[
+        str, typer.Argument(help="A video, a folder of videos, a picture, or a folder of pictures (one a second).")
+    ],
+    out: Annotated[str, typer.Option(help="The video to write, masks and a table beside it; of videos, a folder.")],
     model: Annotated[
         str | None, typer.Option(help="Folder of a run or an export, or hf://owner/name; else the study's best gavs.")
     ] = None,
@@ -321,19 +323,29 @@ def predict(
     every: Annotated[float, typer.Option(help="Seconds between predictions.")] = 1.0,
     threshold: Annotated[float, typer.Option(help="Probability above which a pixel sounds.")] = 0.5,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; else the GPU where there is one.")] = None,
+    coco: Annotated[bool, typer.Option("--coco", help="Write the masks as COCO's run lengths too.")] = False,
+    page: Annotated[Path | None, typer.Option(help="An HTML page to write, to play with offline.")] = None,
+    timeline: Annotated[bool, typer.Option(help="Draw how much sounds along the lower edge.")] = True,
     study: Annotated[str | None, typer.Option(help="Study that the run is of; else the one trained last.")] = None,
 ) -> None:
     """Paint what sounds into a video of your own, second by second."""
     from soundprompt.prediction import request, runs
 
-    sound = Path(audio) if audio else None
-    asked = request.Request(Path(video), Path(out), sound, start, end, every, threshold, device)
+    options = {"start": start, "end": end, "every": every, "threshold": threshold, "device": device}
+    options |= {"coco": coco, "page": page, "timeline": timeline}
+    several = audio is None and bool(request.videos_in(Path(video)))
+    asked = None if several else request.Request(Path(video), Path(out), Path(audio) if audio else None, **options)
     trained = runs.find(model, _params(study).study if study else None)
     print(f"model: {trained}", file=sys.stderr, flush=True)
 
-    from soundprompt.prediction import run
+    from soundprompt.prediction import folder, run
 
-    count = run.predict(asked, trained)
+    if asked is None:
+        rows = folder.predict(Path(video), Path(out), options, trained)
+        failed = sum(bool(row["trouble"]) for row in rows)
+        print(f"{out}: {len(rows) - failed} of {len(rows)} videos, figures in {Path(out) / folder.SUMMARY}")
+        sys.exit(1 if failed else 0)
+    count = len(run.predict(asked, trained))
     print(f"{asked.out}: {count} predictions, masks in {asked.masks}, figures in {asked.table}")
 
 
@@ -401,11 +413,28 @@ def masks(
 
 
 @app.command()
+def verify(study: Study = "mini") -> None:
+    """Check every artifact of a study against its record; list what differs, is missing, or has no record."""
+    from soundprompt import verify as checking
+
+    params = _params(study)
+    count, trouble = checking.run(params.study, [each.layout for each in params.studies().values()])
+    for found in trouble:
+        print(f"{found.kind:>10}: {found.path}: {found.why}")
+    print(f"{count - len(trouble)} of {count} artifacts are as recorded")
+    if not count:
+        raise InputError(f"study {study} has no artifacts here", remedy="run `make report`, or `make restore`")
+    if trouble:
+        raise InputError(f"{len(trouble)} artifacts are not", remedy="delete those that differ, and make them again")
+
+
+@app.command()
 def headline(study: Study = "mini") -> None:
     """Print where the report is and its headline numbers."""
     path = _params(study).layout.headline
     if not path.exists():
         raise InputError("no report yet", path=path, remedy="run `make report`")
+    records.check(path)
     print(path.read_text(), end="")
 
 

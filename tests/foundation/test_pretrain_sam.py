@@ -9,6 +9,7 @@ from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.foundation import pictures, pretrain_sam, process, prompting, quality, resume
 from soundprompt.foundation import sam as foundation_sam
+from soundprompt.foundation.geometry import overlap
 from soundprompt.layout import Layout
 
 SCENE = params.Scene(size=64)
@@ -140,7 +141,7 @@ def test_losses_by_hand():
     right, wrong = pretrain_sam.mask_loss(logits, masks)[0]
     assert right < 1e-6
     assert torch.isclose(wrong, torch.tensor(5 * 20 + 1 - 1 / 5), rtol=1e-3)
-    assert pretrain_sam.iou(logits, masks)[0].tolist() == [1.0, 0.0]
+    assert overlap(logits > 0, masks > 0.5)[0].tolist() == [1.0, 0.0]
 
 
 def test_patch_targets_are_standardised():

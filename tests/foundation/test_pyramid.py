@@ -6,7 +6,7 @@ import torch
 
 from soundprompt import params
 from soundprompt.errors import InputError
-from soundprompt.files import read_json
+from soundprompt.files import read_json, write_tensors
 from soundprompt.foundation import pyramid
 from soundprompt.layout import Layout
 
@@ -74,10 +74,9 @@ def test_saved_and_loaded(frozen, tmp_path):
 
 
 def test_a_foreign_file_is_refused(tmp_path):
-    from soundprompt.foundation import weights
 
     path = tmp_path / "pyramid.safetensors"
-    weights.write(path, {"a": torch.zeros(1)}, {"architecture": "mini"})
+    write_tensors(path, {"a": torch.zeros(1)}, {"architecture": "mini"})
     with pytest.raises(InputError, match="no pyramid"):
         pyramid.load(path)
 

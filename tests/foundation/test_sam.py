@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from published_sam import segment_anything
-from soundprompt import params
+from soundprompt import params, tensorfile
 from soundprompt.errors import InputError
 from soundprompt.foundation import sam as foundation_sam
 from soundprompt.layout import Layout
@@ -112,9 +112,8 @@ def test_save_and_load(mini, tmp_path):
 
 
 def test_load_refuses_another_file(tmp_path):
-    from soundprompt.foundation import weights
 
-    weights.write(tmp_path / "x.safetensors", {"a": torch.ones(1)}, {"architecture": "mini_vggish"})
+    tensorfile.write(tmp_path / "x.safetensors", {"a": torch.ones(1)}, {"architecture": "mini_vggish"})
     with pytest.raises(InputError, match="names no SAM"):
         foundation_sam.load(tmp_path / "x.safetensors")
 

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from soundprompt import params, provenance, registry, turns
+from soundprompt import params, provenance, records, registry, turns
 from soundprompt.data import acquire, comparisons, leaks, ledger, protocols
 from soundprompt.data.world import parts
 from soundprompt.errors import InputError
@@ -32,6 +32,13 @@ if any(re.fullmatch("--dry-?run|-[A-Za-z]*n", word) for word in sys.argv):
 STUDIES = STUDY.studies()
 LAYOUT = STUDY.layout
 ANY = Layout("{study}")
+# Lists of finished runs that name files which somebody deleted, damaged ones say: what is gone is made anew.
+for each in STUDIES.values():
+    for gone in records.withdraw(each.layout.runs):
+        print(
+            f"{gone}: damaged, or names files that are gone; they are made anew",
+            file=sys.stderr,
+        )
 # Large pages for the tensors of all jobs, where Linux lends them: some 4 % of a training step, with the same results.
 os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
 turns.announce(STUDY.study)

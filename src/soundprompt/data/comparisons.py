@@ -39,7 +39,8 @@ class Comparison:
 
 def of_setting(settings: Mapping[str, Setting], name: str) -> list[Comparison]:
     """Every comparison of a setting. A selection that stands on both sides is one with itself."""
-    spec, found = settings[name], {}
+    spec = settings[name]
+    found: dict[tuple[str, ...], Comparison] = {}
     for origin in origins(settings, name):
         there = settings[origin]
         for role, selections in (("train", there.train), ("validation", there.validate_on)):
@@ -56,7 +57,8 @@ def of_setting(settings: Mapping[str, Setting], name: str) -> list[Comparison]:
 
 def origins(settings: Mapping[str, Setting], name: str) -> list[str]:
     """The settings whose clips a setting's model has met: itself, what it starts from, what it borrows from."""
-    found, waiting = [], [name]
+    found: list[str] = []
+    waiting = [name]
     while waiting:
         one = waiting.pop(0)
         if one not in found:
@@ -67,7 +69,7 @@ def origins(settings: Mapping[str, Setting], name: str) -> list[str]:
 
 def spared(settings: Mapping[str, Setting], dataset: str) -> list[tuple[str, str]]:
     """(split of `dataset` that gives up clips, selection whose source videos it gives up), for all settings."""
-    pairs = {}
+    pairs: dict[tuple[str, str], None] = {}
     for name, spec in settings.items():
         for comparison in of_setting(settings, name):
             giving, staying = comparison.sparing(spec.start_from is not None)

@@ -28,7 +28,7 @@ from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.evaluation import flops
 from soundprompt.features.frames import Batch
-from soundprompt.files import write_json
+from soundprompt.files import write_sealed
 from soundprompt.foundation import audio as audio_models
 from soundprompt.foundation import encoders
 from soundprompt.foundation.audio import EXAMPLE_SAMPLES, FrozenAudio
@@ -67,7 +67,7 @@ def run(view: p.CostView, layout: Layout) -> None:
             found[name] |= timed
     inputs = {reads: seer.digest for (reads, _), seer in seers.items()} | {"audio": audio.digest}
     origin = provenance.record("cost", view, None, inputs, watch)
-    write_json(layout.cost, {"models": found, "device": _device_name(device), "provenance": origin})
+    write_sealed(layout.cost, {"models": found, "device": _device_name(device), "provenance": origin})
     _print(found)
 
 

@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from soundprompt import provenance
+from soundprompt import provenance, records
 from soundprompt.data import frame_table, media
 from soundprompt.evaluation import scores
-from soundprompt.evaluation.finished import conclude, kept, tested_tables
+from soundprompt.evaluation.finished import conclude, tested_tables
 from soundprompt.layout import Layout
 from soundprompt.params import FloorsView
 from soundprompt.progress import Progress
@@ -53,7 +53,7 @@ def score(view: FloorsView, layout: Layout) -> None:
     path = layout.floors(view.setting_name)
     inputs = tested_tables(view.setting, layout)
     key = provenance.key("floors", view, None, inputs)
-    if kept(path.parent, PROVENANCE, key, [path.name]) is not None:
+    if records.kept(path.parent, PROVENANCE, key, [path.name]) is not None:
         return
     rows = frame_table.select(layout, view.setting.test)
     frames, index = frame_table.distinct(rows)
@@ -77,7 +77,7 @@ def _measure(view: FloorsView, frames: pd.DataFrame) -> dict[str, scores.Tally]:
     for number, row in enumerate(frames.itertuples()):
         masks = None
         if isinstance(row.mask, str):
-            masks = [torch.from_numpy(media.read_mask(row.mask, (row.height, row.width)))]
+            masks = [torch.from_numpy(media.read_mask(row.mask, (row.height, row.width), row.mask_digest))]
         for name, floor in FLOORS.items():
             if (probability := floor.code(row)) is not None:
                 tallies[name].add([number], [probability], masks, [row.boxes])

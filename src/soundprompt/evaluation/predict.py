@@ -26,14 +26,13 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from soundprompt import finite
+from soundprompt import finite, records, tensorfile
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import background
-from soundprompt.files import canonical_json, digest_bytes, publish
+from soundprompt.files import canonical_json, digest_bytes
 from soundprompt.registry import Probe
 
 if TYPE_CHECKING:  # these load SAM's package, which plans, floors and readers of predictions do without
@@ -287,8 +286,7 @@ class Recorder:
 
     def write(self, path: Path) -> None:
         """Publishes the file; its header lists the (clip, frame) of each tensor's rows."""
-        with publish(path) as aside:  # one header entry: several are written in an order that changes
-            save_file(self._tensors, aside, {HEADER: canonical_json(self._rows)})
+        tensorfile.write(path, self._tensors, {HEADER: canonical_json(self._rows)})
 
 
 def read_predictions(path: Path, selection: str, probe: str = "own") -> dict[tuple[str, int], np.ndarray]:
@@ -297,6 +295,7 @@ def read_predictions(path: Path, selection: str, probe: str = "own") -> dict[tup
     Raises InputError when the file is missing or damaged. Empty when nothing was kept.
     """
     name = f"{selection}|{probe}"
+    records.check(path)
     try:
         with safe_open(path, "np") as content:
             kept = json.loads((content.metadata() or {}).get(HEADER, "{}")).get(name, [])

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from soundprompt import registry
+from soundprompt import records, registry
 from soundprompt.evaluation import metrics as formulas
 from soundprompt.evaluation import statistics
 from soundprompt.evaluation.statistics import Contributions, Estimate
@@ -122,6 +122,8 @@ def overview(runs: Sequence[Path], floors: Path) -> str:
 
     runs: score files of one model's seeds; floors: that of the methods without training.
     """
+    for path in (*runs, floors):
+        records.check(path)
     rows = pd.concat([pd.read_parquet(path) for path in (*runs, floors)], ignore_index=True)
     values = dataset_values(rows, registry.metrics_of("score", "examine"))
     means = values.groupby(["selection", "method", "metric"], sort=False)["value"].mean().unstack("metric")

@@ -18,6 +18,7 @@ from soundprompt import params
 from soundprompt.files import digest_file
 from soundprompt.foundation import making, pictures, prompting, quality, upscaling
 from soundprompt.foundation import sam as foundation_sam
+from soundprompt.foundation.geometry import overlap
 from soundprompt.foundation.mini_sam import PATCH
 from soundprompt.foundation.pictures import Picture, View
 from soundprompt.layout import Layout
@@ -101,7 +102,7 @@ class Trainer(making.PictureTrainer):
         logits, predicted = prompting.decode(self.sam, rows, tokens)
         of_mask = mask_loss(logits, data.masks)
         ambiguous = torch.from_numpy(data.prompts.labels[:, 1] == prompting.NOT_A_POINT)
-        found = iou(logits.detach(), data.masks)
+        found = overlap(logits.detach() > 0, data.masks > 0.5)
         loss = of_mask[:, 0].mean() + 0.5 * (of_mask[:, 1:].amin(dim=1) * ambiguous).mean()
         loss = loss + 0.2 * F.mse_loss(predicted, found)
         loss = loss + F.smooth_l1_loss(self.rebuild(features), patch_targets(data.images))
@@ -145,13 +146,6 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     overlap = (shares * masks).sum(dim=(2, 3))
     dice = 1 - (2 * overlap + 1) / (shares.sum(dim=(2, 3)) + masks.sum(dim=(2, 3)) + 1)
     return 5 * cross_entropy + dice
-
-
-def iou(logits: Tensor, masks: Tensor) -> Tensor:
-    """Intersection over union at threshold one half, on the decoder's grid: (N, k)."""
-    found, truth = logits > 0, masks > 0.5
-    both = (found & truth).sum(dim=(2, 3))
-    return both / (found | truth).sum(dim=(2, 3)).clamp(min=1)
 
 
 TARGETS = 96  # numbers that describe a patch, below

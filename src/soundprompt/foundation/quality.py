@@ -11,6 +11,7 @@ from torch import Tensor
 from soundprompt.data.world import pretraining
 from soundprompt.foundation import pictures, probes, prompting
 from soundprompt.foundation.audio import FrozenAudio
+from soundprompt.foundation.geometry import overlap
 from soundprompt.foundation.pictures import Picture, View
 from soundprompt.foundation.sam import FrozenSam, count_parameters
 from soundprompt.params import Scene
@@ -95,8 +96,7 @@ def _iou(frozen: FrozenSam, features: Tensor, tokens: Tensor, masks: np.ndarray)
     """IoU of the single mask with bool masks (N, H, W), at their size."""
     logits, _ = prompting.decode(frozen.sam, features, tokens)
     restored = frozen.restore(logits[:, :1], [mask.shape for mask in masks])
-    found, truth = torch.stack(restored) > 0, torch.from_numpy(masks)
-    return (found & truth).sum(dim=(1, 2)) / (found | truth).sum(dim=(1, 2)).clamp(min=1)
+    return overlap(torch.stack(restored) > 0, torch.from_numpy(masks))
 
 
 def _summary(values: Tensor) -> dict[str, float]:

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from soundprompt import params, provenance
+from soundprompt import params, provenance, records, tensorfile
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_file, write_json
+from soundprompt.files import canonical_json, digest_file
 from soundprompt.foundation import mini_sam, upscaling, weights
 from soundprompt.foundation.geometry import square
 from soundprompt.foundation.packages import submodule
@@ -177,7 +177,7 @@ def save(sam: Sam, settings: params.Sam, path: Path | str) -> None:
         "image_size": str(sam.image_encoder.img_size),
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, sam.state_dict(), facts)
+    tensorfile.write(path, sam.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenSam:
@@ -190,7 +190,7 @@ def load(path: Path | str) -> FrozenSam:
     with torch.random.fork_rng(devices=[]):  # the random values that `build` draws are overwritten
         sam = build(facts["architecture"], int(facts["image_size"]))
     weights.load_strictly(sam, tensors, path, f"SAM {facts['architecture']}")
-    return FrozenSam(sam, facts["architecture"], digest_file(path))
+    return FrozenSam(sam, facts["architecture"], records.sha256(path))
 
 
 def import_checkpoint(settings: params.Sam, layout: Layout) -> None:
@@ -210,7 +210,7 @@ def import_checkpoint(settings: params.Sam, layout: Layout) -> None:
     save(sam, settings, layout.foundation("sam"))
     origin = provenance.record("pretrain/sam", settings, None, {"checkpoint": digest_file(path)}, watch)
     quality = {"parameters": count_parameters(sam), "measured": None}
-    write_json(layout.foundation_quality("sam"), {"quality": quality, "provenance": origin})
+    weights.conclude(layout.foundation("sam"), quality, origin)
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from soundprompt import registry
 from soundprompt.report import names
 
 HEADLINE = ("miou", "f_score", "ciou", "auc")  # what the Hub shows in its own tables
@@ -104,7 +105,8 @@ def _results(metrics: dict[str, Any]) -> str:
     labels = [names.metric(metric).label for metric in shown]
     lines = [f"| test | heard | {' | '.join(labels)} |", "|---|---|" + "---:|" * len(shown)]
     for selection, method in dict.fromkeys((row["selection"], row["method"]) for row in rows):
-        heard = names.PROBES.get(method.partition("@")[2], "its own sound")
+        probe = registry.probes().get(method.partition("@")[2])
+        heard = probe.title if probe else "its own sound"
         cells = [values.get((selection, method, metric)) for metric in shown]
         numbers = ["" if value is None else f"{100 * value:.1f}" for value in cells]
         lines.append(f"| {names.selection(selection)} | {heard} | {' | '.join(numbers)} |")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import soundprompt
+from soundprompt import registry
 from soundprompt.data.video import FRAME_TIME
 from soundprompt.errors import InputError
 from soundprompt.evaluation import summary
@@ -100,7 +101,9 @@ def metrics(trained: TrainedRun) -> dict[str, Any]:
         row
         for path in files
         if path.exists()
-        for row in summary.dataset_values(evidence.read(path), summary.METRICS).to_dict("records")
+        for row in summary.dataset_values(evidence.read(path), registry.metrics_of("score", "examine")).to_dict(
+            "records"
+        )
     ]
     kept = ("selection", "method", "metric", "value", "n_clips")
     result = trained.origin.get("result", {})

@@ -62,7 +62,7 @@ def write(verdicts: Iterable[Verdict], layout: Layout) -> None:
         for comparison in verdict.comparisons or [None]:
             cells = _cells(comparison) if comparison else {}
             table.writerow(about | cells | ({"family": verdict.family} if comparison and comparison.decides else {}))
-    files.write_text(layout.claims, stream.getvalue())
+    files.write_text(layout.claims, stream.getvalue(), recorded=True)
 
 
 def _cells(c: Comparison) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from soundprompt import finite, registry
+from soundprompt import finite, records, registry
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Model, Setting, model_of
@@ -80,6 +80,7 @@ def read(path: Path) -> pd.DataFrame:
     Raises InputError when it cannot be read, lacks a column, or holds a score that is not finite.
     """
     remedy = f"delete the file and run `soundprompt {'examine' if path.stem == 'examined' else 'score'}` again"
+    records.check(path)
     try:
         rows = pq.read_table(path).to_pandas()
     except (pa.ArrowException, OSError) as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from soundprompt.data import frame_table
+from soundprompt.data import frame_table, media
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Params, Setting
@@ -235,7 +235,8 @@ def _choose(judged: pd.Series) -> dict[str, str]:
 def _case(tested: Tested, rows: pd.DataFrame, methods: list[str], why: str, height: int) -> Case:
     """rows: the frames of one clip that are shown, at most `height` pixels high."""
     first = rows.iloc[0]
-    strip, width, height = _strip(rows["image"].tolist(), height)
+    images = list(zip(rows["image"], rows["image_digest"], strict=True))
+    strip, width, height = _strip(images, height)
     true = [_truth(row, width, height) for row in rows.itertuples()]
     overlays = [Overlay("truth", "", true, "the true mask in each frame")]
     for method in methods:
@@ -260,14 +261,18 @@ def _case(tested: Tested, rows: pd.DataFrame, methods: list[str], why: str, heig
     )
 
 
-def _strip(images: list[str], height: int) -> tuple[str, int, int]:
-    """Data address of the frames side by side, at most `height` pixels high, and the size of one frame there."""
+def _strip(images: list[tuple[str, str]], height: int) -> tuple[str, int, int]:
+    """Data address of the frames side by side, at most `height` pixels high, and the size of one frame there.
+
+    images: paths and their digests.
+    """
     from PIL import Image
 
     pictures = []
-    for path in images:
+    for path, digest in images:
+        content = media.read_bytes(path, digest)
         try:
-            with Image.open(path) as picture:
+            with Image.open(io.BytesIO(content)) as picture:
                 pictures.append(picture.convert("RGB"))
         except OSError as error:
             raise InputError(f"picture cannot be read ({error})", path=path) from error
@@ -290,8 +295,9 @@ def _truth(row, width: int, height: int) -> str:
         return "".join(f"M{x0:.1f} {y0:.1f}H{x1:.1f}V{y1:.1f}H{x0:.1f}Z" for x0, y0, x1, y1 in edges)
     if row.mask is None:
         return ""
+    content = media.read_bytes(row.mask, row.mask_digest)
     try:
-        with Image.open(row.mask) as stored:
+        with Image.open(io.BytesIO(content)) as stored:
             mask = np.asarray(stored.convert("RGB")).any(axis=2)
     except OSError as error:
         raise InputError(f"mask cannot be read ({error})", path=row.mask) from error

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from soundprompt import files, provenance
+from soundprompt import files, provenance, records
 from soundprompt import params as p
-from soundprompt.data import leaks
+from soundprompt.data import leaks, ledger
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Params
@@ -52,15 +52,32 @@ class Chapter:
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Writes report.html, claims.csv, headline.txt and data_ledger.csv; what a part lacks is said in its place."""
+    """Writes report.html, claims.csv, headline.txt and data_ledger.csv; what a part lacks is said in its place.
+
+    Raises InputError that names a damaged file.
+    """
+    _check(params, layout)
     data.write(params, layout)
     found, trouble = _verdicts(params, layout)
     claims.write(found, layout)
     page = render(params, layout, (found, trouble))
     if len(page.encode()) > LIMIT:
         print(f"the report is {len(page.encode()) / 2**20:.0f} MiB, more than intended", file=sys.stderr)
-    files.write_text(layout.report, page)
-    files.write_text(layout.headline, headline(params, layout, found) + "\n")
+    files.write_text(layout.report, page, recorded=True)
+    files.write_text(layout.headline, headline(params, layout, found) + "\n", recorded=True)
+
+
+def _check(params: Params, layout: Layout) -> None:
+    """Raises InputError for the first damaged file of those that the report reads; a note there would be overlooked."""
+    results = [path for name in params.experiments for path in (layout.result_table(name), layout.result_plots(name))]
+    lists = [ledger.path(layout, dataset) for dataset in params.tables()]
+    lists += [path for study in params.studies().values() for path in (leaks.path(study.layout), study.layout.cost)]
+    weights = [s.layout.foundation_quality(name) for s in params.studies().values() for name in s.foundations()]
+    asked = [*params.everywhere(Params.runs), *params.everywhere(Params.evaluations)]
+    runs = [path for run in dict.fromkeys(asked) for path in sorted(layout.run(*run).glob("[!.]*"))]
+    floors = {layout.floors(setting) for setting, *_ in asked}
+    for path in (*results, leaks.clips_path(layout), *lists, *weights, *sorted(floors), *runs):
+        records.check(path)
 
 
 def _verdicts(params: Params, layout: Layout) -> tuple[list[Verdict], list[str]]:
@@ -223,6 +240,7 @@ def _plots(view: p.TableView, layout: Layout) -> list[tuple[str, list[str]]]:
     place = {name: i for i, name in enumerate([*declared, *(dots.name for dots in view.experiment.dots)])}
     found = []
     for family, heading in PLOTS.items():
+        records.check(layout.result_plots(view.name))
         paths = layout.result_plots(view.name).glob(f"{family}-*.svg")
         paths = sorted(paths, key=lambda path: (place.get(path.stem.split("-")[1], 0), path.stem))
         svgs = [drawing.inline(path.read_text(), f"{view.name}-{path.stem}") for path in paths]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundprompt import files, registry
+from soundprompt import files, records, registry
 from soundprompt.data import leaks
 from soundprompt.errors import InputError
 from soundprompt.evaluation import statistics, summary
@@ -43,12 +43,13 @@ def run(view: TableView, layout: Layout) -> None:
         raise InputError(
             f"experiment '{view.name}' has no {what}", path=layout.runs, remedy=f"run `soundprompt {verb}` first"
         )
-    with files.publish(layout.result_table(view.name)) as aside:
+    with files.publish(layout.result_table(view.name), recorded=True) as aside:
         table.to_csv(aside, index=False, float_format="%.6f")
 
 
 def read(path: Path) -> pd.DataFrame:
     """A table that `run` wrote. Raises InputError when it is missing or not one of ours."""
+    records.check(path)
     try:
         table = pd.read_csv(path, keep_default_na=True)
     except FileNotFoundError as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, nan
+from typing import Any
 
 import pandas as pd
 
@@ -235,11 +236,21 @@ def _ends(of: Estimate) -> tuple[float, float, float]:
     return of.value, of.low, of.high
 
 
-def _comparison(label: str, of: Estimate, bar: float, *, below: bool = False, **more) -> Comparison:
+def _comparison(label: str, of: Estimate, bar: float, *, below: bool = False, **more: Any) -> Comparison:
     p = nan if of.one_seed else of.p_below(bar)
-    counts = {"n_videos": of.n_videos, "n_seeds": of.n_seeds, "n_worlds": of.n_worlds}
-    tested = {"over": of.over, "one_seed": of.one_seed, "p_against": 1 - p if below else p}
-    return Comparison(label, *_ends(of), bar=bar, below=below, **counts, **tested, **more)
+    return Comparison(
+        label,
+        *_ends(of),
+        bar=bar,
+        below=below,
+        n_videos=of.n_videos,
+        n_seeds=of.n_seeds,
+        n_worlds=of.n_worlds,
+        over=of.over,
+        one_seed=of.one_seed,
+        p_against=1 - p if below else p,
+        **more,
+    )
 
 
 # ---------------------------------------------------------------------------------- deciding
