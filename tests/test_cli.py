@@ -14,6 +14,7 @@ VERBS = [
     "tables",
     "leaks",
     "pretrain",
+    "release",
     "features",
     "train",
     "score",

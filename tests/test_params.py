@@ -23,6 +23,19 @@ def test_studies_are_valid():
     assert params.load("full").variant("points").foundation.sam.prompts == "points"
 
 
+def test_the_default_study_is_small_and_can_be_read():
+    lines = Path("params.yaml").read_text().splitlines()
+    assert len(lines) <= 170 and max(map(len, lines)) <= 100
+    study = params.load()
+    assert len(study.seeds) == 3 and not study.variants and "pyramid" not in study.foundations()
+    assert {model.base or name for name, model in study.models.items() if name in {m for _, m, _ in study.runs()}} == {
+        "gavs",
+        "sam_fusion",
+    }
+    trained = {setting for setting, _, _ in study.runs()}
+    assert {name for name, setting in study.settings.items() if setting.train} == trained
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "words"),
     [

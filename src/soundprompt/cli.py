@@ -162,8 +162,7 @@ def pretrain(
     """Make a foundation model: pre-train the mini one, or import released weights."""
     from soundprompt.foundation import released
 
-    if model not in ("sam", "audio", "pyramid"):
-        raise InputError(f"--model: '{model}' is not one of sam, audio, pyramid")
+    _foundation(model)
     kind = p.PyramidView if model == "pyramid" else p.PretrainView
     chosen = _view(kind, view, study, lambda params: p.pretrain_view(params, model))
     layout = chosen.layout
@@ -174,6 +173,15 @@ def pretrain(
         released.run(model, chosen, layout)
     else:
         importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
+
+
+@app.command()
+def release(model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "release") -> None:
+    """Put a foundation model that a study trained among those that the project comes with."""
+    from soundprompt.foundation import released
+
+    view = p.pretrain_view(_params(study), _foundation(model))
+    print(released.pack(model, view, view.layout), file=sys.stderr)
 
 
 @app.command()
@@ -345,13 +353,16 @@ def predict(
 def export(
     run: Annotated[str, typer.Argument(help="Folder of a trained run, such as runs/mini/v1m/gavs/seed0.")],
     out: Annotated[str, typer.Argument(help="The folder to write, or hf://owner/name to upload to the Hub.")],
-    whole: Annotated[bool, typer.Option(help="Put the frozen models in too.")] = False,
-    private: Annotated[bool, typer.Option(help="A repository that is made on the Hub is private.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Put the frozen models in too.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="A repository that is made on the Hub is private.")
+    ] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Put ONNX graphs in too.")] = False,
 ) -> None:
     """Hand a trained model on: weights, settings, scores and a model card in one folder."""
     from soundprompt.prediction import export
 
-    print(f"exported to {export.run(run, out, whole, private)}")
+    print(f"exported to {export.run(run, out, whole, private, onnx)}")
 
 
 @app.command()
@@ -430,32 +441,6 @@ def headline(study: Study = "mini") -> None:
     print(path.read_text(), end="")
 
 
-@app.command()
-def stages(
-    study: Study = "mini",
-    check: Annotated[bool, typer.Option("--check", help="Only say whether dvc.yaml fits.")] = False,
-    large: Annotated[bool, typer.Option(help="Let DVC store dataset and features, not only watch them.")] = True,
-) -> None:
-    """Write dvc.yaml for a study: one stage for data and foundation, one per experiment, one for the report."""
-    from soundprompt import artifacts
-
-    if check:
-        artifacts.check_stages(study)
-    else:
-        artifacts.write_stages(study, large=large)
-
-
-@app.command()
-def metrics(
-    table: Annotated[Path, typer.Option(help="A table in results/<study>/tables.")],
-    to: Annotated[Path, typer.Option(help="The json file to write.")],
-) -> None:
-    """Write a table's means as nested json, the form that `dvc metrics diff` compares."""
-    from soundprompt import artifacts
-
-    artifacts.write_metrics(table, to)
-
-
 def _params(study: str, *, fetching: bool = False) -> p.Params:
     name, _, variant = study.partition("@")
     params = p.load(None if name == "mini" else name, fetching=fetching)
@@ -464,6 +449,12 @@ def _params(study: str, *, fetching: bool = False) -> p.Params:
 
 def _view(kind: type[ViewType], given: str | None, study: str, choose: Callable[[p.Params], ViewType]) -> ViewType:
     return kind.model_validate_json(given) if given else choose(_params(study))
+
+
+def _foundation(name: str) -> str:
+    if name not in ("sam", "audio", "pyramid"):
+        raise InputError(f"--model: '{name}' is not one of sam, audio, pyramid")
+    return name
 
 
 def _known(params: p.Params, setting: str, model: str | None = None) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ rule table:
         unpack(experiment_inputs),
     output:
         table=ANY.result_table("{experiment}"),
+        metrics=ANY.result_metrics("{experiment}"),
         plots=directory(ANY.result_plots("{experiment}")),
     log:
         "logs/{study}/table/{experiment}.log",

@@ -1,17 +1,16 @@
 """The weights that the project comes with: made once by `studies/release.yaml`, imported where the settings fit.
 
-Beside each file lies its card, the record that the training wrote with it: quality, settings, code, commit and digest.
+Beside each file lies its card: the record that the training wrote (quality, settings, code, commit), and the sha256.
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from soundprompt import params, provenance
 from soundprompt.errors import InputError
-from soundprompt.files import digest_file, publish, read_json, write_json
+from soundprompt.files import digest_file, read_json, write_json
 from soundprompt.layout import Layout
 
 FOLDER = Path(__file__).parent / "released"
@@ -23,8 +22,7 @@ def files(name: str, view: params.PretrainView) -> tuple[Path, Path]:
     Raises InputError when there are none, or when they were made with other settings than the view's.
     """
     model = view.model
-    own = f"{name}-{model.prompts}" if name == "sam" else name
-    weights = Path(model.checkpoint) if model.checkpoint else FOLDER / f"{own}.safetensors"
+    weights = Path(model.checkpoint) if model.checkpoint else _own(name, model)
     card = weights.with_suffix(".json")
     train = f"set foundation.{name}.source: train"
     for file in (weights, card):
@@ -37,21 +35,48 @@ def files(name: str, view: params.PretrainView) -> tuple[Path, Path]:
 
 
 def run(name: str, view: params.PretrainView, layout: Layout) -> None:
-    """Writes layout.foundation(name), the bytes of the released weights, and their quality beside it.
+    """Writes layout.foundation(name) from the released weights, in float32, and their quality beside it.
 
     Raises InputError when settings do not fit (`files`), or when the weights are not those of which the card tells.
     """
+    from soundprompt.foundation import weights as weight_files
+
     watch = provenance.Stopwatch()
     weights, card = files(name, view)
-    made, digest = _provenance(card), digest_file(weights)
-    if digest != made["weights"]:
-        what = f"not the weights of its card: the sha256 is {digest}, that of {card.name} {made['weights']}"
+    content, digest = read_json(card), digest_file(weights)
+    expected = content.get("sha256", content["provenance"]["weights"])
+    if digest != expected:
+        what = f"not the weights of its card: the sha256 is {digest}, that of {card.name} {expected}"
         raise InputError(what, path=weights, remedy="bring both files back from the repository (git checkout)")
-    with publish(layout.foundation(name)) as aside:
-        shutil.copyfile(weights, aside)
+    tensors, facts = weight_files.read(weights)
+    whole = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+    weight_files.write(layout.foundation(name), whole, facts)
     inputs = {"released": digest, "card": digest_file(card)}
-    origin = provenance.record(f"pretrain/{name}", view, None, inputs, watch, weights=digest, made=made)
-    write_json(layout.foundation_quality(name), {"quality": read_json(card)["quality"], "provenance": origin})
+    written = digest_file(layout.foundation(name))
+    origin = provenance.record(
+        f"pretrain/{name}", view, None, inputs, watch, weights=written, made=content["provenance"]
+    )
+    write_json(layout.foundation_quality(name), {"quality": content["quality"], "provenance": origin})
+
+
+def pack(name: str, view: params.PretrainView, layout: Layout) -> Path:
+    """Puts what the rule trained, layout.foundation(name), among the files that the project comes with.
+
+    Floats are rounded to 16 bits: half of the size, and IoU moves in the fourth digit. Returns the file's path.
+    """
+    from soundprompt.foundation import weights as weight_files
+
+    tensors, facts = weight_files.read(layout.foundation(name))
+    half = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
+    target = _own(name, view.model)
+    weight_files.write(target, half, facts)
+    record = read_json(layout.foundation_quality(name))
+    write_json(target.with_suffix(".json"), {**record, "sha256": digest_file(target)})
+    return target
+
+
+def _own(name: str, model: params.Sam | params.Audio | params.Pyramid) -> Path:
+    return FOLDER / f"{name}-{model.prompts}.safetensors" if name == "sam" else FOLDER / f"{name}.safetensors"
 
 
 def _provenance(card: Path) -> dict[str, Any]:
