@@ -39,6 +39,7 @@ def run(name: str, view: params.PretrainView, layout: Layout) -> None:
 
     Raises InputError when settings do not fit (`files`), or when the weights are not those of which the card tells.
     """
+    from soundprompt import tensorfile
     from soundprompt.foundation import weights as weight_files
 
     watch = provenance.Stopwatch()
@@ -50,13 +51,12 @@ def run(name: str, view: params.PretrainView, layout: Layout) -> None:
         raise InputError(what, path=weights, remedy="bring both files back from the repository (git checkout)")
     tensors, facts = weight_files.read(weights)
     whole = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-    weight_files.write(layout.foundation(name), whole, facts)
+    written = tensorfile.write(layout.foundation(name), whole, facts)
     inputs = {"released": digest, "card": digest_file(card)}
-    written = digest_file(layout.foundation(name))
     origin = provenance.record(
         f"pretrain/{name}", view, None, inputs, watch, weights=written, made=content["provenance"]
     )
-    write_json(layout.foundation_quality(name), {"quality": content["quality"], "provenance": origin})
+    weight_files.conclude(layout.foundation(name), content["quality"], origin)
 
 
 def pack(name: str, view: params.PretrainView, layout: Layout) -> Path:
@@ -64,12 +64,13 @@ def pack(name: str, view: params.PretrainView, layout: Layout) -> Path:
 
     Floats are rounded to 16 bits: half of the size, and IoU moves in the fourth digit. Returns the file's path.
     """
+    from soundprompt import tensorfile
     from soundprompt.foundation import weights as weight_files
 
     tensors, facts = weight_files.read(layout.foundation(name))
     half = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
     target = _own(name, view.model)
-    weight_files.write(target, half, facts)
+    tensorfile.write(target, half, facts)
     record = read_json(layout.foundation_quality(name))
     write_json(target.with_suffix(".json"), {**record, "sha256": digest_file(target)})
     return target
