@@ -89,6 +89,11 @@ class Layout:
         return self.features / "visual" / f"shard-{shard}.safetensors"
 
     @property
+    def visual_index(self) -> Path:
+        """Says that all shards are whole, with what seals each: one file that stands for them in the workflow."""
+        return self.features / "visual" / "index.json"
+
+    @property
     def audio_features(self) -> Path:
         """Every second of sound through the sound encoder; a variant that borrows both takes its study's."""
         owners = {self._owner("data"), self._owner("audio")}
@@ -129,6 +134,10 @@ class Layout:
     def cost(self) -> Path:
         """What a frame costs with each model: size, operations, memory, time."""
         return self.runs / "cost" / "cost.json"
+
+    @property
+    def logs(self) -> Path:
+        return Path("logs") / self.study
 
     # what a reader opens
     @property

@@ -44,13 +44,11 @@ rule table:
         **asked("table"),
     params:
         code=code("table"),
-        settings=lambda wildcards: settings(
-            params.table_view(STUDY, wildcards.experiment)
-        ),
+        settings=reads("table", "experiment"),
     message:
         "table and plots of {wildcards.experiment} in {wildcards.study}"
     shell:
-        "{SOUNDPROMPT} table --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} table --settings {SETTINGS} --study {wildcards.study} --experiment {wildcards.experiment} > {log} 2>&1"
 
 
 rule report:
@@ -76,11 +74,11 @@ rule report:
         **asked("report"),
     params:
         code=code("report"),
-        settings=settings(STUDY, exclude={"resources"}),
+        settings=reads("report"),
     message:
         "write {output.page}"
     shell:
-        "{SOUNDPROMPT} report --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} report --settings {SETTINGS} --study {wildcards.study} > {log} 2>&1"
 
 
 # The page that a reader looks for first. Two studies made at once each put theirs there whole.

@@ -24,8 +24,8 @@ Item = TypeVar("Item")
 RESERVED = frozenset(
     {
         *("all", "all_tables", "all_runs", "fetch", "downloads", "world_part", "world", "frame_table", "leaks"),
-        *("pretrain", "foundation", "feature_plan", "visual_features", "audio_features", "train", "score", "examine"),
-        *("floors", "cost", "table", "report", "latest_report"),
+        *("pretrain", "foundation", "feature_plan", "feature_index", "visual_features", "audio_features", "train"),
+        *("score", "examine", "floors", "cost", "table", "report", "latest_report"),
     }
 )
 

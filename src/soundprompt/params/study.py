@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from soundprompt import registry
+from soundprompt import files, registry
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params.base import Count, Distinct, Internal, Name, Positive, Settings
@@ -51,7 +51,7 @@ class Params(Settings):
     cost: Cost = Cost()
     variants: dict[Name, Variant] = Field({})
     experiments: dict[Name, Experiment]
-    resources: Resources = Resources()
+    resources: Resources = Field(Resources(), exclude=True)
     schedule: Schedule = Field(
         Schedule(), exclude=True, description="what models without a `base` start from; theirs goes over it"
     )
@@ -94,6 +94,10 @@ class Params(Settings):
             "borrows": overlay.borrows,
         }
         return _validated(content, f"variants.{name}: ")
+
+    def named(self, name: str) -> Params:
+        """This study, or the variant of it whose artifacts lie under a name. Raises InputError."""
+        return self if name == self.study else self.variant(name.removeprefix(f"{self.study}_"))
 
     def everywhere(self, asked: Callable[[Params], list[Run]]) -> list[Run]:
         """What a method such as `Params.runs` lists, of the study and its variants, whose settings are `v1s@points`."""
@@ -244,6 +248,27 @@ def load(study: str | Path | None = None, base: str | Path = "params.yaml", *, f
         known = [own, *sorted(p.stem for p in Path("studies").glob("*.yaml"))]
         raise InputError(f"no such study{nearest(study, known)}", path=path, remedy=f"use one of {', '.join(known)}")
     return read([path], base, fetching=fetching)
+
+
+def write(params: Params) -> Path:
+    """Writes the settings of a study, merged and checked, to where the jobs of the workflow read them.
+
+    The file is named by its content, so that jobs at work keep theirs when settings change.
+    """
+    text = params.model_dump_json(indent=1, exclude_unset=True) + "\n"  # variants are made from what is set
+    path = params.layout.logs / f"settings-{files.digest_bytes(text.encode())[:12]}.json"
+    if not path.exists():
+        files.write_text(path, text)
+    return path
+
+
+def read_written(path: Path) -> Params:
+    """What `write` wrote. Raises InputError."""
+    try:
+        return Params.model_validate_json(path.read_bytes(), strict=True)
+    except (OSError, ValidationError) as error:
+        remedy = "run the workflow, which writes it, or leave out --settings"
+        raise InputError(f"are no settings that the workflow wrote ({error})", path=path, remedy=remedy) from error
 
 
 def read(

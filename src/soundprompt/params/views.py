@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import Field
@@ -292,6 +293,29 @@ def table_view(params: Params, name: str) -> TableView:
         models={m: params.models[m] for m in map(model_of, experiment.methods) if m in params.models},
         seeds=experiment.seeds or params.seeds,
     )
+
+
+def report_view(params: Params) -> Params:
+    """The report reads everything that the settings say."""
+    return params
+
+
+# Stage -> what it reads of the settings, given the names of what a job is about. Rules and verbs take it from here.
+READS: dict[str, Callable[..., Settings]] = {
+    "world": world_view,
+    "fetch": fetch_view,
+    "tables": tables_view,
+    "leaks": leaks_view,
+    "pretrain": pretrain_view,
+    "features": features_view,
+    "floors": floors_view,
+    "train": train_view,
+    "score": score_view,
+    "examine": examine_view,
+    "cost": cost_view,
+    "table": table_view,
+    "report": report_view,
+}
 
 
 def _identity(params: Params) -> dict[str, Any]:
