@@ -1,6 +1,6 @@
 """A key changes with everything that a result depends on, and with nothing else."""
 
-from soundprompt import params, provenance
+from soundprompt import closure, params, provenance
 
 
 def key(study, seed=0, inputs=None, stage="train"):
@@ -36,3 +36,10 @@ def test_record_says_where_a_result_comes_from():
     assert record["key"] == provenance.key("train", view, 3, {"sam": "00"})
     assert record["seed"] == 3 and record["best_step"] == 7 and record["packages"]["torch"]
     assert record["cost"]["peak_mib"] > 1 and record["cost"]["wall_s"] >= 0
+
+
+def test_what_the_package_offers_to_other_code_makes_no_result_stale():
+    """`soundprompt.load` imports all of prediction, and every verb the package."""
+    for stage in ("train", "score", "table"):
+        files = {path.relative_to(closure.ROOT).as_posix() for path in provenance.code_files(stage)}
+        assert "__init__.py" in files and not any(name.startswith("prediction/") for name in files)
