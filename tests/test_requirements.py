@@ -11,7 +11,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from project_copy import PROJECT
-from soundprompt import closure
 
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 GROUPS = {"core": DECLARED["dependencies"], **DECLARED["optional-dependencies"]}
@@ -21,12 +20,12 @@ UNHASHED = {"torch", "torchvision"}
 INSTALLED = packages_distributions()  # {what is imported: the packages that bring it}
 SOURCE = PROJECT / "src"
 PLUGIN = SOURCE / "snakemake_logger_plugin_soundprompt"
-REPORTING = ("table", "report")  # verbs that draw
-ASKED_FOR = "hub"  # a group that is imported when it is needed, with a word of how to install it
+REPORT = SOURCE / "soundprompt/report"
+ASKED_FOR = ("hub", "onnx")  # groups that are imported when they are needed, with a word of how to install them
 
 
-def names(group):
-    return {canonicalize_name(requirement.name) for requirement in REQUIREMENTS[group]}
+def names(*groups):
+    return {canonicalize_name(requirement.name) for group in groups for requirement in REQUIREMENTS[group]}
 
 
 def imported(file):
@@ -43,23 +42,19 @@ def imported(file):
     return {canonicalize_name(name) for top in tops for name in INSTALLED.get(top, [])}
 
 
-def test_the_core_is_what_all_verbs_but_those_that_draw_import():
-    verbs = [node.name for node in ast.parse((SOURCE / "soundprompt/cli.py").read_text()).body if is_verb(node)]
-    assert {"world", "train", "predict", "judge", *REPORTING} <= set(verbs)
-    files = {SOURCE / "soundprompt/cli.py"}
-    files |= {file for verb in verbs if verb not in REPORTING for file in closure.of_verb(verb).values()}
-    assert set().union(*map(imported, files)) - names(ASKED_FOR) == names("core")
+def imports_of(files):
+    return set().union(*map(imported, files))
 
 
-def is_verb(node):
-    return isinstance(node, ast.FunctionDef) and any("app.command" in ast.unparse(d) for d in node.decorator_list)
+def test_every_import_is_declared_in_its_group_and_nothing_else_is():
+    ours, drawing, plugin = (set(folder.rglob("*.py")) for folder in (SOURCE, REPORT, PLUGIN))
+    assert imports_of(ours - drawing - plugin) - names(*ASKED_FOR) == names("core")
+    assert names("report") <= imports_of(drawing) <= names("core", "report")
+    assert imports_of(plugin) <= names("workflow")
 
 
-def test_every_import_is_declared():
-    ours = set(SOURCE.rglob("*.py")) - set(PLUGIN.rglob("*.py"))
-    assert set().union(*map(imported, ours)) == names("core") | names("report") | names(ASKED_FOR)
-    assert set().union(*map(imported, PLUGIN.rglob("*.py"))) <= names("workflow")
-    assert set().union(*map(imported, (PROJECT / "benchmarks").rglob("*.py"))) <= names("core")
+def test_benchmarks_need_the_core_alone():
+    assert imports_of((PROJECT / "benchmarks").rglob("*.py")) <= names("core")
 
 
 def locked():
