@@ -212,3 +212,15 @@ def test_an_exported_model_finds_them_without_a_study(tmp_path, monkeypatch):
     assert digest_file(frozen_of_exports.find("sam", wanted, tmp_path)) == wanted.sha256
     with pytest.raises(InputError, match="is not here"):
         frozen_of_exports.find("sam", wanted.model_copy(update={"sha256": "0" * 64}), tmp_path)
+
+
+def test_a_study_that_released_weights_do_not_fit_is_told_at_once(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("study: own\nworld: {v1s_classes: 6, levels: {pitch: 4, modulation: 1, timbre: 3}}\n")
+    with pytest.raises(InputError, match=r"(?s)world\.levels is .* here and .* there.*foundation\.sam\.source: train"):
+        released.check(params.load(own))
+    train = "foundation: {sam: {source: train}, audio: {source: train}}\n"
+    own.write_text(own.read_text() + train)
+    released.check(params.load(own))
+    for study in ("mini", "full", "smoke", "paper", "clip", "release"):
+        released.check(params.load(study))

@@ -21,6 +21,7 @@ from soundprompt.layout import Layout, pack_name, pack_seeds
 try:
     given = workflow.config_settings.config
     STUDY = params.read(workflow.overwrite_configfiles, **given)
+    released.check(STUDY)
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -43,7 +44,11 @@ for each in STUDIES.values():
 os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
 turns.announce(STUDY.study)
 # A user's own PYTHONPATH stays behind ours: models, datasets and metrics of other packages may lie there.
-SOURCE = shlex.quote(os.pathsep.join([f"{workflow.basedir}/src", *filter(None, [os.environ.get("PYTHONPATH")])]))
+SOURCE = shlex.quote(
+    os.pathsep.join(
+        [f"{workflow.basedir}/src", *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+)
 PYTHON = shlex.quote(sys.executable)
 SOUNDPROMPT = f"PYTHONPATH={SOURCE} {PYTHON} -m soundprompt"
 
