@@ -5,6 +5,7 @@
 #   make test                 the tests in minutes; changes nothing outside this folder and the temporary one
 #   make test-cluster         those that need a real Slurm: says what it installs and writes as root, and asks (or YES=1)
 #   make test-all             both, and the long ones
+#   make faults N=20          injects every class of fault, most of them N times (docs/reliability.md)
 #   make lint, bench, lock, clean
 PYTHON ?= python3
 STUDY ?= mini
@@ -20,19 +21,19 @@ SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
 # What snakemake --lint may say: docs/architecture.md answers it.
 ANSWERED := Specify a conda|Mixed rules and functions|variable SOUNDPROMPT
 
-.PHONY: env report restore test test-cluster test-all lint bench lock clean
+.PHONY: env report restore test test-cluster test-all faults lint bench lock clean
 
 report: $(READY)
 	$(SNAKEMAKE) --logger soundprompt -- all
 	@$(PY) soundprompt headline --study $(STUDY)
 
 # Files that DVC has verified are as good as made here: Snakemake is told so, and finds nothing to do.
-TARGET ?= report
+TARGET ?=
 restore: $(READY)
-	$(PY) dvc pull --with-deps $(TARGET)
-	$(PY) dvc status --quiet --with-deps $(TARGET) || { $(PY) dvc status --with-deps $(TARGET); exit 1; }
-	$(SNAKEMAKE) --quiet all --touch -- $(TARGET)
-	$(SNAKEMAKE) --quiet all -- $(TARGET:report=latest_report)
+	$(PY) dvc pull $(TARGET)
+	$(PY) dvc status --quiet $(TARGET) || { $(PY) dvc status $(TARGET); exit 1; }
+	$(SNAKEMAKE) --quiet all --touch -- $(or $(TARGET),all)
+	$(SNAKEMAKE) --quiet all -- $(or $(TARGET),all)
 
 # Each whole run of the pipeline stays on one of the two workers (tests/conftest.py).
 PYTEST := $(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
@@ -49,12 +50,16 @@ test-all: $(READY)
 	$(PYTEST) -m "not slow and not cluster"
 	YES=1 $(PYTEST) -m "slow or cluster"
 
+# Most faults are tried N times; kills of stages, which take seconds, N / 2 times each.
+N ?= 20
+faults: $(READY)
+	FAULTS_N=$(N) $(PY) pytest -q -p no:xdist $(shell $(PYTHON) tests/faults/classes.py)
+
 lint: $(READY)
 	$(PY) ruff check .
 	$(PY) ruff format --check .
 	$(PY) snakefmt --check Snakefile workflow
 	! $(PY) snakemake --lint 2>&1 | grep '^    \*' | grep -vE '$(ANSWERED)'
-	$(PY) soundprompt stages --check
 	$(PY) mypy
 
 bench: $(READY)

@@ -10,6 +10,7 @@ import pytest
 
 import minute_study
 import project_copy
+from faults import classes
 
 # Files or folders of tests -> the run that they look at.
 WHOLE_RUNS = {
@@ -42,6 +43,19 @@ def pytest_collection_modifyitems(items):
 def whole_run(item) -> str | None:
     """The run that a test looks at, None for most."""
     return WHOLE_RUNS.get(item.path.name) or WHOLE_RUNS.get(item.path.parent.name)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What became of the faults that were injected, class by class."""
+    trials: dict[str, tuple[int, int]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            if report.when == "call" and (fault := classes.of(report.nodeid)):
+                tests, held = trials.get(fault, (0, 0))
+                trials[fault] = tests + 1, held + (outcome == "passed")
+    if trials:
+        terminalreporter.section("faults")
+        terminalreporter.write("\n".join(classes.table(trials)) + "\n")
 
 
 @pytest.fixture

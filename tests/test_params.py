@@ -23,6 +23,19 @@ def test_studies_are_valid():
     assert params.load("full").variant("points").foundation.sam.prompts == "points"
 
 
+def test_the_default_study_is_small_and_can_be_read():
+    lines = Path("params.yaml").read_text().splitlines()
+    assert len(lines) <= 170 and max(map(len, lines)) <= 100
+    study = params.load()
+    assert len(study.seeds) == 3 and not study.variants and "pyramid" not in study.foundations()
+    assert {model.base or name for name, model in study.models.items() if name in {m for _, m, _ in study.runs()}} == {
+        "gavs",
+        "sam_fusion",
+    }
+    trained = {setting for setting, _, _ in study.runs()}
+    assert {name for name, setting in study.settings.items() if setting.train} == trained
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "words"),
     [
@@ -225,16 +238,43 @@ def test_what_a_model_is_made_from_and_how_leaks_are_met_make_no_run_stale(raw):
     assert params.tables_view(params.validate(raw), "v3") != params.tables_view(after, "v3")
 
 
-def test_views_survive_the_command_line(raw):
-    study = params.validate(raw)
-    for view in (
-        params.score_view(study, "v1s", "gavs"),
-        params.examine_view(study, "v1s", "gavs"),
-        params.pretrain_view(study, "audio"),
-        params.table_view(study, "table_v3"),
-        params.leaks_view(study),
-    ):
-        assert type(view).model_validate_json(view.model_dump_json()) == view
+@pytest.mark.parametrize("study", [None, "smoke", "paper"])
+def test_a_job_reads_from_the_file_what_its_rule_depends_on(study, tmp_path, monkeypatch):
+    """For every study and variant; the rules' params are digests of these views."""
+    whole = params.load(study)
+    monkeypatch.chdir(tmp_path)
+    read = params.read_written(params.write(whole))
+    for name, before in whole.studies().items():
+        after = read.named(name)
+        (setting, model, _), *_ = before.runs() or before.evaluations()
+        about = {
+            **dict.fromkeys(("train", "score", "examine"), (setting, model)),
+            "floors": (setting,),
+            "tables": (before.tables()[0],),
+            "pretrain": ("sam",),
+            "table": (next(iter(before.experiments)),),
+        }
+        for stage, view in params.READS.items():
+            names = about.get(stage, ())
+            assert view(after, *names).model_dump_json() == view(before, *names).model_dump_json(), (name, stage)
+
+
+def test_settings_that_change_leave_the_file_of_jobs_at_work_alone(raw, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = params.write(params.validate(raw))
+    before = first.read_bytes()
+    raw["seeds"] = [7]
+    second = params.write(params.validate(raw))
+    assert second != first and first.read_bytes() == before
+    assert params.read_written(second).seeds == (7,)
+
+
+def test_a_file_that_holds_no_settings_of_the_workflow_is_named(tmp_path):
+    (tmp_path / "cut.json").write_text('{"study": "mini"')
+    for name in ("cut.json", "none.json"):
+        with pytest.raises(InputError, match="--settings") as caught:
+            params.read_written(tmp_path / name)
+        assert caught.value.path == tmp_path / name
 
 
 def test_a_variant_has_runs_of_its_own_and_borrows_the_rest(raw):
@@ -264,8 +304,7 @@ def test_a_variant_has_runs_of_its_own_and_borrows_the_rest(raw):
     assert sounds == ["features/full", "features/full_far", "features/full_unused"]  # of one dataset and encoder
     assert str(points.layout.features) == "features/full_points"
     assert far.world.seed == 7 and far.world.v1s == study.world.v1s
-    view = params.train_view(points, "v3_1shot", "gavs")
-    assert params.TrainView.model_validate_json(view.model_dump_json()).layout == points.layout
+    assert params.train_view(points, "v3_1shot", "gavs").layout == points.layout
     assert study.layout.run("v3_1shot@points", "gavs", 0) == points.layout.run("v3_1shot", "gavs", 0)
 
 

@@ -223,7 +223,7 @@ WORDS = (
     "x.*",
     "",
 )
-TAKEN = ("floors", "cost", "all", "report", "metrics", "train", "runs_v1s_gavs", "foundation_points")
+TAKEN = ("floors", "cost", "all", "report", "train", "foundation")
 BLOCKS_OF_NAMES = {
     "models": 'models: {"%s": {base: gavs}}',
     "settings": 'settings: {"%s": {train: [v1s/train], validate_on: [v1s/val], test: [v1s/test]}}',

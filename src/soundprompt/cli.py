@@ -1,8 +1,8 @@
 """The command line: one verb per stage.
 
-By hand a verb reads `params.yaml`, `experiments/` and the overlay named by `--study`. The workflow instead hands
-each verb, as `--settings`, exactly the part of the settings that the stage may read; what a stage
-did not declare it cannot use. Heavy imports happen inside the verbs, so that `--help` is quick.
+By hand a verb reads `params.yaml`, `experiments/` and the overlay named by `--study`; the workflow has written these,
+merged, into one file, and names it by `--settings`. Either way a verb goes on with the part of the settings that its
+stage may read (`params.READS`). Heavy imports happen inside the verbs, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -33,11 +32,12 @@ app = typer.Typer(
 Study = Annotated[
     str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; mini@points for a variant.")
 ]
-View = Annotated[str | None, typer.Option("--settings", hidden=True, help="The stage's settings as JSON.")]
+File = Annotated[
+    Path | None, typer.Option("--settings", help="A study's settings as the workflow writes them; else params.yaml.")
+]
 SettingName = Annotated[str, typer.Option(help="A setting of the study, such as v1s.")]
 ModelName = Annotated[str, typer.Option(help="A model of the study, such as gavs.")]
 Seeds = Annotated[str, typer.Option(help="Seeds to run in this process: '0' or '0-1-2'.")]
-ViewType = TypeVar("ViewType", bound=p.Settings)
 
 
 def main() -> None:
@@ -84,10 +84,10 @@ def check() -> None:
 def world(
     part: Annotated[str, typer.Option(help="v1s, v1m, v2, vggss, scenes, or index (which joins them).")],
     study: Study = "mini",
-    view: View = None,
+    file: File = None,
 ) -> None:
     """Generate a part of the mini audio-visual world."""
-    chosen = _view(p.WorldView, view, study, p.world_view)
+    chosen = p.world_view(_params(study, file))
 
     from soundprompt.data.world import datasets
 
@@ -102,10 +102,10 @@ def fetch(
     mirror: Annotated[list[str] | None, typer.Option(help="URL or folder to try first; may be repeated.")] = None,
     cookies: Annotated[str | None, typer.Option(help="cookies.txt for yt-dlp.")] = None,
     study: Study = "mini",
-    view: View = None,
+    file: File = None,
 ) -> None:
     """Fetch released weights and datasets; say how to get what is given out on application."""
-    chosen = p.FetchView.model_validate_json(view) if view else p.fetch_view(_params(study, fetching=True))
+    chosen = p.fetch_view(_params(study, file, fetching=True))
     data = chosen.data.model_dump() | {"mirrors": [*(mirror or []), *chosen.data.mirrors]}
     data["youtube"]["cookies"] = cookies or chosen.data.youtube.cookies
 
@@ -118,10 +118,10 @@ def fetch(
 def tables(
     dataset: Annotated[str, typer.Option(help="v1s, v1m, v2, v3, vggss or scenes.")],
     study: Study = "mini",
-    view: View = None,
+    file: File = None,
 ) -> None:
     """Read a dataset into its frame table."""
-    chosen = _view(p.TablesView, view, study, lambda params: p.tables_view(params, dataset))
+    chosen = p.tables_view(_params(study, file), dataset)
 
     from soundprompt.data.tables import make_table
 
@@ -135,13 +135,13 @@ def leaks(
         tuple[Path, Path] | None, typer.Option(help="Compare the folders of two datasets with each other instead.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The list to write, with --across.")] = Path("shared.csv"),
-    view: View = None,
+    file: File = None,
 ) -> None:
     """Check that what is tested is new to what was trained; a leak stops all tables."""
     if across is not None:
         _compare(*across, out)
         return
-    chosen = _view(p.LeaksView, view, study, p.leaks_view)
+    chosen = p.leaks_view(_params(study, file))
 
     from soundprompt.data import leaks as check
 
@@ -157,14 +157,12 @@ def _compare(one: Path, other: Path, out: Path) -> None:
 
 @app.command()
 def pretrain(
-    model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "mini", view: View = None
+    model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "mini", file: File = None
 ) -> None:
     """Make a foundation model: pre-train the mini one, or import released weights."""
     from soundprompt.foundation import released
 
-    _foundation(model)
-    kind = p.PyramidView if model == "pyramid" else p.PretrainView
-    chosen = _view(kind, view, study, lambda params: p.pretrain_view(params, model))
+    chosen = p.pretrain_view(_params(study, file), _foundation(model))
     layout = chosen.layout
 
     if chosen.model.source == "train":
@@ -186,23 +184,25 @@ def release(model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], 
 
 @app.command()
 def features(
-    step: Annotated[str, typer.Option(help="plan, shard, audio, or all of them in this order.")] = "all",
+    step: Annotated[str, typer.Option(help="plan, shard, index, audio, or all of them in this order.")] = "all",
     shard: Annotated[int, typer.Option(help="Which shard, with --step shard.")] = 0,
     study: Study = "mini",
-    view: View = None,
+    file: File = None,
 ) -> None:
     """Run the frozen encoders once over every picture and every second of sound."""
-    chosen = _view(p.FeaturesView, view, study, p.features_view)
+    chosen = p.features_view(_params(study, file))
 
     from soundprompt.features import extract, plan
 
     layout = chosen.layout
-    if step not in ("plan", "shard", "audio", "all"):
-        raise InputError(f"--step: '{step}' is not one of plan, shard, audio, all")
+    if step not in ("plan", "shard", "index", "audio", "all"):
+        raise InputError(f"--step: '{step}' is not one of plan, shard, index, audio, all")
     if step in ("plan", "all"):
         plan.run(chosen, layout)
     for index in range(chosen.features.shards) if step == "all" else [shard] if step == "shard" else []:
         extract.run_shard(index, chosen, layout)
+    if step in ("index", "all"):
+        plan.index(chosen, layout)
     if step in ("audio", "all"):
         extract.run_audio(chosen, layout)
 
@@ -214,10 +214,11 @@ def train(
     seeds: Seeds = "0",
     processes: Annotated[int, typer.Option(min=1, help="That share the work on a run, with a GPU each.")] = 1,
     study: Study = "mini",
-    view: View = None,
+    file: File = None,
 ) -> None:
     """Train a model on a setting, one run per seed; finished runs are kept, killed ones resumed."""
-    chosen = _view(p.TrainView, view, study, lambda params: p.train_view(params, *_known(params, setting, model)))
+    params = _params(study, file)
+    chosen = p.train_view(params, *_known(params, setting, model))
 
     from soundprompt.training.run import train_pack
 
@@ -226,10 +227,11 @@ def train(
 
 @app.command()
 def score(
-    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
+    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", file: File = None
 ) -> None:
     """Score trained runs on the test selections of a setting."""
-    chosen = _view(p.ScoreView, view, study, lambda params: p.score_view(params, *_known(params, setting, model)))
+    params = _params(study, file)
+    chosen = p.score_view(params, *_known(params, setting, model))
 
     from soundprompt.evaluation.run import score_pack
 
@@ -253,10 +255,11 @@ def evaluate(setting: SettingName, model: ModelName, seeds: Seeds = "0", study: 
 
 @app.command()
 def examine(
-    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", view: View = None
+    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", file: File = None
 ) -> None:
     """Measure in trained runs what masks do not show: how sound and cue align, what SAM's decoder still knows."""
-    chosen = _view(p.ExamineView, view, study, lambda params: p.examine_view(params, *_known(params, setting, model)))
+    params = _params(study, file)
+    chosen = p.examine_view(params, *_known(params, setting, model))
 
     from soundprompt.evaluation.examine import examine_pack
 
@@ -264,9 +267,10 @@ def examine(
 
 
 @app.command()
-def floors(setting: SettingName = "", study: Study = "mini", view: View = None) -> None:
+def floors(setting: SettingName = "", study: Study = "mini", file: File = None) -> None:
     """Score the methods that need no training on a setting."""
-    chosen = _view(p.FloorsView, view, study, lambda params: p.floors_view(params, _known(params, setting)[0]))
+    params = _params(study, file)
+    chosen = p.floors_view(params, *_known(params, setting))
 
     from soundprompt.evaluation import floors as unlearned
 
@@ -274,9 +278,9 @@ def floors(setting: SettingName = "", study: Study = "mini", view: View = None) 
 
 
 @app.command()
-def cost(study: Study = "mini", view: View = None) -> None:
+def cost(study: Study = "mini", file: File = None) -> None:
     """Measure what a frame costs with each model that an experiment asks this of."""
-    chosen = _view(p.CostView, view, study, p.cost_view)
+    chosen = p.cost_view(_params(study, file))
 
     from soundprompt.evaluation import cost as measuring
 
@@ -287,10 +291,11 @@ def cost(study: Study = "mini", view: View = None) -> None:
 def table(
     experiment: Annotated[str, typer.Option(help="An experiment of the study.")] = "",
     study: Study = "mini",
-    view: View = None,
+    file: File = None,
 ) -> None:
     """Make an experiment's table and plots from its scores."""
-    chosen = _view(p.TableView, view, study, lambda params: p.table_view(params, _experiment(params, experiment)))
+    params = _params(study, file)
+    chosen = p.table_view(params, _experiment(params, experiment))
 
     from soundprompt.report import plots
     from soundprompt.report import tables as result_tables
@@ -300,11 +305,11 @@ def table(
 
 
 @app.command()
-def report(study: Study = "mini", view: View = None) -> None:
+def report(study: Study = "mini", file: File = None) -> None:
     """Write results/<study>/report.html from what the other stages made."""
     from soundprompt.report import html
 
-    params = p.Params.model_validate_json(view) if view else _params(study)
+    params = p.report_view(_params(study, file))
     html.run(params, params.layout)
 
 
@@ -353,13 +358,16 @@ def predict(
 def export(
     run: Annotated[str, typer.Argument(help="Folder of a trained run, such as runs/mini/v1m/gavs/seed0.")],
     out: Annotated[str, typer.Argument(help="The folder to write, or hf://owner/name to upload to the Hub.")],
-    whole: Annotated[bool, typer.Option(help="Put the frozen models in too.")] = False,
-    private: Annotated[bool, typer.Option(help="A repository that is made on the Hub is private.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Put the frozen models in too.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="A repository that is made on the Hub is private.")
+    ] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Put ONNX graphs in too.")] = False,
 ) -> None:
     """Hand a trained model on: weights, settings, scores and a model card in one folder."""
     from soundprompt.prediction import export
 
-    print(f"exported to {export.run(run, out, whole, private)}")
+    print(f"exported to {export.run(run, out, whole, private, onnx)}")
 
 
 @app.command()
@@ -395,7 +403,7 @@ def judge(
 
     request.run(
         masks,
-        request.Asked(dataset, root, split, protocol, lists, values, missing, first, constants, confidences, out),
+        request.Options(dataset, root, split, protocol, lists, values, missing, first, constants, confidences, out),
         {"silence": silence or [], "noise": noise or [], "offscreen": offscreen or []},
     )
 
@@ -438,40 +446,12 @@ def headline(study: Study = "mini") -> None:
     print(path.read_text(), end="")
 
 
-@app.command()
-def stages(
-    study: Study = "mini",
-    check: Annotated[bool, typer.Option("--check", help="Only say whether dvc.yaml fits.")] = False,
-    large: Annotated[bool, typer.Option(help="Let DVC store dataset and features, not only watch them.")] = True,
-) -> None:
-    """Write dvc.yaml for a study: one stage for data and foundation, one per experiment, one for the report."""
-    from soundprompt import artifacts
-
-    if check:
-        artifacts.check_stages(study)
-    else:
-        artifacts.write_stages(study, large=large)
-
-
-@app.command()
-def metrics(
-    table: Annotated[Path, typer.Option(help="A table in results/<study>/tables.")],
-    to: Annotated[Path, typer.Option(help="The json file to write.")],
-) -> None:
-    """Write a table's means as nested json, the form that `dvc metrics diff` compares."""
-    from soundprompt import artifacts
-
-    artifacts.write_metrics(table, to)
-
-
-def _params(study: str, *, fetching: bool = False) -> p.Params:
+def _params(study: str, file: Path | None = None, *, fetching: bool = False) -> p.Params:
+    if file is not None:
+        return p.read_written(file).named(study)
     name, _, variant = study.partition("@")
     params = p.load(None if name == "mini" else name, fetching=fetching)
     return params.variant(variant) if variant else params
-
-
-def _view(kind: type[ViewType], given: str | None, study: str, choose: Callable[[p.Params], ViewType]) -> ViewType:
-    return kind.model_validate_json(given) if given else choose(_params(study))
 
 
 def _foundation(name: str) -> str:

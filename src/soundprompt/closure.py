@@ -1,9 +1,9 @@
 """Which source files a verb of the command line executes: the transitive closure of its imports, read from the source.
 
 Nothing is executed. Imports inside functions count, those for type checkers do not. A module that is named at run time,
-as in `import_module(entry.module)`, is resolved by `facts`: what such an expression stands for. In a name such as
-f"soundprompt.foundation.{model}" an expression without a fact stands for all that fit; one that is the whole name, for
-none. Modules of other packages (plug-ins, `registry.py`) are followed as far as their own package and this one go.
+as in `import_module(dataset.module)`, is resolved by `facts`: what such an expression stands for. In a name such as
+f"soundprompt.foundation.{model}" an expression without a fact stands for all that fit; one that is the whole name has
+its fact. Modules of other packages (plug-ins, `registry.py`) are followed as far as their own package and this one go.
 """
 
 from __future__ import annotations
@@ -68,13 +68,14 @@ def _imports(nodes: list[ast.AST], importer: str) -> list[Import]:
     """The modules of this package, and of the importer's own, that some code imports."""
     names: list[str] = []
     made: list[Import] = []
+    ours = importer.partition(".")[0] == PACKAGE
     for node in _executed(nodes):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = ".".join(filter(None, (_base(importer, node.level), node.module)))
             names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        elif ours and isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             made.append(_parts(node.args[0]))
     followed = {PACKAGE, importer.partition(".")[0]}
     return [name for name in names if name.partition(".")[0] in followed and file_of(name) is not None] + made
@@ -103,7 +104,7 @@ def _resolved(imports: list[Import], facts: Facts) -> list[str]:
         if isinstance(one, str):
             found.append(one)
         elif len(one) == 1 and one[0].startswith("{"):
-            found += facts.get(one[0][1:-1], ())
+            found += facts[one[0][1:-1]]
         elif one[0].startswith(f"{PACKAGE}."):
             pattern = "".join((*facts.get(part[1:-1], ()), "*")[0] if part.startswith("{") else part for part in one)
             found += [name for name, _ in named(ROOT.parent.glob(pattern.replace(".", "/") + ".py"))]

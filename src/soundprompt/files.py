@@ -112,12 +112,15 @@ def _aside(path: Path) -> Iterator[Path]:
 def _own_folder(parent: Path) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=ASIDE, dir=parent))
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # somebody took it for a stray before it was locked
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:  # a file system without locks, on which nobody removes what may be alive
             return folder, lock
-        if folder.exists():  # else somebody took it for a stray before it was locked
+        if folder.exists():
             return folder, lock
         os.close(lock)
 

@@ -29,13 +29,13 @@ class Layout:
         name, _, variant = setting.partition("@")
         return (Layout(f"{self.study}_{variant}") if variant else self), name
 
-    def _whose(self, artifact: str) -> str:
+    def _owner(self, artifact: str) -> str:
         return self.parent if self.parent and artifact in self.borrows else self.study
 
     # data
     @property
     def data(self) -> Path:
-        return Path("data") / self._whose("data")
+        return Path("data") / self._owner("data")
 
     @property
     def downloads(self) -> Path:
@@ -68,7 +68,7 @@ class Layout:
     # foundation: weights, and beside them what they are worth
     def foundation(self, model: str) -> Path:
         """Weights of 'sam' or 'audio' (safetensors; architecture in the header)."""
-        return Path("weights") / self._whose(model) / f"{model}.safetensors"
+        return Path("weights") / self._owner(model) / f"{model}.safetensors"
 
     def foundation_quality(self, model: str) -> Path:
         """Json with the model's own quality and provenance."""
@@ -89,9 +89,14 @@ class Layout:
         return self.features / "visual" / f"shard-{shard}.safetensors"
 
     @property
+    def visual_index(self) -> Path:
+        """Says that all shards are whole, with what seals each: one file that stands for them in the workflow."""
+        return self.features / "visual" / "index.json"
+
+    @property
     def audio_features(self) -> Path:
         """Every second of sound through the sound encoder; a variant that borrows both takes its study's."""
-        owners = {self._whose("data"), self._whose("audio")}
+        owners = {self._owner("data"), self._owner("audio")}
         owner = owners.pop() if len(owners) == 1 else self.study
         return Path("features") / owner / "audio.safetensors"
 
@@ -129,6 +134,10 @@ class Layout:
     def cost(self) -> Path:
         """What a frame costs with each model: size, operations, memory, time."""
         return self.runs / "cost" / "cost.json"
+
+    @property
+    def logs(self) -> Path:
+        return Path("logs") / self.study
 
     # what a reader opens
     @property

@@ -62,7 +62,7 @@ def _built_in(entries: Mapping[str, registry.Entry]) -> list[registry.Entry]:
 def code_digest(stage: str, chosen: Sequence[registry.Entry] = ()) -> str:
     """sha256 over the stage's source files: a rule's params, so that changed code makes its results stale.
 
-    With them go the facts that what is chosen is registered with; names and colours count for what shows them alone.
+    With them goes what they register, but for what it is called and how it looks: that counts for what shows it alone.
     """
     return _code_digest(stage, tuple((type(entry), entry.name) for entry in chosen))
 
@@ -70,9 +70,11 @@ def code_digest(stage: str, chosen: Sequence[registry.Entry] = ()) -> str:
 @functools.cache
 def _code_digest(stage: str, names: tuple[tuple[type[registry.Entry], str], ...]) -> str:
     chosen = [registry.find(kind, name) for kind, name in names]
-    code = {name: digest_bytes(registry.code_of(file)) for name, file in _modules(stage, chosen).items()}
-    shown = registry.everything() if stage in FOR_READERS else ()
-    return digest_value([code, [entry.facts() for entry in chosen], [entry.model_dump(mode="json") for entry in shown]])
+    files = _modules(stage, chosen)
+    code = {name: digest_bytes(registry.code_of(file)) for name, file in files.items()}
+    facts = [entry.facts() for entry in registry.everything() if entry.module in files]
+    shown = [entry.model_dump(mode="json") for entry in registry.everything()] if stage in FOR_READERS else []
+    return digest_value([code, facts, shown])
 
 
 def code_of(stage: str, view: BaseModel) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from soundprompt import files, records
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
+from soundprompt.features.store import Store
 from soundprompt.layout import Layout
 from soundprompt.progress import Progress
 
@@ -43,7 +44,7 @@ def run(study: str, layouts: Iterable[Layout]) -> tuple[int, list[Trouble]]:
     for layout in layouts:
         _collect(layout, wanted, trouble)
     sizes = [each.path.stat().st_size if each.path.exists() else 0 for each in wanted.values()]
-    progress, done = Progress(f"verify {study}, MiB", max(1, sum(sizes) >> 20)), 0
+    progress, done = Progress(f"verify {study}, MiB", (sum(sizes) >> 20) + 1), 0
     # sha256 lets go of Python's lock, so that threads are enough to keep all processors busy
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         for size, found in zip(sizes, pool.map(_judge, wanted.values()), strict=True):
@@ -51,6 +52,7 @@ def run(study: str, layouts: Iterable[Layout]) -> tuple[int, list[Trouble]]:
             done += size
             progress.done = done >> 20
             progress.advance(steps=0)
+    progress.advance(f"{len(wanted)} artifacts", steps=progress.total - progress.done)
     return len(wanted), sorted(trouble, key=lambda found: (found.kind, str(found.path)))
 
 
@@ -60,10 +62,10 @@ def _collect(layout: Layout, wanted: dict[Path, Expected], trouble: list[Trouble
     for folder in folders:
         for path in _files(folder):
             if path not in wanted:
-                _expect(path, wanted, trouble)
+                _expect(path, layout, wanted, trouble)
     for folder in (layout.data, layout.avsbench, layout.avs_v3, *layout.avs_v3.glob("*"), layout.vggss):
         for path in sorted(folder.glob(".*.sha256")):
-            _expect(path, wanted, trouble)
+            _expect(path, layout, wanted, trouble)
     for table in sorted((layout.data / "tables").glob("*.parquet")):
         _expect_media(table, wanted, trouble)
     for note in sorted((layout.data / "fetched").glob("*.json")):
@@ -81,7 +83,7 @@ def _files(folder: Path) -> Iterator[Path]:
         )
 
 
-def _expect(path: Path, wanted: dict[Path, Expected], trouble: list[Trouble]) -> None:
+def _expect(path: Path, layout: Layout, wanted: dict[Path, Expected], trouble: list[Trouble]) -> None:
     """What a file should be; a record stands for all that it names, whether that is there or not."""
     try:
         if path.name.startswith(".") and path.suffix == ".sha256":
@@ -95,7 +97,8 @@ def _expect(path: Path, wanted: dict[Path, Expected], trouble: list[Trouble]) ->
         elif (told := records.recorded(path)) is not None:
             _expect_lines(*told, wanted)
         else:
-            wanted.setdefault(path, Expected(path, frozenset(), None))
+            own = path if path.suffix == ".safetensors" and layout.features in path.parents else None
+            wanted.setdefault(path, Expected(path, frozenset(), own))
     except InputError as error:
         trouble.append(Trouble("differs", Path(error.path or path), error.what))
 
@@ -140,9 +143,11 @@ def _judge(expected: Expected) -> Trouble | None:
         return Trouble("missing", path, f"{record} knows it")
     if record is None:
         return Trouble("unrecorded", path, "nothing says what it should be")
-    if not expected.digests:  # a json: its sum is in itself
-        return None
     try:
+        if not expected.digests:  # its sums are in itself; those of a json have been looked at
+            if path.suffix == ".safetensors":
+                Store(path).verify()
+            return None
         digest = files.digest_file(path)
     except InputError as error:
         return Trouble("differs", path, error.what)

@@ -286,7 +286,9 @@ def test_the_real_catalogue_fits_the_reference_data(layout, reference_data):
 
 
 def test_the_verb(layout, reference_data):
-    view = view_of().model_dump_json()
-    words = ["fetch", "--only", "avs_v3", "--mirror", str(reference_data), "--settings", view]
+    paper = p.load(PROJECT / "studies/paper.yaml", PROJECT / "params.yaml")
+    whole = paper.model_copy(update={"study": "tiny", "data": view_of().data})
+    words = ["fetch", "--only", "avs_v3", "--mirror", str(reference_data)]
+    words += ["--settings", str(p.write(whole)), "--study", "tiny"]
     answer = CliRunner().invoke(cli.app, words, catch_exceptions=False)
     assert answer.exit_code == 0 and layout.fetched("avs_v3").exists()

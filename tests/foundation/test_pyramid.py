@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from soundprompt import params
+from soundprompt import params, tensorfile
 from soundprompt.errors import InputError
-from soundprompt.files import read_json, write_tensors
+from soundprompt.files import read_json
 from soundprompt.foundation import pyramid
 from soundprompt.layout import Layout
 
@@ -76,7 +76,7 @@ def test_saved_and_loaded(frozen, tmp_path):
 def test_a_foreign_file_is_refused(tmp_path):
 
     path = tmp_path / "pyramid.safetensors"
-    write_tensors(path, {"a": torch.zeros(1)}, {"architecture": "mini"})
+    tensorfile.write(path, {"a": torch.zeros(1)}, {"architecture": "mini"})
     with pytest.raises(InputError, match="no pyramid"):
         pyramid.load(path)
 

@@ -54,6 +54,7 @@ def test_the_graph_is_whole(graph):
         "pretrain": 5,  # SAM at three sizes, VGGish, the pyramid
         "feature_plan": 4,
         "visual_features": 4 * PAPER.features.shards,
+        "feature_index": 4,
         "audio_features": 1,  # the variants change pictures only
         "train": sum(len(study.runs()) for study in studies),
         "score": sum(len(study.evaluations()) for study in studies),

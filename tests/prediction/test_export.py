@@ -11,6 +11,7 @@ import hub_server
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from encoders import save_encoders
 from films import RATE, picture, wave, write_film
 
@@ -257,3 +258,37 @@ def test_a_hub_that_refuses_or_is_not_there(hub, exported):
 
 def test_a_run_is_known_from_an_export(exported, run_folder):
     assert type(runs.opened(exported)) is not type(runs.opened(run_folder))
+
+
+# -------------------------------------------------------------------------------------- ONNX
+@pytest.mark.slow
+def test_onnx_graphs_say_the_same(run_folder, tmp_path):
+    """On pictures and sound of a film, prepared as for torch, and for other numbers of frames than were traced."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    pytest.importorskip("onnxscript", reason="the extra 'onnx' is not installed")
+    folder = Path(export.run(run_folder, str(tmp_path / "out"), onnx=True))
+    assert names(folder) == PLAIN | {"onnx/whole.onnx", "onnx/from_features.onnx"}
+    model = soundprompt.load(run_folder, device="cpu")
+    pictures = [picture(second) for second in range(3)]
+    heard = torch.cat([model.audio.examples(wave(second + 1)[-RATE:]) for second in range(3)])
+    wanted = torch.sigmoid(model.logits(pictures, model.audio.embed(heard))).numpy()
+    assert np.ptp(wanted) > 1e-3
+    pixels, valid = model.encoder.preprocess(pictures), model.encoder.valid_cells([one.shape[:2] for one in pictures])
+    tap = model.model.tap
+    inputs = {
+        "whole": {"pixels": pixels, "log_mel": heard},
+        "from_features": {"visual": model.encoder.prefix(pixels, [tap])[tap], "audio": model.audio.embed(heard)},
+    }
+    for name, given in inputs.items():
+        session = onnxruntime.InferenceSession(folder / "onnx" / f"{name}.onnx", providers=["CPUExecutionProvider"])
+        arrays = {key: value.numpy() for key, value in {**given, "valid": valid}.items()}
+        (logits,) = session.run(None, arrays)
+        np.testing.assert_allclose(1 / (1 + np.exp(-logits)), wanted, atol=1e-4, err_msg=name)
+
+
+def test_onnx_without_its_packages(run_folder, tmp_path, monkeypatch):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=r"--onnx: needs onnx(.|\n)*soundprompt\[onnx\]"):
+        export.run(run_folder, str(tmp_path / "out"), onnx=True)
+    assert not (tmp_path / "out").exists()

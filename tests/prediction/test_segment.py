@@ -2,6 +2,8 @@
 
 import csv
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,3 +157,16 @@ def test_a_film_at_its_own_rate(model, tmp_path):
     with av.open(str(write_film(tmp_path / "in.mp4", 3))) as film:
         frames = [frame.to_image() for frame in film.decode(video=0)]
     assert model.segment(frames, wave(3), RATE, fps=12.5).shape == (38, *SIZE)
+
+
+def test_the_examples_of_the_manual(run_folder, tmp_path):
+    """docs/travel.md, as it stands, with a run in place of its model."""
+    text = (Path(__file__).parents[2] / "docs" / "travel.md").read_text()
+    examples = re.findall(r"```python\n(.+?)```", text, re.DOTALL)
+    assert len(examples) == 2
+    known = {"frames": np.stack([picture(second) for second in range(3)]), "sound": wave(3, 44100)}
+    exec(examples[0].replace("gavs-v2/", str(run_folder)), known)
+    whole = known["masks"]
+    assert whole.shape == (3, *SIZE)
+    exec(examples[1], known)
+    np.testing.assert_allclose(known["masks"][0], whole[1], atol=1e-5)

@@ -17,7 +17,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from project_copy import PROJECT
 from soundprompt import models, provenance
+from soundprompt import params as p
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import extract, store
@@ -175,21 +177,30 @@ def test_cached_sounds_that_are_not_finite_are_named(tiny, view, clip, value):
 
 def test_the_command_line_says_it_in_one_line(tiny, view):
     loud(tiny, "v2_val_1", 3e38)
-    verb = ["train", "--settings", view().model_dump_json(), "--seeds", "0"]
-    done = subprocess.run([sys.executable, "-m", "soundprompt", *verb], capture_output=True, text=True)
+    done = subprocess.run(command(view(), "0"), capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "after step 3: logits are not finite" in done.stderr and "remedy:" in done.stderr
+
+
+def command(view, seeds):
+    """`soundprompt train` as the workflow calls it, on a study that holds this setting and this model alone."""
+    settings, models = {view.setting_name: view.setting}, {view.model_name: view.model}
+    changed = {"study": view.study, "data": p.Data(), "settings": settings, "models": models, "experiments": {}}
+    whole = p.load(base=PROJECT / "params.yaml").model_copy(update=changed)
+    assert p.train_view(whole, view.setting_name, view.model_name) == view
+    verb = ["train", "--settings", str(p.write(whole).resolve()), "--study", view.study]
+    names = ["--setting", view.setting_name, "--model", view.model_name, "--seeds", seeds]
+    return [sys.executable, "-m", "soundprompt", *verb, *names]
 
 
 # ------------------------------------------------------------------------------- killed
 def start(settings, cwd: Path) -> subprocess.Popen:
     """`soundprompt train` in a process of its own, as the workflow starts it."""
-    verb = ["train", "--settings", settings.model_dump_json(), "--seeds", "0-1"]
-    return subprocess.Popen([sys.executable, "-m", "soundprompt", *verb], cwd=cwd, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command(settings, "0-1"), cwd=cwd, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
         path = folder / "metrics.csv"
         if path.exists() and path.read_bytes().count(b"\n") > step:
@@ -240,7 +251,7 @@ def test_key_names_what_a_run_depends_on(tiny, view):
     data = run.PackData(view(), tiny)
     assert set(data.digests) == {"table v1s", "table v2", "sam", "visual features", "audio features"}
     key = run.Run(view(), 0, tiny, data).key
-    assert key == provenance.key("train", run.essence(view()), 0, data.digests)
+    assert key == provenance.key("train", run.read_by_training(view()), 0, data.digests)
     retested = view().setting.model_copy(update={"test": ("v2/val",)})
     assert key == run.Run(view().model_copy(update={"setting": retested}), 0, tiny, data).key
     claimed = view().setting.model_copy(update={"unseen": True})

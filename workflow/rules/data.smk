@@ -21,11 +21,11 @@ rule fetch:
     resources:
         **asked("fetch"),
     params:
-        settings=lambda wildcards: settings(params.fetch_view(asked_by(wildcards))),
+        settings=reads("fetch"),
     message:
         "fetch {wildcards.name}"
     shell:
-        "{SOUNDPROMPT} fetch --only {wildcards.name} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} fetch --settings {SETTINGS} --study {wildcards.study} --only {wildcards.name} > {log} 2>&1"
 
 
 rule world_part:
@@ -38,11 +38,11 @@ rule world_part:
         **asked("world_part"),
     params:
         code=code("world"),
-        settings=lambda wildcards: settings(params.world_view(asked_by(wildcards))),
+        settings=reads("world"),
     message:
         "generate {wildcards.part} clips of {wildcards.study}"
     shell:
-        "{SOUNDPROMPT} world --part {wildcards.part} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} world --settings {SETTINGS} --study {wildcards.study} --part {wildcards.part} > {log} 2>&1"
 
 
 def parts_of_world(wildcards):
@@ -63,17 +63,17 @@ rule world:
         **asked("world_part"),
     params:
         code=code("world"),
-        settings=lambda wildcards: settings(params.world_view(asked_by(wildcards))),
+        settings=reads("world"),
     message:
         "write metadata and AVS-V3 splits of {wildcards.study}"
     shell:
-        "{SOUNDPROMPT} world --part index --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} world --settings {SETTINGS} --study {wildcards.study} --part index > {log} 2>&1"
 
 
 def datasets_read(wildcards):
     """A frame table's dataset, and those that it may share no source video with."""
     view = params.tables_view(asked_by(wildcards), wildcards.dataset)
-    others = comparisons.spared(view.apart, wildcards.dataset)
+    others = comparisons.given_up(view.apart, wildcards.dataset)
     names = {wildcards.dataset, *(other.partition("/")[0] for _, other in others)}
     return [registry.datasets()[name] for name in sorted(names)]
 
@@ -106,13 +106,11 @@ rule frame_table:
         **asked("frame_table"),
     params:
         code=lambda wildcards: code("tables", datasets_read(wildcards)),
-        settings=lambda wildcards: settings(
-            params.tables_view(asked_by(wildcards), wildcards.dataset)
-        ),
+        settings=reads("tables", "dataset"),
     message:
         "read {wildcards.dataset} of {wildcards.study} into its frame table"
     shell:
-        "{SOUNDPROMPT} tables --dataset {wildcards.dataset} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} tables --settings {SETTINGS} --study {wildcards.study} --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 # Before any table, and early, so that a study stops here and not after its trainings.
@@ -130,8 +128,8 @@ rule leaks:
         **asked("table"),
     params:
         code=code("leaks"),
-        settings=lambda wildcards: settings(params.leaks_view(asked_by(wildcards))),
+        settings=reads("leaks"),
     message:
         "check that what is tested in {wildcards.study} is new to what was trained"
     shell:
-        "{SOUNDPROMPT} leaks --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} leaks --settings {SETTINGS} --study {wildcards.study} > {log} 2>&1"

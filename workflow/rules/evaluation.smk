@@ -26,13 +26,11 @@ rule score:
             "score",
             [STUDY.models[wildcards.model].registered, *extra_metrics(wildcards)],
         ),
-        settings=lambda wildcards: settings(
-            params.score_view(asked_by(wildcards), wildcards.setting, wildcards.model)
-        ),
+        settings=reads("score", "setting", "model"),
     message:
         "score {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
     shell:
-        "{SOUNDPROMPT} score --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} score --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} --model {wildcards.model} --seeds {wildcards.pack} > {log} 2>&1"
 
 
 rule examine:
@@ -47,22 +45,18 @@ rule examine:
         **asked("examine"),
     params:
         code=code_of_model("examine"),
-        settings=lambda wildcards: settings(
-            params.examine_view(
-                asked_by(wildcards), wildcards.setting, wildcards.model
-            )
-        ),
+        settings=reads("examine", "setting", "model"),
     message:
         "examine {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
     shell:
-        "{SOUNDPROMPT} examine --seeds {wildcards.pack} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} examine --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} --model {wildcards.model} --seeds {wildcards.pack} > {log} 2>&1"
 
 
 rule floors:
     input:
         tables=tables_of,
     output:
-        ANY.floors("{setting}"),
+        update(ANY.floors("{setting}")),  # kept where the frames are the same
     log:
         "logs/{study}/floors/{setting}.log",
     threads: needs("floors")
@@ -70,13 +64,11 @@ rule floors:
         **asked("floors"),
     params:
         code=lambda wildcards: code("floors", extra_metrics(wildcards)),
-        settings=lambda wildcards: settings(
-            params.floors_view(asked_by(wildcards), wildcards.setting)
-        ),
+        settings=reads("floors", "setting"),
     message:
         "score what needs no training on {wildcards.setting} of {wildcards.study}"
     shell:
-        "{SOUNDPROMPT} floors --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} floors --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} > {log} 2>&1"
 
 
 # One job of one thread for all models: they take turns, because times are compared within one job only.
@@ -94,8 +86,8 @@ rule cost:
         code=lambda wildcards: code(
             "cost", params.cost_view(asked_by(wildcards)).chosen()
         ),
-        settings=lambda wildcards: settings(params.cost_view(asked_by(wildcards))),
+        settings=reads("cost"),
     message:
         "measure what a frame costs in {wildcards.study}"
     shell:
-        "{SOUNDPROMPT} cost --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} cost --settings {SETTINGS} --study {wildcards.study} > {log} 2>&1"

@@ -1,8 +1,17 @@
 # The cache: frozen encoders run once per picture and per second of sound.
 def features(study):
-    """All cached features of a study."""
-    shards = [study.layout.visual_shard(i) for i in range(study.features.shards)]
-    return [study.layout.visual_plan, *shards, study.layout.audio_features]
+    """What stands for all cached features of a study."""
+    return [study.layout.visual_index, study.layout.audio_features]
+
+
+# All that trainings start from, of the study and its variants, as a target: `snakemake foundation`.
+rule foundation:
+    input:
+        [
+            [features(study), foundation(study), leaks.path(study.layout)]
+            + [study.layout.table(dataset) for dataset in study.tables()]
+            for study in STUDIES.values()
+        ],
 
 
 rule feature_plan:
@@ -17,11 +26,11 @@ rule feature_plan:
         **asked("frame_table"),
     params:
         code=code("features"),
-        settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
+        settings=reads("features"),
     message:
         "divide the pictures of {wildcards.study} over shards"
     shell:
-        "{SOUNDPROMPT} features --step plan --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} features --settings {SETTINGS} --study {wildcards.study} --step plan > {log} 2>&1"
 
 
 rule visual_features:
@@ -29,7 +38,7 @@ rule visual_features:
         plan=ANY.visual_plan,
         sam=lambda wildcards: asked_by(wildcards).layout.foundation("sam"),
     output:
-        ANY.visual_shard("{shard}"),
+        update(ANY.visual_shard("{shard}")),  # one whose pictures are the same is kept
     log:
         "logs/{study}/features/shard-{shard}.log",
     threads: needs("visual_features")
@@ -37,11 +46,33 @@ rule visual_features:
         **asked("visual_features"),
     params:
         code=code("features"),
-        settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
+        settings=reads("features"),
     message:
         "encode pictures of {wildcards.study}, shard {wildcards.shard}"
     shell:
-        "{SOUNDPROMPT} features --step shard --shard {wildcards.shard} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} features --settings {SETTINGS} --study {wildcards.study} --step shard --shard {wildcards.shard} > {log} 2>&1"
+
+
+# One small file in place of all shards: what reads them all depends on it alone, lest the graph grow by runs times shards.
+rule feature_index:
+    input:
+        plan=ANY.visual_plan,
+        shards=lambda wildcards: [
+            asked_by(wildcards).layout.visual_shard(shard)
+            for shard in range(asked_by(wildcards).features.shards)
+        ],
+    output:
+        ANY.visual_index,
+    log:
+        "logs/{study}/features/index.log",
+    localrule: True
+    params:
+        code=code("features"),
+        settings=reads("features"),
+    message:
+        "seal the features of {wildcards.study}"
+    shell:
+        "{SOUNDPROMPT} features --settings {SETTINGS} --study {wildcards.study} --step index > {log} 2>&1"
 
 
 rule audio_features:
@@ -49,7 +80,7 @@ rule audio_features:
         tables=all_tables_of,
         audio=lambda wildcards: asked_by(wildcards).layout.foundation("audio"),
     output:
-        ANY.audio_features,
+        update(ANY.audio_features),
     log:
         "logs/{study}/features/audio.log",
     threads: needs("audio_features")
@@ -57,8 +88,8 @@ rule audio_features:
         **asked("audio_features"),
     params:
         code=code("features"),
-        settings=lambda wildcards: settings(params.features_view(asked_by(wildcards))),
+        settings=reads("features"),
     message:
         "encode sounds of {wildcards.study}"
     shell:
-        "{SOUNDPROMPT} features --step audio --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} features --settings {SETTINGS} --study {wildcards.study} --step audio > {log} 2>&1"

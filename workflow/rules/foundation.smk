@@ -33,10 +33,8 @@ rule pretrain:
         **asked("pretrain"),
     params:
         code=lambda wildcards: code(f"pretrain/{wildcards.foundation}"),
-        settings=lambda wildcards: settings(
-            params.pretrain_view(asked_by(wildcards), wildcards.foundation)
-        ),
+        settings=reads("pretrain", "foundation"),
     message:
         "make the foundation model '{wildcards.foundation}' of {wildcards.study}"
     shell:
-        "{SOUNDPROMPT} pretrain --model {wildcards.foundation} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} pretrain --settings {SETTINGS} --study {wildcards.study} --model {wildcards.foundation} > {log} 2>&1"

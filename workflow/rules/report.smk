@@ -2,7 +2,7 @@
 def experiment_inputs(wildcards):
     """All that an experiment's table is made from: scores and what else was measured, or, for a search, its runs."""
     experiment = STUDY.experiments[wildcards.experiment]
-    places = [whose(setting) for setting in experiment.settings]
+    places = [study_of(setting) for setting in experiment.settings]
     models = dict.fromkeys(map(params.model_of, experiment.methods))
     models = [model for model in models if model in STUDY.models]
 
@@ -35,6 +35,7 @@ rule table:
         unpack(experiment_inputs),
     output:
         table=ANY.result_table("{experiment}"),
+        metrics=ANY.result_metrics("{experiment}"),
         plots=directory(ANY.result_plots("{experiment}")),
     log:
         "logs/{study}/table/{experiment}.log",
@@ -43,13 +44,11 @@ rule table:
         **asked("table"),
     params:
         code=code("table"),
-        settings=lambda wildcards: settings(
-            params.table_view(STUDY, wildcards.experiment)
-        ),
+        settings=reads("table", "experiment"),
     message:
         "table and plots of {wildcards.experiment} in {wildcards.study}"
     shell:
-        "{SOUNDPROMPT} table --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} table --settings {SETTINGS} --study {wildcards.study} --experiment {wildcards.experiment} > {log} 2>&1"
 
 
 rule report:
@@ -75,11 +74,11 @@ rule report:
         **asked("report"),
     params:
         code=code("report"),
-        settings=settings(STUDY, exclude={"resources"}),
+        settings=reads("report"),
     message:
         "write {output.page}"
     shell:
-        "{SOUNDPROMPT} report --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} report --settings {SETTINGS} --study {wildcards.study} > {log} 2>&1"
 
 
 # The page that a reader looks for first. Two studies made at once each put theirs there whole.

@@ -14,6 +14,7 @@ from soundprompt import params, provenance, records, registry, turns
 from soundprompt.data import acquire, comparisons, leaks, ledger, protocols
 from soundprompt.data.world import parts
 from soundprompt.errors import InputError
+from soundprompt.files import digest_value
 from soundprompt.foundation import released
 from soundprompt.layout import Layout, pack_name, pack_seeds
 
@@ -32,6 +33,7 @@ if any(re.fullmatch("--dry-?run|-[A-Za-z]*n", word) for word in sys.argv):
 # The study and its variants: the same rules make the artifacts of all of them, by the wildcard `study`.
 STUDIES = STUDY.studies()
 LAYOUT = STUDY.layout
+SETTINGS = params.write(STUDY)  # what the verbs read
 ANY = Layout("{study}")
 # Lists of finished runs that name files which somebody deleted, damaged ones say: what is gone is made anew.
 for each in STUDIES.values():
@@ -64,10 +66,18 @@ wildcard_constraints:
     experiment="|".join(STUDY.experiments),
 
 
-def settings(view, **options):
-    """The canonical text of a stage's view: a rule's params, so that only a change in it makes the rule stale."""
-    # It stands between apostrophes in shell commands; JSON has another way to write one.
-    return view.model_dump_json(**options).replace("'", r"\u0027")
+@functools.cache
+def digest_of(stage, study, names):
+    """Digest of the part of a study's settings that a stage reads."""
+    view = params.READS[stage](STUDIES[study], *names)
+    return digest_value(view.model_dump(mode="json"))
+
+
+def reads(stage, *names):
+    """The same for a job, by its wildcards: a rule's params, so that only a change in what it reads makes it stale."""
+    return lambda wildcards: digest_of(
+        stage, wildcards.study, tuple(wildcards[name] for name in names)
+    )
 
 
 def code(stage, chosen=()):
@@ -141,7 +151,7 @@ def examined(study, setting, model, seeds=None):
     return done(name, study.examined_packs(setting, model), seeds)
 
 
-def whose(setting):
+def study_of(setting):
     """The study that a setting of an experiment belongs to, and the setting's name there."""
     place, name = LAYOUT.of(setting)
     return STUDIES[place.study], name

@@ -26,10 +26,8 @@ rule train:
         processes=max(1, STUDY.resources.train.gpus),  # a GPU each
     params:
         code=code_of_model("train"),
-        settings=lambda wildcards: settings(
-            params.train_view(asked_by(wildcards), wildcards.setting, wildcards.model)
-        ),
+        settings=reads("train", "setting", "model"),
     message:
         "train {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
     shell:
-        "{SOUNDPROMPT} train --seeds {wildcards.pack} --processes {resources.processes} --settings '{params.settings}' > {log} 2>&1"
+        "{SOUNDPROMPT} train --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} --model {wildcards.model} --seeds {wildcards.pack} --processes {resources.processes} > {log} 2>&1"

@@ -25,7 +25,7 @@ class Comparison:
     other_role: str
     own: bool
 
-    def sparing(self, few: bool) -> tuple[str, str]:
+    def gives_up(self, few: bool) -> tuple[str, str]:
         """(selection that gives up the clips which both have, selection that stays whole).
 
         Tests stay whole, so that they are those of others. Not so the tests of few shots, whose training clips
@@ -67,12 +67,12 @@ def origins(settings: Mapping[str, Setting], name: str) -> list[str]:
     return found
 
 
-def spared(settings: Mapping[str, Setting], dataset: str) -> list[tuple[str, str]]:
+def given_up(settings: Mapping[str, Setting], dataset: str) -> list[tuple[str, str]]:
     """(split of `dataset` that gives up clips, selection whose source videos it gives up), for all settings."""
     pairs: dict[tuple[str, str], None] = {}
     for name, spec in settings.items():
         for comparison in of_setting(settings, name):
-            giving, staying = comparison.sparing(spec.start_from is not None)
+            giving, staying = comparison.gives_up(spec.start_from is not None)
             place, _, split = giving.partition("/")
             if place == dataset and giving != staying:
                 pairs.setdefault((split, staying))

@@ -6,7 +6,7 @@ pictures, and, where the setting claims that its classes are unseen, by class. W
 for settings that train on a share. `data.leaks` says what follows:
 
 - stop: no table is made.
-- drop: the frame tables leave out clips of shared videos (`comparisons.Comparison.sparing`), so that only what no
+- drop: the frame tables leave out clips of shared videos (`comparisons.Comparison.gives_up`), so that only what no
   table can leave out is found here, and stops.
 - report: tables are made, and the report says it beside them.
 

@@ -49,18 +49,18 @@ def make_table(view: TablesView, layout: Layout) -> None:
         _log.warning("%s: %d of %d clips are not usable; %s says why", dataset, unusable, total, path)
 
 
-def _expected(dataset: str, view: TablesView, layout: Layout) -> list[Expected]:
+def _expected(name: str, view: TablesView, layout: Layout) -> list[Expected]:
     """All clips of a dataset; its own view or that of another one serves."""
-    registered = registry.datasets()[dataset]
-    reader = getattr(importlib.import_module(registered.module), registered.code)
-    return reader(view.model_copy(update={"dataset": dataset}), layout)
+    dataset = registry.datasets()[name]
+    reader = getattr(importlib.import_module(dataset.module), dataset.code)
+    return reader(view.model_copy(update={"dataset": name}), layout)
 
 
 def _without_leaks(expected: list[Expected], view: TablesView, layout: Layout) -> list[Expected]:
-    """The clips without the memberships that `comparisons.spared` gives up for the settings in `view.apart`."""
+    """The clips without the memberships that `comparisons.given_up` names for the settings in `view.apart`."""
     clips = {view.dataset: expected}
     videos: dict[str, set[str]] = {}  # of a split, what it may not share
-    for split, staying in comparisons.spared(view.apart, view.dataset):
+    for split, staying in comparisons.given_up(view.apart, view.dataset):
         dataset, _, other = staying.partition("/")
         if dataset not in clips:
             clips[dataset] = _expected(dataset, view, layout)

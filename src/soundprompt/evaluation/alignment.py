@@ -198,34 +198,13 @@ def gap_parts(sound: np.ndarray, cue: np.ndarray) -> np.ndarray:
 
 
 REGISTERED = (
-    Metric(
-        name="retrieval",
-        stage="examine",
-        measures="alignment",
-        label="retrieval",
-        meaning="Share of frames in which the object whose visual cue is nearest to the sound is one that sounds.",
-    ),
-    Metric(
-        name="retrieval_chance",
-        stage="examine",
-        measures="alignment",
-        higher_is_better=None,
-        label="retrieval, chance",
-        meaning="Retrieval by guessing: the share of a frame's objects that sound.",
-    ),
-    Metric(
-        name="margin_kept",
-        stage="examine",
-        measures="alignment",
-        label="margin kept",
-        meaning="Share of frames whose sound is nearer to their own cue than to one of another class, by the margin.",
-    ),
-    Metric(
-        name="modality_gap",
-        stage="examine",
-        measures="alignment",
-        higher_is_better=None,
-        label="modality gap",
-        meaning="Distance between the mean directions of all sounds and all cues.",
-    ),
-)
+    Metric(name="retrieval", stage="examine", measures="alignment", label="retrieval",
+           meaning="Share of frames in which the object whose visual cue is nearest to the sound is one that sounds."),
+    Metric(name="retrieval_chance", stage="examine", measures="alignment", higher_is_better=None,
+           label="retrieval, chance", meaning="Retrieval by guessing: the share of a frame's objects that sound."),
+    Metric(name="margin_kept", stage="examine", measures="alignment", label="margin kept",
+           meaning="Share of frames whose sound is nearer to their own cue than to one of another class, "
+                   "by the margin."),
+    Metric(name="modality_gap", stage="examine", measures="alignment", higher_is_better=None, label="modality gap",
+           meaning="Distance between the mean directions of all sounds and all cues."),
+)  # fmt: skip

@@ -166,21 +166,8 @@ def _iou(run: str, drawer: Drawer, some: Pointed, sam: FrozenSam, device: str) -
 
 
 REGISTERED = (
-    Metric(
-        name="knowledge",
-        stage="examine",
-        measures="knowledge",
-        mean="clips",
-        label="knowledge kept",
-        meaning="IoU of the masks that the tuned decoder draws for one point, on pictures without sound.",
-    ),
-    Metric(
-        name="knowledge_untouched",
-        stage="examine",
-        measures="knowledge",
-        mean="clips",
-        higher_is_better=None,
-        label="untouched",
-        meaning="The same by the decoder that nobody tuned.",
-    ),
-)
+    Metric(name="knowledge", stage="examine", measures="knowledge", mean="clips", label="knowledge kept",
+           meaning="IoU of the masks that the tuned decoder draws for one point, on pictures without sound."),
+    Metric(name="knowledge_untouched", stage="examine", measures="knowledge", mean="clips", higher_is_better=None,
+           label="untouched", meaning="The same by the decoder that nobody tuned."),
+)  # fmt: skip

@@ -14,7 +14,8 @@ import pandas as pd
 from soundprompt import records
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
-from soundprompt.files import publish
+from soundprompt.features import store
+from soundprompt.files import publish, write_json
 from soundprompt.layout import Layout
 from soundprompt.params import FeaturesView
 
@@ -25,6 +26,12 @@ def run(view: FeaturesView, layout: Layout) -> None:
     """Writes `layout.visual_plan`: parquet with the COLUMNS, one row per different picture."""
     with publish(layout.visual_plan, recorded=True) as aside:
         pictures(view.tables, view.features.shards, layout).to_parquet(aside, index=False)
+
+
+def index(view: FeaturesView, layout: Layout) -> None:
+    """Writes `layout.visual_index`: the seal of each shard. Raises InputError when one is missing or not whole."""
+    seals = {str(shard): store.Store(layout.visual_shard(shard)).seal for shard in range(view.features.shards)}
+    write_json(layout.visual_index, seals)
 
 
 def read(layout: Layout) -> pd.DataFrame:

@@ -58,6 +58,7 @@ class Store:
         self.path = Path(path)
         header, start, self._bytes = self._open()
         content = self._sealed(header)
+        self.seal: str = content["seal"]  # digest of recipe, rows and checksums: equal seals, equal numbers
         self.recipe: dict[str, Any] = content["recipe"]
         if recipe is not None:
             self.check_recipe(recipe)
@@ -133,11 +134,11 @@ class Store:
     def _sealed(self, header: dict[str, Any]) -> dict[str, Any]:
         try:
             content = json.loads(header["__metadata__"]["store"])
-            seal = content.pop("seal")
+            own = {name: value for name, value in content.items() if name != "seal"}
             tensors = {k: [v["dtype"], v["shape"]] for k, v in header.items() if k != "__metadata__"}
         except (ValueError, TypeError, KeyError) as error:
             raise self._damaged("it is not a store of features") from error
-        if digest_value(content) != seal or content["tensors"] != tensors:
+        if digest_value(own) != content.get("seal") or content["tensors"] != tensors:
             raise self._damaged("its header is altered")
         return content
 

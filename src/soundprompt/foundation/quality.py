@@ -54,7 +54,7 @@ def measure_sam(frozen: FrozenSam, concept: prompting.Concept | None, scene: Sce
 
 
 @dataclass(frozen=True)
-class Asked:
+class PointedPicture:
     """A held-out picture, the number of the object asked for, and a point in that as `prompting.point` gives it.
 
     index: of the picture in its stream.
@@ -71,19 +71,19 @@ class Asked:
         return self.picture.masks[self.number]
 
 
-def held_out(scene: Scene, seed: int) -> list[Asked]:
+def held_out(scene: Scene, seed: int) -> list[PointedPicture]:
     """Pictures that pre-training never saw, each with one of its objects to find: always the same for a seed."""
     drawn = {index: pictures.draw(seed, pictures.HELD_OUT, index, scene) for index in range(PICTURES)}
     usable = {index: picture for index, picture in drawn.items() if picture is not None}
     rng = np.random.default_rng([seed, pictures.HELD_OUT])
     chosen = {index: int(rng.integers(len(picture.masks))) for index, picture in usable.items()}
     return [
-        Asked(index, picture, chosen[index], prompting.point(rng, picture.masks[chosen[index]]))
+        PointedPicture(index, picture, chosen[index], prompting.point(rng, picture.masks[chosen[index]]))
         for index, picture in usable.items()
     ]
 
 
-def _concept_tokens(frozen: FrozenSam, concept: prompting.Concept, batch: list[Asked]) -> Tensor:
+def _concept_tokens(frozen: FrozenSam, concept: prompting.Concept, batch: list[PointedPicture]) -> Tensor:
     """Tokens of what each object looks like in the mirrored picture."""
     mirrored = [np.ascontiguousarray(MIRROR.of(each.picture.image)) for each in batch]
     masks = np.stack([MIRROR.of(each.mask) for each in batch])

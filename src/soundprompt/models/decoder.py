@@ -123,5 +123,5 @@ def attend_to_few(attention: nn.Module, q: Tensor, k: Tensor, v: Tensor) -> Tens
     heads, n, width = attention.num_heads, k.shape[1], k.shape[2] // attention.num_heads
     own = torch.eye(heads, dtype=k.dtype, device=k.device).repeat_interleave(width, 1)
     k, v = (k[:, :, None] * (own * width**-0.5)).flatten(1, 2), (v[:, :, None] * own).flatten(1, 2)
-    scores = (k @ q.mT).view(len(q), n, -1)  # over heads x N in the last axis
-    return attention.out_proj(scores.softmax(1).view(len(q), n * heads, -1).mT @ v)
+    scores = (k @ q.mT).view(q.shape[0], n, -1)  # over heads x N in the last axis
+    return attention.out_proj(scores.softmax(1).view(q.shape[0], n * heads, -1).mT @ v)

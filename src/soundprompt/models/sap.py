@@ -49,7 +49,7 @@ class SemanticAudioPrompt(nn.Module):
         sound = self.sound(audio) if self.sound is not None else audio
         tokens = [cue] if cue is not None else []
         if self.settings.noise == "token":
-            tokens.append(self.noise.expand(len(audio), -1))
+            tokens.append(self.noise.expand(audio.shape[0], -1))
         if self.settings.audio_token:
             tokens.append(self.disturbed(sound))
         prompts = self.project(torch.stack(tokens, 1))

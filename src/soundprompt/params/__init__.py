@@ -15,8 +15,9 @@ from soundprompt.params.models import Avsegformer, Cola, Model, Sap, Schedule, T
 from soundprompt.params.plots import Curve, Dots, Panel
 from soundprompt.params.reading import read_yaml
 from soundprompt.params.resources import Needs
-from soundprompt.params.study import Params, load, read, validate
+from soundprompt.params.study import Params, load, read, read_written, validate, write
 from soundprompt.params.views import (
+    READS,
     CostView,
     ExamineView,
     FeaturesView,
@@ -38,6 +39,7 @@ from soundprompt.params.views import (
     floors_view,
     leaks_view,
     pretrain_view,
+    report_view,
     score_view,
     table_view,
     tables_view,
@@ -46,13 +48,13 @@ from soundprompt.params.views import (
 )
 
 __all__ = [
-    "Audio", "Avsegformer", "Clips", "Cola",
+    "READS", "Audio", "Avsegformer", "Clips", "Cola",
     "Cost", "CostView", "Curve", "Data", "Dots", "Evaluation", "ExamineView", "Experiment", "Features",
     "FeaturesView", "FetchView", "FloorsView", "HeldOut", "LeaksView", "Levels", "Model", "Needs", "Panel",
     "Params", "Positive", "PretrainView", "Pyramid", "PyramidView", "Reading", "Sam", "Sap", "Scene", "SceneSplit",
     "Schedule", "ScoreView", "Setting", "Settings", "TableView", "TablesView", "Tpavi", "TrainView", "Visual",
     "World", "WorldView", "Youtube", "cost_view", "describe", "examine_view", "features_view", "fetch_view",
     "floors_view", "leaks_view", "load", "merge", "model_of", "plain", "pretrain_view", "read", "read_base",
-    "read_layers", "read_yaml", "refusal", "resolve_models", "score_view", "table_view", "tables_view", "train_view",
-    "validate", "variant_of", "world_view",
+    "read_layers", "read_written", "read_yaml", "refusal", "report_view", "resolve_models", "score_view", "table_view",
+    "tables_view", "train_view", "validate", "variant_of", "world_view", "write",
 ]  # fmt: skip

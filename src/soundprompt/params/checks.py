@@ -91,7 +91,7 @@ def _of_models(params: Params) -> Iterator[str]:
 
 
 def _too_alike(block: str, names: Iterable[str]) -> Iterator[str]:
-    """Names become stages of DVC and rules, which write '_' for '-'."""
+    """Names that nobody tells apart."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.replace("-", "_"), name)

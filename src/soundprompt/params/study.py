@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from soundprompt import registry
+from soundprompt import files, registry
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params.base import Count, Distinct, Internal, Name, Positive, Settings
@@ -19,13 +19,13 @@ from soundprompt.params.experiments import Experiment, Setting, Variant, model_o
 from soundprompt.params.foundation import Features, Foundation
 from soundprompt.params.loading import (
     Layer,
-    left_in,
     lift_models,
     merge,
     merge_layers,
     read_layers,
     resolve_models,
-    under_probes,
+    with_probes,
+    without_nulls,
 )
 from soundprompt.params.messages import Refusal, describe, nearest, refusal
 from soundprompt.params.models import Model, Schedule
@@ -51,7 +51,7 @@ class Params(Settings):
     cost: Cost = Cost()
     variants: dict[Name, Variant] = Field({})
     experiments: dict[Name, Experiment]
-    resources: Resources = Resources()
+    resources: Resources = Field(Resources(), exclude=True)
     schedule: Schedule = Field(
         Schedule(), exclude=True, description="what models without a `base` start from; theirs goes over it"
     )
@@ -94,6 +94,10 @@ class Params(Settings):
             "borrows": overlay.borrows,
         }
         return _validated(content, f"variants.{name}: ")
+
+    def named(self, name: str) -> Params:
+        """This study, or the variant of it whose artifacts lie under a name. Raises InputError."""
+        return self if name == self.study else self.variant(name.removeprefix(f"{self.study}_"))
 
     def everywhere(self, asked: Callable[[Params], list[Run]]) -> list[Run]:
         """What a method such as `Params.runs` lists, of the study and its variants, whose settings are `v1s@points`."""
@@ -246,6 +250,27 @@ def load(study: str | Path | None = None, base: str | Path = "params.yaml", *, f
     return read([path], base, fetching=fetching)
 
 
+def write(params: Params) -> Path:
+    """Writes the settings of a study, merged and checked, to where the jobs of the workflow read them.
+
+    The file is named by its content, so that jobs at work keep theirs when settings change.
+    """
+    text = params.model_dump_json(indent=1, exclude_unset=True) + "\n"  # variants are made from what is set
+    path = params.layout.logs / f"settings-{files.digest_bytes(text.encode())[:12]}.json"
+    if not path.exists():
+        files.write_text(path, text)
+    return path
+
+
+def read_written(path: Path) -> Params:
+    """What `write` wrote. Raises InputError."""
+    try:
+        return Params.model_validate_json(path.read_bytes(), strict=True)
+    except (OSError, ValidationError) as error:
+        remedy = "run the workflow, which writes it, or leave out --settings"
+        raise InputError(f"are no settings that the workflow wrote ({error})", path=path, remedy=remedy) from error
+
+
 def read(
     overlays: Iterable[Path] = (), base: str | Path = "params.yaml", *, fetching: bool = False, **given: Any
 ) -> Params:
@@ -279,11 +304,11 @@ def validate(raw: dict[str, Any], *, fetching: bool = False) -> Params:
     """Resolves model bases and validates. Raises InputError that lists every problem.
 
     An entry of models, settings, experiments or variants that an overlay gives as null is left out: a study of one
-    dataset says so (`left_in`). fetching: as for `load`.
+    dataset says so (`without_nulls`). fetching: as for `load`.
     """
     if own := {"parent", "borrows"} & set(raw):
         raise refusal(f"{key}: unknown key" for key in sorted(own))  # variants alone have them
-    raw = under_probes(left_in(raw))
+    raw = with_probes(without_nulls(raw))
     models = raw.get("models")
     resolved = resolve_models(models, raw.get("schedule"))
     params = _validated({**raw, "models": resolved}, models=models, fetching=fetching)

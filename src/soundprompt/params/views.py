@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import Field
@@ -172,7 +173,7 @@ class TableView(View):
 
 def world_view(params: Params) -> WorldView:
     """The part of the settings that generating the world may read."""
-    return WorldView(**_whose(params), world=params.world, shots=params.data.shots)
+    return WorldView(**_identity(params), world=params.world, shots=params.data.shots)
 
 
 def fetch_view(params: Params) -> FetchView:
@@ -181,7 +182,7 @@ def fetch_view(params: Params) -> FetchView:
     paths = [path for model in used for path in (model.checkpoint, getattr(model, "pca_checkpoint", None))]
     given = [name for name in params.tables() if registry.datasets()[name].generated != "only"]
     return FetchView(
-        **_whose(params),
+        **_identity(params),
         data=params.data,
         checkpoints=tuple(filter(None, paths)),
         datasets=tuple(given) if params.data.source == "avsbench" else (),
@@ -193,24 +194,24 @@ def tables_view(params: Params, dataset: str) -> TablesView:
     """The part of the settings that reading a dataset may read."""
     apart = params.settings if params.data.leaks == "drop" else {}
     named = (one for one in params.protocols() if apart or one.startswith(f"{dataset}/"))
-    return TablesView(**_whose(params), dataset=dataset, data=_reading(params), apart=apart, protocols=tuple(named))
+    return TablesView(**_identity(params), dataset=dataset, data=_reading(params), apart=apart, protocols=tuple(named))
 
 
 def leaks_view(params: Params) -> LeaksView:
     """The part of the settings that the leak check may read."""
-    return LeaksView(**_whose(params), settings=params.settings, leaks=params.data.leaks)
+    return LeaksView(**_identity(params), settings=params.settings, leaks=params.data.leaks)
 
 
 def features_view(params: Params) -> FeaturesView:
     """The part of the settings that the feature cache may read."""
     tables, taps = tuple(params.tables()), tuple(params.taps())
-    return FeaturesView(**_whose(params), tables=tables, taps=taps, features=params.features, bgr=params.data.bgr)
+    return FeaturesView(**_identity(params), tables=tables, taps=taps, features=params.features, bgr=params.data.bgr)
 
 
 def floors_view(params: Params, setting: str) -> FloorsView:
     """The part of the settings that scoring the floors of a setting may read."""
     return FloorsView(
-        **_whose(params),
+        **_identity(params),
         setting_name=setting,
         setting=params.settings[setting],
         data=_reading(params),
@@ -225,14 +226,14 @@ def pretrain_view(params: Params, name: Literal["sam", "audio", "pyramid"]) -> P
     if name == "pyramid":
         sam = params.foundation.sam
         pool = {"pool_seed": sam.seed, "pictures": sam.pictures}
-        return PyramidView(**_whose(params), model=params.foundation.pyramid, scene=scene, **pool)
-    return PretrainView(**_whose(params), model=getattr(params.foundation, name), scene=scene)
+        return PyramidView(**_identity(params), model=params.foundation.pyramid, scene=scene, **pool)
+    return PretrainView(**_identity(params), model=getattr(params.foundation, name), scene=scene)
 
 
 def train_view(params: Params, setting: str, model: str) -> TrainView:
     """The part of the settings that training (setting, model) may read."""
     return TrainView(
-        **_whose(params),
+        **_identity(params),
         setting_name=setting,
         setting=params.settings[setting],
         model_name=model,
@@ -259,7 +260,7 @@ def cost_view(params: Params) -> CostView:
     }
     side = params.world.size
     picture = params.cost.picture or (side, side)
-    return CostView(**_whose(params), models=models, picture=picture, cost=params.cost)
+    return CostView(**_identity(params), models=models, picture=picture, cost=params.cost)
 
 
 def examine_view(params: Params, setting: str, model: str) -> ExamineView:
@@ -283,7 +284,7 @@ def table_view(params: Params, name: str) -> TableView:
     experiment = params.experiments[name]
     judged = {"test": ("validation",)} if experiment.of_validation else {}
     return TableView(
-        **_whose(params),
+        **_identity(params),
         name=name,
         experiment=experiment,
         settings={
@@ -294,7 +295,30 @@ def table_view(params: Params, name: str) -> TableView:
     )
 
 
-def _whose(params: Params) -> dict[str, Any]:
+def report_view(params: Params) -> Params:
+    """The report reads everything that the settings say."""
+    return params
+
+
+# Stage -> what it reads of the settings, given the names of what a job is about. Rules and verbs take it from here.
+READS: dict[str, Callable[..., Settings]] = {
+    "world": world_view,
+    "fetch": fetch_view,
+    "tables": tables_view,
+    "leaks": leaks_view,
+    "pretrain": pretrain_view,
+    "features": features_view,
+    "floors": floors_view,
+    "train": train_view,
+    "score": score_view,
+    "examine": examine_view,
+    "cost": cost_view,
+    "table": table_view,
+    "report": report_view,
+}
+
+
+def _identity(params: Params) -> dict[str, Any]:
     return {"study": params.study, "parent": params.parent, "borrows": params.borrows}
 
 

@@ -16,30 +16,37 @@ from soundprompt.evaluation import summary
 from soundprompt.features import extract
 from soundprompt.files import digest_file, publish_folder, read_json, write_json, write_text
 from soundprompt.foundation.audio import EXAMPLE_SAMPLES, RATE
-from soundprompt.prediction import card, exported, foundation, hub, runs
+from soundprompt.prediction import card, exported, foundation, hub, onnx_graphs, runs
 from soundprompt.prediction.exported import ExportedRun
 from soundprompt.prediction.listener import Listener
 from soundprompt.prediction.runs import TrainedRun
 from soundprompt.report import evidence
 
 
-def run(place: Path | str, out: str, whole: bool = False, private: bool = False) -> str:
+def run(place: Path | str, out: str, whole: bool = False, private: bool = False, onnx: bool = False) -> str:
     """Exports the model in `place` (as `soundprompt.load`) to a folder, or to hf://owner/name; returns where it is.
 
     whole: with the frozen models; without, they are named by their digests. private: for a repository that is made.
+    onnx: with graphs of it, see `onnx_graphs`.
     A folder appears whole or not at all and replaces nothing but an earlier export. Raises InputError.
     """
+    if onnx:
+        onnx_graphs.check()
     trained = runs.opened(place)
-    Listener(trained, "cpu")  # what cannot answer here is not handed on
+    listener = Listener(trained, "cpu")  # what cannot answer here is not handed on
     if hub.is_address(out):
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
             folder.mkdir()
             write(trained, folder, whole)
+            if onnx:
+                onnx_graphs.write(listener, folder / onnx_graphs.FOLDER)
             return hub.push(folder, out, private)
     _check_target(Path(out))
     with publish_folder(out) as aside:
         write(trained, aside, whole)
+        if onnx:
+            onnx_graphs.write(listener, aside / onnx_graphs.FOLDER)
     return out
 
 

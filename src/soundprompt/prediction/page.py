@@ -52,8 +52,9 @@ class Page:
         values = np.rint(255 * probability).astype(np.uint8)
         small = shrunk(values, _within(values.shape, MAP_SIDE))
         Image.fromarray(small).save(self.folder / f"{len(self._moments)}.png")
-        above = [round(float((probability > level / LEVELS).mean()), 4) for level in range(LEVELS + 1)]
-        self._moments.append({"begin": round(begin - self.start, 3), "above": above})
+        levels = np.ceil(LEVELS * probability).astype(np.int64).ravel()
+        above = 1 - np.cumsum(np.bincount(levels, minlength=LEVELS + 1)) / probability.size
+        self._moments.append({"begin": round(begin - self.start, 3), "above": above.round(4).tolist()})
 
     def write(self, path: Path, until: float, threshold: float, title: str, model: str) -> None:
         """until: when the video ends, seconds of the source."""

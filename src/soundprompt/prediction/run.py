@@ -70,7 +70,8 @@ def paint(request: Request, source: Source, listener: Listener) -> list[dict[str
         if request.coco:
             painter.run_lengths.write(places[request.run_lengths])
         if page is not None:
-            page.write(places[request.page], until, request.threshold, request.video.name, str(listener.run))
+            model = f"{listener.run.view.model_name}, trained on {listener.run.view.setting_name}"
+            page.write(places[request.page], until, request.threshold, request.video.name, model)
     return rows
 
 

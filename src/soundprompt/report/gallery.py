@@ -69,7 +69,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Room:
+class SettingCases:
     """The cases of one setting, those that open the page, and what could not be shown."""
 
     setting: str
@@ -123,25 +123,25 @@ class Tested:
         return f"{names.method(method)} ({heard})"
 
 
-def run(params: Params, layout: Layout) -> list[Room]:
+def run(params: Params, layout: Layout) -> list[SettingCases]:
     """The clips of the main tables' settings that train from scratch or borrow a model, where predictions are there."""
     tables = [e for name, e in params.experiments.items() if name.startswith("table_")]
     shown = {setting for e in tables or params.experiments.values() for setting in e.settings}
     settings = {s: spec for s, spec in params.settings.items() if s in shown and not spec.start_from}
     judged = [setting for setting in settings if _predictions(params, layout, setting, JUDGE).exists()]
     share = max(1, OPENING // max(1, len(judged)))
-    rooms = []
+    found = []
     for setting, spec in settings.items():
         try:
-            rooms.append(_room(params, layout, setting, spec, share))
+            found.append(_cases_of_setting(params, layout, setting, spec, share))
         except InputError as error:
-            rooms.append(Room(setting, names.setting(setting), notes=[f"No cases: {error}"]))
-    return rooms
+            found.append(SettingCases(setting, names.setting(setting), notes=[f"No cases: {error}"]))
+    return found
 
 
-def opening(rooms: list[Room]) -> list[Case]:
+def opening(settings: list[SettingCases]) -> list[Case]:
     """The clips that open the page."""
-    return [case for room in rooms for case in room.opening][:OPENING]
+    return [case for setting in settings for case in setting.opening][:OPENING]
 
 
 def how_opened(params: Params) -> str:
@@ -165,11 +165,11 @@ def how_chosen(params: Params) -> str:
     )
 
 
-def _room(params: Params, layout: Layout, setting: str, spec: Setting, n_opening: int) -> Room:
+def _cases_of_setting(params: Params, layout: Layout, setting: str, spec: Setting, n_opening: int) -> SettingCases:
     tested = _tested(params, layout, setting, spec)
     title = names.setting(setting)
     if JUDGE not in tested.drawn:
-        return Room(setting, title, notes=[f"{names.method(JUDGE)} has no predictions here."])
+        return SettingCases(setting, title, notes=[f"{names.method(JUDGE)} has no predictions here."])
     clips = {clip: rows.sort_values("frame") for clip, rows in tested.frames.groupby("clip")}
     rival = _rival(params, layout, setting, spec, tested)
     opening = []
@@ -178,7 +178,7 @@ def _room(params: Params, layout: Layout, setting: str, spec: Setting, n_opening
         opening.append(_case(tested, middle, [JUDGE, *rival], title, OPENING_HEIGHT))
     chosen = _choose(tested.scores[JUDGE].groupby("clip")["value"].mean())
     cases = [_case(tested, clips[clip], [*tested.drawn], why, HEIGHT) for clip, why in chosen.items()]
-    return Room(setting, title, opening, cases)
+    return SettingCases(setting, title, opening, cases)
 
 
 def _predictions(params: Params, layout: Layout, setting: str, model: str) -> Path:

@@ -35,7 +35,7 @@ LIMIT = 15 * 2**20  # bytes; a report that is larger is no longer something to s
 
 
 @dataclass(frozen=True)
-class Chapter:
+class ExperimentSection:
     """One experiment in the report; group: the heading under which it stands."""
 
     name: str
@@ -168,9 +168,9 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
 
     records = attempt(lambda: origins.records(params, layout), {})
     leaked = attempt(lambda: leaks.read(layout), pd.DataFrame(columns=list(leaks.COLUMNS)))
-    chapters = [_chapter(params, layout, name, leaked) for name in params.experiments]
-    missing = list(dict.fromkeys(sentence for chapter in chapters for sentence in chapter.missing))
-    rooms = attempt(lambda: gallery.run(params, layout), [])
+    sections = [_section(params, layout, name, leaked) for name in params.experiments]
+    missing = list(dict.fromkeys(sentence for section in sections for sentence in section.missing))
+    shown = attempt(lambda: gallery.run(params, layout), [])
     return {
         "params": params,
         "seeds": sorted({len(e.seeds or params.seeds) for e in params.experiments.values() if not e.of_validation})
@@ -179,13 +179,13 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
         "generated": params.data.source == "generated",
         "verdicts": found,
         "tiles": _tiles(params, layout),
-        "chapters": chapters,
-        "groups": _grouped(chapters),
+        "sections": sections,
+        "groups": _grouped(sections),
         "missing": missing,
         "trouble": trouble,
-        "opening": gallery.opening(rooms),
+        "opening": gallery.opening(shown),
         "how_opened": gallery.how_opened(params),
-        "rooms": rooms,
+        "gallery": shown,
         "how_chosen": gallery.how_chosen(params),
         "foundations": foundation.run(params),
         "costs": origins.costs(records),
@@ -200,25 +200,29 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
     }
 
 
-def _chapter(params: Params, layout: Layout, name: str, leaked: pd.DataFrame) -> Chapter:
+def _section(params: Params, layout: Layout, name: str, leaked: pd.DataFrame) -> ExperimentSection:
     view = p.table_view(params, name)
     missing = tables.lacking(view, layout)
     paper = published.about(view.experiment.published) if view.experiment.published in published.names() else None
     try:
         table = tables.read(layout.result_table(name))
     except InputError as error:
-        return Chapter(name, view.experiment.title, names.group(name), paper=paper, missing=[str(error), *missing])
+        return ExperimentSection(
+            name, view.experiment.title, names.group(name), paper=paper, missing=[str(error), *missing]
+        )
     sheets = fragments.by_setting(view, table)
     overview, plots = fragments.overview(view, table), _plots(view, layout)
     touched = leaked[leaked["verdict"].isin(("reported", "stops")) & leaked["setting"].isin(view.settings)]
     notes = (leaks.sentences(touched), tables.cleaned(table), tables.remarks(table))
-    return Chapter(name, view.experiment.title, names.group(name), overview, sheets, plots, paper, missing, *notes)
+    return ExperimentSection(
+        name, view.experiment.title, names.group(name), overview, sheets, plots, paper, missing, *notes
+    )
 
 
-def _grouped(chapters: list[Chapter]) -> list[tuple[str, list[Chapter]]]:
-    """(heading, its chapters), groups in the order of `names.GROUPS`, chapters in that of the settings."""
+def _grouped(sections: list[ExperimentSection]) -> list[tuple[str, list[ExperimentSection]]]:
+    """(heading, its sections), groups in the order of `names.GROUPS`, sections in that of the settings."""
     headings = [*dict.fromkeys((*names.GROUPS.values(), names.OTHER_GROUP))]
-    found = {heading: [c for c in chapters if c.group == heading] for heading in headings}
+    found = {heading: [c for c in sections if c.group == heading] for heading in headings}
     return [(heading, members) for heading, members in found.items() if members]
 
 

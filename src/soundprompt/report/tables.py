@@ -29,7 +29,8 @@ COLUMNS = (*KEYS, *OURS, *CLEAN, *PAPER, *AGAINST, "remark")
 
 
 def run(view: TableView, layout: Layout) -> None:
-    """Writes results/<study>/tables/<experiment>.csv from scores alone; says on stderr what is missing.
+    """Writes results/<study>/tables/<experiment>.csv from scores alone, and its means as DVC compares them; says on
+    stderr what is missing.
 
     Raises InputError when none of the experiment's scores exist, or when the leak check is not made or stops it.
     """
@@ -45,6 +46,17 @@ def run(view: TableView, layout: Layout) -> None:
         )
     with files.publish(layout.result_table(view.name), recorded=True) as aside:
         table.to_csv(aside, index=False, float_format="%.6f")
+    files.write_json(layout.result_metrics(view.name), means(table))
+
+
+def means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Method -> 'setting: selection' -> metric -> mean over all kinds of classes, to six places as in the table."""
+    nested: dict[str, dict[str, dict[str, float]]] = {}
+    rows = table[(table["kind"] == "all") & table["mean"].notna()]
+    for row in rows.itertuples():
+        place = nested.setdefault(row.method, {}).setdefault(f"{row.setting}: {row.selection}", {})
+        place[row.metric] = round(float(row.mean), 6)
+    return nested
 
 
 def read(path: Path) -> pd.DataFrame:

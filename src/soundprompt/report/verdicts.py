@@ -21,7 +21,7 @@ import pandas as pd
 from soundprompt.evaluation import statistics, summary
 from soundprompt.evaluation.statistics import TAIL, Contributions, Estimate
 from soundprompt.layout import Layout
-from soundprompt.params import Params, model_of, plain, variant_of
+from soundprompt.params import Params, model_of, plain
 from soundprompt.report import convergence, evidence, names
 
 HOLDS, FAILS, UNDECIDED, UNTESTED = "holds", "does not hold", "undecided at this size", "not tested here"
@@ -160,13 +160,9 @@ class Scores:
         return tuple(sorted(asked)) or self.params.seeds
 
     def present(self, *settings: str) -> list[tuple[str, str]]:
-        """(setting, selection it is about) for those that the study has; of variants those that are asked for."""
+        """(setting, selection it is about) for those that some experiment asks for."""
         asked = self.asked()
-        return [
-            (name, evidence.primary(self.params.settings[plain(name)]))
-            for name in settings
-            if plain(name) in self.params.settings and (name in asked or not variant_of(name))
-        ]
+        return [(name, evidence.primary(self.params.settings[plain(name)])) for name in settings if name in asked]
 
     def asked(self, method: str | None = None) -> list[str]:
         """The settings of all experiments, or of those with a method, each once."""

@@ -139,7 +139,7 @@ class Run:
         self.inputs = dict(data.digests)
         if view.setting.start_from:
             self.inputs["start"] = checkpoint.trained_digest(layout, view.setting.start_from, view.model_name, seed)
-        self.key = provenance.key("train", essence(view), seed, self.inputs)
+        self.key = provenance.key("train", read_by_training(view), seed, self.inputs)
 
     def train(self, stop: Callable[[], bool]) -> dict[str, Any]:
         """Trains unless that is done; returns the run's entry in `layout.trained`."""
@@ -158,13 +158,15 @@ class Run:
 
     def _train(self, stop: Callable[[], bool]) -> dict[str, Any]:
         watch = provenance.Stopwatch()
+        if self.team.leads:  # it vouches for files that are about to be written anew
+            (self.folder / PROVENANCE).unlink(missing_ok=True)
         trainer = self.trainer(self.team.device)
         seconds = loop.fit(trainer, self.folder, self.key, stop)
         if not self.team.leads:
             return {}
         what = f"{self.label}: after step {trainer.best.step} the weights"
         finite.check_all(trainer.best.parameters, what, remedy="lower schedule.learning_rate")
-        settings = essence(self.view)
+        settings = read_by_training(self.view)
         facts = settings.model_dump(mode="json") | {"seed": self.seed}
         facts[self.view.model.reads] = self.data.encoder.digest
         facts["step"] = trainer.best.step
@@ -220,7 +222,7 @@ def spread(rows: pd.DataFrame, limit: int | None, *, whole_clips: bool = False) 
     return rows.iloc[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
 
 
-def essence(view: TrainView) -> TrainView:
+def read_by_training(view: TrainView) -> TrainView:
     """The view without what training does not look at: tests and claims about them, and how other data are read."""
     data = Data(v1s_supervision=view.data.v1s_supervision, bgr=view.data.bgr)
     return view.model_copy(
@@ -243,20 +245,8 @@ def _stop_on_sigterm() -> Iterator[Callable[[], bool]]:
 
 
 REGISTERED = (
-    Metric(
-        name="training_s",
-        stage="train",
-        higher_is_better=False,
-        amount=True,
-        label="training, s",
-        meaning="Time that training a run took, validations included.",
-    ),
-    Metric(
-        name="training_steps",
-        stage="train",
-        higher_is_better=False,
-        amount=True,
-        label="training steps",
-        meaning="Steps until training stopped.",
-    ),
-)
+    Metric(name="training_s", stage="train", higher_is_better=False, amount=True, label="training, s",
+           meaning="Time that training a run took, validations included."),
+    Metric(name="training_steps", stage="train", higher_is_better=False, amount=True, label="training steps",
+           meaning="Steps until training stopped."),
+)  # fmt: skip
