@@ -9,10 +9,7 @@ def released_weights(wildcards):
     study, name = asked_by(wildcards), wildcards.foundation
     model = getattr(study.foundation, name)
     if model.source == "released" and model.is_own:
-        try:
-            return released.files(name, params.pretrain_view(study, name))
-        except InputError as error:
-            raise WorkflowError(str(error))
+        return released.files(name, params.pretrain_view(study, name))
     paths = filter(None, (model.checkpoint, getattr(model, "pca_checkpoint", None)))
     fetched = {path: acquire.released(path, study.layout) for path in paths}
     return [

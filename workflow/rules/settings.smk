@@ -22,6 +22,7 @@ from soundprompt.layout import Layout, pack_name, pack_seeds
 try:
     given = workflow.config_settings.config
     STUDY = params.read(workflow.overwrite_configfiles, **given)
+    released.check(STUDY)
 except InputError as error:
     raise WorkflowError(str(error))
 
