@@ -167,7 +167,7 @@ class Stages:
         """The page."""
         made = [str(self.layout.result_table(name)) for name in self.params.experiments]
         made += [str(self.layout.result_plots(name)) for name in self.params.experiments]
-        keys = [key for key in p.Params.model_fields if key != "resources"]
+        keys = list(p.Params.model_fields)
         return {
             "desc": "the report that a reader opens",
             "cmd": self.call("all"),

@@ -18,9 +18,6 @@ rule score:
         ANY.scored("{setting}", "{model}", "{pack}"),
     log:
         "logs/{study}/score/{setting}/{model}/{pack}.log",
-    threads: needs("score")
-    resources:
-        **asked("score"),
     params:
         code=code_of_model("score"),
         settings=reads("score", "setting", "model"),
@@ -37,9 +34,6 @@ rule examine:
         ANY.examined("{setting}", "{model}", "{pack}"),
     log:
         "logs/{study}/examine/{setting}/{model}/{pack}.log",
-    threads: needs("examine")
-    resources:
-        **asked("examine"),
     params:
         code=code_of_model("examine"),
         settings=reads("examine", "setting", "model"),
@@ -56,9 +50,6 @@ rule floors:
         update(ANY.floors("{setting}")),  # kept where the frames are the same
     log:
         "logs/{study}/floors/{setting}.log",
-    threads: needs("floors")
-    resources:
-        **asked("floors"),
     params:
         code=code("floors"),
         settings=reads("floors", "setting"),
@@ -76,9 +67,6 @@ rule cost:
         ANY.cost,
     log:
         "logs/{study}/cost.log",
-    threads: needs("cost")
-    resources:
-        **asked("cost"),
     params:
         code=code("cost"),
         settings=reads("cost"),
