@@ -2,13 +2,18 @@
 #   make report               the mini study, ends with results/report.html, a copy of results/mini/report.html
 #   make report STUDY=smoke   the same in minutes
 #   make restore              fetch results with DVC instead of making them (docs/artifacts.md)
-#   make test, lint, bench, clean
+#   make test                 the tests in minutes; changes nothing outside this folder and the temporary one
+#   make test-cluster         those that need a real Slurm: says what it installs and writes as root, and asks (or YES=1)
+#   make test-all             both, and the long ones
+#   make faults N=20          injects every class of fault, most of them N times (docs/reliability.md)
+#   make lint, bench, lock, clean
 PYTHON ?= python3
 STUDY ?= mini
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 BIN := .venv/bin
 PY := $(BIN)/python -m
+PIP := $(PY) pip --quiet --disable-pip-version-check
 READY := .venv/.ready
 OVERLAY := $(if $(filter mini,$(STUDY)),,--configfile studies/$(STUDY).yaml)
 SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
@@ -16,29 +21,46 @@ SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
 # What snakemake --lint may say: docs/architecture.md answers it.
 ANSWERED := Specify a conda|Mixed rules and functions|variable SOUNDPROMPT
 
-.PHONY: env report restore test lint bench clean
+.PHONY: env report restore test test-cluster test-all faults lint bench lock clean
 
 report: $(READY)
 	$(SNAKEMAKE) --logger soundprompt -- all
 	@$(PY) soundprompt headline --study $(STUDY)
 
 # Files that DVC has verified are as good as made here: Snakemake is told so, and finds nothing to do.
-TARGET ?= report
+TARGET ?=
 restore: $(READY)
-	$(PY) dvc pull --with-deps $(TARGET)
-	$(PY) dvc status --quiet --with-deps $(TARGET) || { $(PY) dvc status --with-deps $(TARGET); exit 1; }
-	$(SNAKEMAKE) --quiet all --touch -- $(TARGET)
-	$(SNAKEMAKE) --quiet all -- $(TARGET:report=latest_report)
+	$(PY) dvc pull $(TARGET)
+	$(PY) dvc status --quiet $(TARGET) || { $(PY) dvc status $(TARGET); exit 1; }
+	$(SNAKEMAKE) --quiet all --touch -- $(or $(TARGET),all)
+	$(SNAKEMAKE) --quiet all -- $(or $(TARGET),all)
+
+# Each whole run of the pipeline stays on one of the two workers (tests/conftest.py).
+PYTEST := $(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
 
 test: $(READY)
-	$(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) -m "not slow and not cluster"
+
+test-cluster: $(READY)
+	$(BIN)/python tests/cluster/slurm.py ask
+	YES=1 $(PYTEST) tests/cluster
+
+test-all: $(READY)
+	$(BIN)/python tests/cluster/slurm.py ask
+	$(PYTEST) -m "not slow and not cluster"
+	YES=1 $(PYTEST) -m "slow or cluster"
+
+# Most faults are tried N times; kills of stages, which take seconds, N / 2 times each.
+N ?= 20
+faults: $(READY)
+	FAULTS_N=$(N) $(PY) pytest -q -p no:xdist $(shell $(PYTHON) tests/faults/classes.py)
 
 lint: $(READY)
 	$(PY) ruff check .
 	$(PY) ruff format --check .
 	$(PY) snakefmt --check Snakefile workflow
 	! $(PY) snakemake --lint 2>&1 | grep '^    \*' | grep -vE '$(ANSWERED)'
-	$(PY) soundprompt stages --check
+	$(PY) mypy
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
@@ -46,12 +68,19 @@ bench: $(READY)
 env: $(READY)
 
 # The marker is touched last, so an interrupted installation is done again.
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-torch.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "soundprompt needs Python 3.11 or newer: make PYTHON=python3.11 report")'
 	$(PYTHON) -m venv .venv
-	$(PY) pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(PY) pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PIP) install --no-deps --require-hashes -r requirements.lock
+	$(PIP) install -r requirements-torch.txt
+	$(PIP) install --no-deps -e .
+	$(PIP) check
 	@touch $@
+
+# Pins stay as they are unless pyproject.toml, or UPGRADE=--upgrade, asks for others. Needs uv, which reads all hashes of
+# a release from the index.
+lock:
+	uv pip compile --quiet $(UPGRADE) pyproject.toml --output-file requirements.lock
 
 # data/downloads stays: some of it was applied for, or took a night to fetch.
 clean:

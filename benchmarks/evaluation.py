@@ -45,8 +45,8 @@ def main() -> None:
     logits = torch.randn(FRAMES, SIDE, SIDE, generator=rng) * 5 - 3
     target = torch.rand(FRAMES, SIDE, SIDE, generator=rng) < 0.1
     probability, flat = torch.sigmoid(logits).flatten(1), target.flatten(1)
-    difference = float((metrics.probability_f_curves(probability, flat)[0] - sweep(probability, flat)).abs().max())
-    one_pass = best_of(3, lambda: metrics.probability_f_curves(probability, flat))
+    difference = float((metrics.f_curves(probability, flat)[0] - sweep(probability, flat)).abs().max())
+    one_pass = best_of(3, lambda: metrics.f_curves(probability, flat))
     compared = best_of(1, lambda: sweep(probability, flat))
     print(f"{FRAMES} frames of {SIDE} x {SIDE}, one thread; largest difference of a curve {difference:.0e}")
     print(f"F-measure, 255 comparisons: {compared:.2f} s")

@@ -133,7 +133,7 @@ def make_batch(sam: sam_models.FrozenSam, frames: int, size: tuple[int, int]) ->
         valid=valid,
         sizes=[size] * frames,
         masks=[mask] * frames,
-        targets=torch.zeros(frames, 1, 4 * sam.grid, 4 * sam.grid),
+        targets=torch.zeros(frames, 1, sam.cells, sam.cells),
         target_valid=target_valid,
         clips=names,
         videos=names,

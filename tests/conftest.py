@@ -1,6 +1,8 @@
 """What several rooms of tests share: whole runs, made once."""
 
 import os
+import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,18 +10,52 @@ import pytest
 
 import minute_study
 import project_copy
+from faults import classes
 
-# Rooms of tests -> the run that they look at.
-WHOLE_RUNS = {"pipeline": "smoke", "browser": "smoke", "artifacts": "made", "cluster": "made"}
+# Files or folders of tests -> the run that they look at.
+WHOLE_RUNS = {
+    "test_after_a_kill.py": "killed",
+    "pipeline": "smoke",
+    "browser": "smoke",
+    "artifacts": "made",
+    "cluster": "cluster",
+}
+# Where programs keep what is theirs, when nobody says otherwise: in the user's home, or for DVC in /var.
+PLACES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "DVC_SITE_CACHE_DIR")
+
+
+def pytest_configure(config):
+    """Tests change nothing outside the checkout, but for pytest's own temporary folder."""
+    if not hasattr(config, "workerinput"):  # workers inherit it
+        config.addinivalue_line("markers", "xdist_group(name): stays on one worker")
+        for name in PLACES:
+            os.environ[name] = str(config.cache.mkdir(name.lower()))
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """With several workers, each whole run stays on one, so that none is made twice; they begin first."""
     for item in items:
-        group = WHOLE_RUNS.get(item.path.parent.name, str(item.path))
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.path.parent.name not in WHOLE_RUNS)
+        item.add_marker(pytest.mark.xdist_group(whole_run(item) or str(item.path)))
+    items.sort(key=lambda item: whole_run(item) is None)
+
+
+def whole_run(item) -> str | None:
+    """The run that a test looks at, None for most."""
+    return WHOLE_RUNS.get(item.path.name) or WHOLE_RUNS.get(item.path.parent.name)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What became of the faults that were injected, class by class."""
+    trials: dict[str, tuple[int, int]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            if report.when == "call" and (fault := classes.of(report.nodeid)):
+                tests, held = trials.get(fault, (0, 0))
+                trials[fault] = tests + 1, held + (outcome == "passed")
+    if trials:
+        terminalreporter.section("faults")
+        terminalreporter.write("\n".join(classes.table(trials)) + "\n")
 
 
 @pytest.fixture
@@ -52,7 +88,21 @@ def made(tmp_path_factory) -> minute_study.Minute:
     copy.log = copy.good("dvc", "repro")
     copy.first_tables = copy.tables()
     minute_study.commit(copy, "results")
+    (across_workers(tmp_path_factory) / "minute_tables.pickle").write_bytes(pickle.dumps(copy.first_tables))
     return copy
+
+
+@pytest.fixture(scope="session")
+def minute_tables(tmp_path_factory, request) -> dict[str, bytes]:
+    """The tables of `made`, from whichever worker has it; made here where none has."""
+    path = across_workers(tmp_path_factory) / "minute_tables.pickle"
+    return pickle.loads(path.read_bytes()) if path.exists() else request.getfixturevalue("made").first_tables
+
+
+def across_workers(tmp_path_factory) -> Path:
+    """A temporary folder that all workers share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +113,27 @@ def reference_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no reference data folder (SOUNDPROMPT_REFERENCE_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A Chromium that must not need a network. Skips where there is none, fails in CI."""
+    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (binary and driver):
+        reason = "Chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    profile = tmp_path_factory.mktemp("profile")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--disable-background-networking")
+    options.add_argument(f"--user-data-dir={profile}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    chromium.set_script_timeout(60)
+    yield chromium
+    chromium.quit()

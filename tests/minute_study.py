@@ -23,9 +23,10 @@ OVERLAY = {
     },
     "data": {"shots": [1]},
     "foundation": {
-        "sam": {"pictures": 16, "steps": 4, "pictures_per_step": 4},
-        "audio": {"sounds": 60, "epochs": 1},
+        "sam": {"source": "train", "pictures": 16, "steps": 4, "pictures_per_step": 4},
+        "audio": {"source": "train", "sounds": 60, "epochs": 1},
     },
+    "variants": {"points": {"foundation": {"sam": {"prompts": "points"}}}},
     "models": {"gavs": {"schedule": {"steps": 16, "validate_every": 4, "warmup": 2, "shot_epochs": 1}}},
 }
 EXPERIMENTS = {
@@ -65,8 +66,8 @@ def make(root: Path) -> Minute:
     """A copy of the project with the study, in a git repository of its own."""
     copy_project(root)
     write_study(root)
+    write_stages(root)
     copy = Minute(root)
-    copy.good("soundprompt", "stages", "--study", NAME)
     commit(copy, "the study", first=True)
     return copy
 
@@ -78,6 +79,28 @@ def write_study(root: Path) -> None:
     settings["v3_0shot"]["test"] = ["v3/unseen", "v3/1_shot_test"]
     write_experiments(root, EXPERIMENTS, settings=settings)
     (root / "studies" / f"{NAME}.yaml").write_text(yaml.safe_dump(OVERLAY, sort_keys=False))
+
+
+def write_stages(root: Path) -> None:
+    """dvc.yaml for this study, as docs/artifacts.md says: its name, its overlay, and a stage for each experiment."""
+    text = (root / "dvc.yaml").read_text().replace("/mini", f"/{NAME}")
+    content = yaml.safe_load(text.replace("--quiet host", f"--configfile studies/{NAME}.yaml --quiet host"))
+    like = yaml.safe_dump(content["stages"]["ablation_sap"])
+    stages = {name: yaml.safe_load(like.replace("ablation_sap", name)) for name in EXPERIMENTS}
+    content["stages"] = {"foundation": content["stages"]["foundation"], **stages, "report": content["stages"]["report"]}
+    files = [{f"experiments/{name}.yaml": None} for name in EXPERIMENTS]
+    content["stages"]["report"]["params"] = [{"params.yaml": None}, *files]
+    for stage in content["stages"].values():
+        stage["params"].append({f"studies/{NAME}.yaml": None})
+    for name, folders in (("foundation", ("weights", "features")), ("report", ("runs",))):
+        own = [{f"{folder}/{NAME}_points": {"persist": True}} for folder in folders]  # of the variant
+        content["stages"][name]["outs"] += own
+    content["plots"] = [plot for plot in content["plots"] if "loss_v3" in plot]
+    curves = content["plots"][0]["loss_v3"]["y"]
+    content["plots"][0]["loss_v3"]["y"] = {
+        path: y for path, y in curves.items() if "3shot" not in path and "5shot" not in path
+    }
+    (root / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def commit(copy: Copy, message: str, *, first: bool = False) -> None:

@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
+from soundprompt.cli import app
 
 VERBS = [
     "settings",
@@ -11,6 +14,7 @@ VERBS = [
     "tables",
     "leaks",
     "pretrain",
+    "release",
     "features",
     "train",
     "score",
@@ -27,8 +31,8 @@ def soundprompt(*arguments):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb):
-    answer = soundprompt(verb, "--help")
-    assert answer.returncode == 0 and "--study" in answer.stdout
+    answer = CliRunner().invoke(app, [verb, "--help"])
+    assert answer.exit_code == 0 and "--study" in answer.stdout
 
 
 def test_help_does_not_load_torch():

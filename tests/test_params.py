@@ -8,16 +8,32 @@ import pytest
 from soundprompt import params
 from soundprompt.errors import InputError
 
+FULL = Path("studies/full.yaml")
+
 
 @pytest.fixture
 def raw():
-    return params.read_base()
+    """The full matrix."""
+    return params.read_base(overlays=[FULL])
 
 
 def test_studies_are_valid():
     assert params.load().study == "mini"
     assert params.load("smoke").study == "smoke"
-    assert params.load().variant("points").foundation.sam.prompts == "points"
+    assert params.load("full").variant("points").foundation.sam.prompts == "points"
+
+
+def test_the_default_study_is_small_and_can_be_read():
+    lines = Path("params.yaml").read_text().splitlines()
+    assert len(lines) <= 170 and max(map(len, lines)) <= 100
+    study = params.load()
+    assert len(study.seeds) == 3 and not study.variants and "pyramid" not in study.foundations()
+    assert {model.base or name for name, model in study.models.items() if name in {m for _, m, _ in study.runs()}} == {
+        "gavs",
+        "sam_fusion",
+    }
+    trained = {setting for setting, _, _ in study.runs()}
+    assert {name for name, setting in study.settings.items() if setting.train} == trained
 
 
 @pytest.mark.parametrize(
@@ -31,7 +47,7 @@ def test_studies_are_valid():
         (("models", "gavs", "sap"), {"visual_cue": False}, ["triplet", "visual_cue"]),
         (("models", "gavs-no_audio", "schedule"), {"negatives": 0.1}, ["gavs-no_audio", "schedule.negatives"]),
         (("models", "sam_fusion", "cola"), {"enabled": True}, ["sam_fusion", "cola.enabled"]),
-        (("foundation", "sam", "source"), "checkpoint", ["foundation.sam", "pretrain"]),
+        (("foundation", "sam", "architecture"), "vit_b", ["foundation.sam", "released"]),
         (("settings", "v3_1shot", "start_from"), "v9", ["v3_1shot", "v9"]),
         (("settings", "v1s", "model_of"), "v2", ["settings.v1s", "model_of"]),
         (("experiments", "ablation_sap", "methods"), ["gavs", "gavz"], ["ablation_sap", "gavz", "sam_fusion"]),
@@ -138,7 +154,7 @@ def test_all_models_without_a_base_start_from_the_shared_schedule(raw):
 def test_an_experiment_left_out_leaves_its_models_to_the_others(tmp_path):
     overlay = tmp_path / "mine.yaml"
     overlay.write_text("study: mine\nexperiments: {ablation_sap: null}\nmodels: {gavs-no_cue: {cola: {dim: 8}}}\n")
-    study = params.load(overlay)
+    study = params.read([FULL, overlay])
     assert "ablation_sap" not in study.experiments and "gavs-no_cue" in study.experiments["study_domains"].methods
     assert (study.models["gavs-no_cue"].cola.dim, study.models["gavs-no_cue"].sap.visual_cue) == (8, False)
 
@@ -180,7 +196,7 @@ def test_the_relu_behind_vggish_is_each_methods_own():
     paper = params.load("paper")
     heard = {name for name, model in paper.models.items() if model.audio_relu}
     assert heard == {name for name, model in paper.models.items() if model.reads == "pyramid"} | {"gavs-relu"}
-    for study in (paper, params.load()):
+    for study in (paper, params.load("full")):
         assert {"gavs", "gavs-relu", "gavs-released_code"} <= set(study.experiments["released_code"].methods)
 
 
@@ -278,15 +294,15 @@ def test_a_variant_has_runs_of_its_own_and_borrows_the_rest(raw):
     study = params.validate(raw)
     assert {setting for setting, _, _ in study.runs()} == {"v1s", "v2"}
     points, far = study.variant("points"), study.variant("far")
-    assert list(study.studies()) == ["mini", "mini_points", "mini_far"]
+    assert list(study.studies()) == ["full", "full_points", "full_far"]
     assert {run[:2] for run in points.runs()} == {("v3_0shot", "gavs"), ("v3_1shot", "gavs")}
     assert points.tables() == ["v3"] and points.world == study.world
-    assert str(points.layout.data) == "data/mini" and str(far.layout.data) == "data/mini_far"
+    assert str(points.layout.data) == "data/full" and str(far.layout.data) == "data/full_far"
     weights = [str(each.layout.foundation(m).parent) for each in (points, far) for m in ("sam", "audio")]
-    assert weights == ["weights/mini_points", "weights/mini", "weights/mini", "weights/mini"]
+    assert weights == ["weights/full_points", "weights/full", "weights/full", "weights/full"]
     sounds = [str(study.variant(name).layout.audio_features.parent) for name in ("points", "far", "unused")]
-    assert sounds == ["features/mini", "features/mini_far", "features/mini_unused"]  # of one dataset and encoder
-    assert str(points.layout.features) == "features/mini_points"
+    assert sounds == ["features/full", "features/full_far", "features/full_unused"]  # of one dataset and encoder
+    assert str(points.layout.features) == "features/full_points"
     assert far.world.seed == 7 and far.world.v1s == study.world.v1s
     assert params.train_view(points, "v3_1shot", "gavs").layout == points.layout
     assert study.layout.run("v3_1shot@points", "gavs", 0) == points.layout.run("v3_1shot", "gavs", 0)

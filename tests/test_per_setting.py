@@ -9,7 +9,7 @@ from soundprompt.errors import InputError
 
 
 def study(**per_setting) -> p.Params:
-    raw = p.read_base()
+    raw = p.read_base(overlays=["studies/full.yaml"])
     raw["models"]["avsegformer"]["per_setting"] = per_setting
     return p.validate(raw)
 

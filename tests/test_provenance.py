@@ -1,6 +1,6 @@
 """A key changes with everything that a result depends on, and with nothing else."""
 
-from soundprompt import params, provenance
+from soundprompt import params, provenance, registry
 
 
 def key(study, seed=0, inputs=None, stage="train"):
@@ -36,3 +36,18 @@ def test_record_says_where_a_result_comes_from():
     assert record["key"] == provenance.key("train", view, 3, {"sam": "00"})
     assert record["seed"] == 3 and record["best_step"] == 7 and record["packages"]["torch"]
     assert record["cost"]["peak_mib"] > 1 and record["cost"]["wall_s"] >= 0
+
+
+def test_only_what_a_job_works_with_of_what_is_registered_counts():
+    def files(stage, *chosen):
+        return {path.name for path in provenance.code_files(stage, chosen)}
+
+    datasets, models = registry.datasets(), registry.architectures()
+    readers = {"avsbench.py", "avs_v3.py", "vggss.py"}
+    assert readers & files("tables", datasets["v1s"]) == {"avsbench.py"}
+    assert readers & files("tables", datasets["v3"]) == {"avsbench.py", "avs_v3.py"}
+    assert readers <= files("tables"), "where nothing is chosen, all are meant"
+    trained = files("train", models["avsegformer"])
+    assert "avsegformer.py" in trained and not {"gavs.py", "sam_fusion.py", "avsbench_tpavi.py", "sap.py"} & trained
+    assert "measures.py" in files("score", models["gavs"]) & files("floors")
+    assert "measures.py" not in trained

@@ -10,12 +10,13 @@ import pytest
 import project_copy
 from soundprompt import params
 from soundprompt.errors import InputError
-from soundprompt.foundation import sam
+from soundprompt.foundation import mini_sam, sam
 from soundprompt.params.base import RESERVED
 from soundprompt.params.foundation import BLOCKS, PATCH
 from soundprompt.params.loading import read_base
 from soundprompt.report import published
 
+FULL = Path("studies/full.yaml")  # over which each mistake is laid
 GAVS, SAP, FEW = "models: {gavs: {%s}}", "experiments: {ablation_sap: {%s}}", "settings: {v1s: {%s}}"
 NEW = "experiments: {mine: {title: Mine, settings: [v1s], methods: [gavs], %s}}"
 
@@ -184,7 +185,11 @@ MISTAKES = {
         "study_negative_audio.methods",
         "off_screen",
     ),
-    "a source without weights": ("foundation: {sam: {source: checkpoint}}", "foundation.sam", "pretrain"),
+    "a source without weights": (
+        "foundation: {sam: {source: released, architecture: vit_b}}",
+        *("foundation.sam", "checkpoint", "vit_b"),
+    ),
+    "a source that is none": ("foundation: {sam: {source: checkpoint}}", "foundation.sam.source", "released"),
     # twice, or nothing
     "a method twice": (SAP % "methods: [gavs, gavs]", "ablation_sap.methods", "'gavs'", "twice"),
     "a seed twice": (SAP % "seeds: [0, 0]", "ablation_sap.seeds", "0", "twice"),
@@ -217,7 +222,7 @@ WORDS = (
     "x.*",
     "",
 )
-TAKEN = ("floors", "cost", "all", "report", "metrics", "train", "runs_v1s_gavs", "foundation_points")
+TAKEN = ("floors", "cost", "all", "report", "train", "foundation")
 BLOCKS_OF_NAMES = {
     "models": 'models: {"%s": {base: gavs}}',
     "settings": 'settings: {"%s": {train: [v1s/train], validate_on: [v1s/val], test: [v1s/test]}}',
@@ -236,7 +241,7 @@ def refused(folder, text):
     overlay = folder / "mine.yaml"
     overlay.write_text(f"study: mine\n{text}\n", encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        params.load(overlay)
+        params.read([FULL, overlay])
     return str(caught.value)
 
 
@@ -263,7 +268,7 @@ def places(node, path=()):
 @pytest.mark.parametrize("seed", range(60))
 def test_whatever_stands_anywhere_is_read_or_refused(seed):
     """No mistake ends in an error that speaks of the code, also where something is left out."""
-    draw, raw = random.Random(seed), read_base()
+    draw, raw = random.Random(seed), read_base(overlays=[FULL])
     *path, last = draw.choice(places(raw)[1:])
     node = raw
     for key in path:
@@ -294,12 +299,12 @@ def test_one_mistake_is_one_line(tmp_path, text):
     assert len(lines) == 3 and lines[2].startswith("  remedy")
 
 
-@pytest.mark.parametrize("name", [*WORDS, *TAKEN, "smoke_points", "mini_bgr"])
+@pytest.mark.parametrize("name", [*WORDS, *TAKEN, "smoke_points", "full_bgr"])
 def test_a_studys_name_is_a_name_and_no_other_studys_folder(tmp_path, name):
     overlay = tmp_path / "mine.yaml"
     overlay.write_text(f'study: "{name}"\n', encoding="utf-8")
     with pytest.raises(InputError, match="study"):
-        params.load(overlay)
+        params.read([FULL, overlay])
 
 
 def test_an_overlay_names_its_study(tmp_path):
@@ -336,10 +341,10 @@ def test_what_is_plain_is_read_as_what_it_is(tmp_path, text, key, value):
 
 def test_what_is_fetched_for_a_study_does_not_wait_for_its_experiments(tmp_path):
     overlay = tmp_path / "mine.yaml"
-    overlay.write_text("study: mine\ndata: {source: avsbench}\n")  # real data for the mini study, whose tests need more
+    overlay.write_text("study: mine\ndata: {source: avsbench}\n")  # real data for a study whose tests need more
     view = params.fetch_view(params.load(overlay, fetching=True))
     assert set(view.datasets) == {"v1s", "v1m", "v2", "v3", "vggss"}
-    with pytest.raises(InputError, match="scenes"):
+    with pytest.raises(InputError, match="off_screen"):
         params.load(overlay)
     overlay.write_text("study: mine\ndata: {source: avsbench, vggss_clips: yotube}\n")
     with pytest.raises(InputError, match="'youtube'"):
@@ -349,7 +354,7 @@ def test_what_is_fetched_for_a_study_does_not_wait_for_its_experiments(tmp_path)
 def test_null_leaves_a_model_out_of_experiments_and_plots(tmp_path):
     overlay = tmp_path / "mine.yaml"
     overlay.write_text("study: mine\nmodels: {gavs-no_noise: null, gavs-cola_dim16: null}\n")
-    study = params.load(overlay)
+    study = params.read([FULL, overlay])
     assert "gavs-no_noise" not in study.models
     assert not any("gavs-no_noise" in e.methods for e in study.experiments.values())
     (width,) = study.experiments["ablation_cola"].curves
@@ -377,13 +382,13 @@ def change(path, old, new):
     ("path", "old", "new", "words", "files"),
     [
         ("params.yaml", "seeds_per_job: 5", "seeds_per_job: 0", ["seeds_per_job"], ["params.yaml"]),
-        ("params.yaml", "ablation_sap,", "ablation_spa,", ["'ablation_spa'", "'ablation_sap'?"], ["params.yaml"]),
-        ("params.yaml", "table_v3,", "table_v3, table_v3,", ["'table_v3'", "twice"], ["params.yaml"]),
+        ("params.yaml", "- ablation_sap", "- ablation_spa", ["'ablation_spa'", "'ablation_sap'?"], ["params.yaml"]),
+        ("params.yaml", "- table_v3", "- table_v3\n  - table_v3", ["'table_v3'", "twice"], ["params.yaml"]),
         ("experiments/table_v3.yaml", "published: v3", "publishd: v3", ["experiments.table_v3.publishd"], None),
         ("experiments/ablation_sap.yaml", "weight: 0.02", "weight: -1", ["gavs-weight_002.triplet.weight"], None),
         ("experiments/ablation_sap.yaml", "  - modality_gap", "  - modality_gp", ["ablation_sap.metrics"], None),
         ("experiments/ablation_sap.yaml", "margin: 0.6", "margin: 0x6", ["line 13", "models.gavs-margin_06"], None),
-        ("experiments/released_code.yaml", "gavs-relu: {", "gavs-no_cue: {", ["stands in", "ablation_sap.yaml"], None),
+        ("experiments/table_v3.yaml", "settings:", "models: {gavs-no_cue: {}}\nsettings:", ["ablation_sap.yaml"], None),
     ],
 )
 def test_a_mistake_is_told_with_its_file(project, path, old, new, words, files):
@@ -427,6 +432,6 @@ def test_every_rule_of_the_workflow_is_a_reserved_name():
 
 
 def test_facts_that_settings_repeat_are_those_of_the_code():
-    assert (PATCH, BLOCKS["mini"]) == (sam.PATCH, sam.MINI_DEPTH)
+    assert (PATCH, BLOCKS["mini"]) == (sam.PATCH, mini_sam.DEPTH)
     kinds = params.Experiment.model_json_schema()["properties"]["published"]["anyOf"][0]["enum"]
     assert sorted(kinds) == sorted(published.names())

@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from collections import Counter
+from typing import Any
 
 from snakemake.logging import DefaultFormatter
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -59,7 +60,7 @@ class LogHandler(LogHandlerBase):
         elif event is None and "Nothing to be done" in str(record.msg):
             self._print("everything is up to date: nothing to do")
 
-    def _plan(self, record: logging.LogRecord) -> None:
+    def _plan(self, record: Any) -> None:
         counts = {rule: count for rule, count in record.stats.items() if rule not in TOTALS}
         self.total = sum(counts.values())
         self.weight_total = sum(count * WEIGHTS.get(rule, OTHERS) for rule, count in counts.items())
@@ -67,7 +68,7 @@ class LogHandler(LogHandlerBase):
             f"{self.total} jobs: " + ", ".join(f"{count} {rule}" for rule, count in Counter(counts).most_common())
         )
 
-    def _start(self, record: logging.LogRecord) -> None:
+    def _start(self, record: Any) -> None:
         if record.rule_name in TOTALS:
             return
         label = record.rule_msg or f"{record.rule_name} {' '.join(record.wildcards.values())}"
@@ -75,10 +76,10 @@ class LogHandler(LogHandlerBase):
         self.started[record.jobid] = time.monotonic()
         self._print(f"{self._clock()}  start  {label}")
 
-    def _finish(self, record: logging.LogRecord) -> None:
-        rule, label = self.jobs.pop(record.job_id, (None, None))
-        if rule is None:
+    def _finish(self, record: Any) -> None:
+        if record.job_id not in self.jobs:
             return
+        rule, label = self.jobs.pop(record.job_id)
         self.done += 1
         self.weight_done += WEIGHTS.get(rule, OTHERS)
         took = time.monotonic() - self.started.pop(record.job_id)

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from soundprompt import environment, turns
+from soundprompt import environment, records, turns
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.layout import pack_seeds
@@ -160,15 +160,26 @@ def pretrain(
     model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "mini", file: File = None
 ) -> None:
     """Make a foundation model: pre-train the mini one, or import released weights."""
-    if model not in ("sam", "audio", "pyramid"):
-        raise InputError(f"--model: '{model}' is not one of sam, audio, pyramid")
-    chosen = p.pretrain_view(_params(study, file), model)
+    from soundprompt.foundation import released
+
+    chosen = p.pretrain_view(_params(study, file), _foundation(model))
     layout = chosen.layout
 
-    if chosen.model.source == "checkpoint":
-        importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
-    else:
+    if chosen.model.source == "train":
         importlib.import_module(f"soundprompt.foundation.pretrain_{model}").run(chosen, layout)
+    elif chosen.model.is_own:
+        released.run(model, chosen, layout)
+    else:
+        importlib.import_module(f"soundprompt.foundation.{model}").import_checkpoint(chosen.model, layout)
+
+
+@app.command()
+def release(model: Annotated[str, typer.Option(help="sam, audio or pyramid.")], study: Study = "release") -> None:
+    """Put a foundation model that a study trained among those that the project comes with."""
+    from soundprompt.foundation import released
+
+    view = p.pretrain_view(_params(study), _foundation(model))
+    print(released.pack(model, view, view.layout), file=sys.stderr)
 
 
 @app.command()
@@ -304,29 +315,59 @@ def report(study: Study = "mini", file: File = None) -> None:
 
 @app.command()
 def predict(
-    video: Annotated[str, typer.Argument(help="A video, a picture, or a folder of pictures (one a second).")],
-    out: Annotated[str, typer.Option(help="The video to write; masks and a table go beside it.")],
-    model: Annotated[str | None, typer.Option(help="Folder of a run; else the study's best run of gavs.")] = None,
+    video: Annotated[
+        str, typer.Argument(help="A video, a folder of videos, a picture, or a folder of pictures (one a second).")
+    ],
+    out: Annotated[str, typer.Option(help="The video to write, masks and a table beside it; of videos, a folder.")],
+    model: Annotated[
+        str | None, typer.Option(help="Folder of a run or an export, or hf://owner/name; else the study's best gavs.")
+    ] = None,
     audio: Annotated[str | None, typer.Option(help="Sound file; else the video's own sound.")] = None,
     start: Annotated[float, typer.Option(help="Where to begin, seconds.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="Where to stop, seconds; else at the end.")] = None,
     every: Annotated[float, typer.Option(help="Seconds between predictions.")] = 1.0,
     threshold: Annotated[float, typer.Option(help="Probability above which a pixel sounds.")] = 0.5,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; else the GPU where there is one.")] = None,
+    coco: Annotated[bool, typer.Option("--coco", help="Write the masks as COCO's run lengths too.")] = False,
+    page: Annotated[Path | None, typer.Option(help="An HTML page to write, to play with offline.")] = None,
+    timeline: Annotated[bool, typer.Option(help="Draw how much sounds along the lower edge.")] = True,
     study: Annotated[str | None, typer.Option(help="Study that the run is of; else the one trained last.")] = None,
 ) -> None:
     """Paint what sounds into a video of your own, second by second."""
     from soundprompt.prediction import request, runs
 
-    sound = Path(audio) if audio else None
-    asked = request.Request(Path(video), Path(out), sound, start, end, every, threshold, device)
-    trained = runs.find(Path(model) if model else None, _params(study).study if study else None)
+    options = {"start": start, "end": end, "every": every, "threshold": threshold, "device": device}
+    options |= {"coco": coco, "page": page, "timeline": timeline}
+    several = audio is None and bool(request.videos_in(Path(video)))
+    asked = None if several else request.Request(Path(video), Path(out), Path(audio) if audio else None, **options)
+    trained = runs.find(model, _params(study).study if study else None)
     print(f"model: {trained}", file=sys.stderr, flush=True)
 
-    from soundprompt.prediction import run
+    from soundprompt.prediction import folder, run
 
-    count = run.predict(asked, trained)
+    if asked is None:
+        rows = folder.predict(Path(video), Path(out), options, trained)
+        failed = sum(bool(row["trouble"]) for row in rows)
+        print(f"{out}: {len(rows) - failed} of {len(rows)} videos, figures in {Path(out) / folder.SUMMARY}")
+        sys.exit(1 if failed else 0)
+    count = len(run.predict(asked, trained))
     print(f"{asked.out}: {count} predictions, masks in {asked.masks}, figures in {asked.table}")
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="Folder of a trained run, such as runs/mini/v1m/gavs/seed0.")],
+    out: Annotated[str, typer.Argument(help="The folder to write, or hf://owner/name to upload to the Hub.")],
+    whole: Annotated[bool, typer.Option("--whole", help="Put the frozen models in too.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="A repository that is made on the Hub is private.")
+    ] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Put ONNX graphs in too.")] = False,
+) -> None:
+    """Hand a trained model on: weights, settings, scores and a model card in one folder."""
+    from soundprompt.prediction import export
+
+    print(f"exported to {export.run(run, out, whole, private, onnx)}")
 
 
 @app.command()
@@ -362,7 +403,7 @@ def judge(
 
     request.run(
         masks,
-        request.Asked(dataset, root, split, protocol, lists, values, missing, first, constants, confidences, out),
+        request.Options(dataset, root, split, protocol, lists, values, missing, first, constants, confidences, out),
         {"silence": silence or [], "noise": noise or [], "offscreen": offscreen or []},
     )
 
@@ -380,38 +421,29 @@ def masks(
 
 
 @app.command()
+def verify(study: Study = "mini") -> None:
+    """Check every artifact of a study against its record; list what differs, is missing, or has no record."""
+    from soundprompt import verify as checking
+
+    params = _params(study)
+    count, trouble = checking.run(params.study, [each.layout for each in params.studies().values()])
+    for found in trouble:
+        print(f"{found.kind:>10}: {found.path}: {found.why}")
+    print(f"{count - len(trouble)} of {count} artifacts are as recorded")
+    if not count:
+        raise InputError(f"study {study} has no artifacts here", remedy="run `make report`, or `make restore`")
+    if trouble:
+        raise InputError(f"{len(trouble)} artifacts are not", remedy="delete those that differ, and make them again")
+
+
+@app.command()
 def headline(study: Study = "mini") -> None:
     """Print where the report is and its headline numbers."""
     path = _params(study).layout.headline
     if not path.exists():
         raise InputError("no report yet", path=path, remedy="run `make report`")
+    records.check(path)
     print(path.read_text(), end="")
-
-
-@app.command()
-def stages(
-    study: Study = "mini",
-    check: Annotated[bool, typer.Option("--check", help="Only say whether dvc.yaml fits.")] = False,
-    large: Annotated[bool, typer.Option(help="Let DVC store dataset and features, not only watch them.")] = True,
-) -> None:
-    """Write dvc.yaml for a study: one stage for data and foundation, one per experiment, one for the report."""
-    from soundprompt import artifacts
-
-    if check:
-        artifacts.check_stages(study)
-    else:
-        artifacts.write_stages(study, large=large)
-
-
-@app.command()
-def metrics(
-    table: Annotated[Path, typer.Option(help="A table in results/<study>/tables.")],
-    to: Annotated[Path, typer.Option(help="The json file to write.")],
-) -> None:
-    """Write a table's means as nested json, the form that `dvc metrics diff` compares."""
-    from soundprompt import artifacts
-
-    artifacts.write_metrics(table, to)
 
 
 def _params(study: str, file: Path | None = None, *, fetching: bool = False) -> p.Params:
@@ -420,6 +452,12 @@ def _params(study: str, file: Path | None = None, *, fetching: bool = False) -> 
     name, _, variant = study.partition("@")
     params = p.load(None if name == "mini" else name, fetching=fetching)
     return params.variant(variant) if variant else params
+
+
+def _foundation(name: str) -> str:
+    if name not in ("sam", "audio", "pyramid"):
+        raise InputError(f"--model: '{name}' is not one of sam, audio, pyramid")
+    return name
 
 
 def _known(params: p.Params, setting: str, model: str | None = None) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ class Attention(nn.MultiheadAttention):
         super().__init__(width, heads, bias=bias, batch_first=True)
         self.drop = Dropout(dropout)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:  # type: ignore[override]  # no options
         """query (B, Q, C), key and value (B, N, C). As query."""
         if not self.training or not self.drop.share:
             return super().forward(query, key, value, need_weights=False)[0]

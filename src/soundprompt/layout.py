@@ -29,13 +29,13 @@ class Layout:
         name, _, variant = setting.partition("@")
         return (Layout(f"{self.study}_{variant}") if variant else self), name
 
-    def _whose(self, artifact: str) -> str:
+    def _owner(self, artifact: str) -> str:
         return self.parent if self.parent and artifact in self.borrows else self.study
 
     # data
     @property
     def data(self) -> Path:
-        return Path("data") / self._whose("data")
+        return Path("data") / self._owner("data")
 
     @property
     def downloads(self) -> Path:
@@ -43,7 +43,7 @@ class Layout:
         return Path("data") / "downloads"
 
     def fetched(self, name: str) -> Path:
-        """Says that something fetched is there, with its digests: a name of the catalogue or of `acquire.SOURCES`."""
+        """Says that something fetched is there, with its digests: a name of the catalogue or of `acquire.NAMES`."""
         return self.data / "fetched" / f"{name}.json"
 
     @property
@@ -62,13 +62,13 @@ class Layout:
         return self.data / "vggss"
 
     def table(self, dataset: str) -> Path:
-        """Frame table of v1s, v1m, v2, v3, vggss or scenes."""
+        """Frame table of a dataset."""
         return self.data / "tables" / f"{dataset}.parquet"
 
     # foundation: weights, and beside them what they are worth
     def foundation(self, model: str) -> Path:
         """Weights of 'sam' or 'audio' (safetensors; architecture in the header)."""
-        return Path("weights") / self._whose(model) / f"{model}.safetensors"
+        return Path("weights") / self._owner(model) / f"{model}.safetensors"
 
     def foundation_quality(self, model: str) -> Path:
         """Json with the model's own quality and provenance."""
@@ -96,7 +96,7 @@ class Layout:
     @property
     def audio_features(self) -> Path:
         """Every second of sound through the sound encoder; a variant that borrows both takes its study's."""
-        owners = {self._whose("data"), self._whose("audio")}
+        owners = {self._owner("data"), self._owner("audio")}
         owner = owners.pop() if len(owners) == 1 else self.study
         return Path("features") / owner / "audio.safetensors"
 

@@ -9,48 +9,77 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from soundprompt import closure
+from soundprompt import closure, registry
 from soundprompt.files import digest_bytes, digest_value
-from soundprompt.params import ARCHITECTURES
 
 PACKAGES = ("torch", "torchvision", "segment-anything", "timm", "torchvggish", "numpy", "pandas", "pillow", "snakemake")
 
 
-# What these do with a model depends on the model's own files.
-OF_A_MODEL = ("train", "score", "examine")
+# What these show is called and coloured as it is registered.
+FOR_READERS = ("table", "report")
 
 
-def code_files(stage: str, architecture: str | None = None) -> list[Path]:
-    """The source files that a stage executes, sorted.
+def code_files(stage: str, chosen: Sequence[registry.Entry] = ()) -> list[Path]:
+    """The source files that a stage executes.
 
-    stage: a verb of the command line; 'pretrain/sam' says which foundation model. architecture: of the model that a
-    stage of OF_A_MODEL works on: other models' files are no concern of it.
+    stage: a verb of the command line; 'pretrain/sam' says which foundation model. chosen: what it works with of what
+    is registered; the files of other models and datasets are no concern of it. Where it chooses none, all that come
+    with the program are meant.
     """
+    return list(_modules(stage, chosen).values())
+
+
+def _modules(stage: str, chosen: Sequence[registry.Entry]) -> dict[str, Path]:
     verb, _, foundation = stage.partition("/")
-    facts = {"model": foundation} if foundation else {}
-    if architecture:
-        place = ARCHITECTURES[architecture]
-        facts |= {"place.module": place.module, "model.reads": place.reads}
+    models, datasets, metrics = (
+        [entry for entry in chosen if isinstance(entry, kind)]
+        for kind in (registry.Architecture, registry.Dataset, registry.Metric)
+    )
+    models = models or _built_in(registry.architectures())
+    datasets = datasets or _built_in(registry.datasets())
+    metrics += [metric for metric in _built_in(registry.metrics()) if metric.code]
+    facts: dict[str, list[str]] = {
+        "model": [foundation] if foundation else [],
+        "model.reads": [models[0].reads] if len(models) == 1 else [],
+        "architecture.module": [entry.module for entry in models],
+        "dataset.module": [entry.module for entry in datasets],
+        "metric.module": [entry.module for entry in metrics],
+    }
     return closure.of_verb(verb, facts)
 
 
+def _built_in(entries: Mapping[str, registry.Entry]) -> list[registry.Entry]:
+    return [entry for entry in entries.values() if entry.built_in]
+
+
+def code_digest(stage: str, chosen: Sequence[registry.Entry] = ()) -> str:
+    """sha256 over the stage's source files: a rule's params, so that changed code makes its results stale.
+
+    With them goes what they register, but for what it is called and how it looks: that counts for what shows it alone.
+    """
+    return _code_digest(stage, tuple((type(entry), entry.name) for entry in chosen))
+
+
 @functools.cache
-def code_digest(stage: str, architecture: str | None = None) -> str:
-    """sha256 over the stage's source files: a rule's params, so that changed code makes its results stale."""
-    files = code_files(stage, architecture)
-    return digest_value([[str(file.relative_to(closure.ROOT)), digest_bytes(file.read_bytes())] for file in files])
+def _code_digest(stage: str, names: tuple[tuple[type[registry.Entry], str], ...]) -> str:
+    chosen = [registry.find(kind, name) for kind, name in names]
+    files = _modules(stage, chosen)
+    code = {name: digest_bytes(registry.code_of(file)) for name, file in files.items()}
+    facts = [entry.facts() for entry in registry.everything() if entry.module in files]
+    shown = [entry.model_dump(mode="json") for entry in registry.everything()] if stage in FOR_READERS else []
+    return digest_value([code, facts, shown])
 
 
 def code_of(stage: str, view: BaseModel) -> str:
     """The same for a stage at work on what a view describes."""
-    model = getattr(view, "model", None) if stage in OF_A_MODEL else None
-    return code_digest(stage, model.architecture if model is not None else None)
+    return code_digest(stage, view.chosen() if hasattr(view, "chosen") else ())
 
 
 def key(stage: str, view: BaseModel, seed: int | None, inputs: dict[str, str]) -> str:

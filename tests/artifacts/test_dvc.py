@@ -31,9 +31,7 @@ def jobs(answer):
 
 
 def test_every_stage_runs_once_and_the_second_time_none(made):
-    stages = ["foundation", "foundation_points", "runs_v3_0shot_gavs", "runs_v3_0shot_floors"]
-    stages += ["table_v3", "ablation_sap", "foundations", "report"]
-    assert sorted(ran(made.log)) == sorted(stages)
+    assert ran(made.log) == ["foundation", "table_v3", "ablation_sap", "foundations", "report"]
     assert ran(made.good("dvc", "repro", "ablation_sap")) == []
 
 
@@ -51,7 +49,7 @@ def test_a_changed_noise_reruns_what_depends_on_it_and_can_be_compared(made):
     assert "gavs/seed0/metrics.csv" in (made.root / "dvc_plots" / "index.html").read_text()
     assert list((made.root / "dvc_plots" / "static").glob("*ablation_sap*.svg"))
     made.good("git", "checkout", "--quiet", ABLATION)
-    assert ran(made.good("dvc", "repro")) == ["ablation_sap"]  # its table is as before, and so is the report
+    assert ran(made.good("dvc", "repro")) == ["ablation_sap", "report"]  # which owns the runs; the page is as before
     assert made.tables() == made.first_tables
     minute_study.commit(made, "as before")
 
@@ -68,13 +66,34 @@ def test_after_a_failure_both_tools_go_on(made):
     minute_study.commit(made, "mended")
 
 
-def test_an_experiment_that_dvc_does_not_know_stops_before_anything_runs(made):
-    path = made.root / ABLATION
-    good = path.read_text()
-    path.write_text(good.replace("- gavs-no_noise", "- gavs-no_noise\n- gavs-no_cue"))
-    answer = made.run("dvc", "repro", "ablation_sap")
-    path.write_text(good)
-    assert answer.returncode != 0 and "run: soundprompt stages --study minute" in answer.stderr
+def test_a_dry_run_needs_nothing_that_is_made(made, tmp_path):
+    clone = cloned(made, tmp_path)
+    assert ran(clone.good("dvc", "repro", "--dry", "ablation_sap")) == ["ablation_sap"]
+    assert ran(clone.good("dvc", "repro", "--dry")) == [
+        "foundation",
+        "table_v3",
+        "ablation_sap",
+        "foundations",
+        "report",
+    ]
+
+
+def test_one_table_needs_no_runs_of_another(made, tmp_path):
+    """A fresh clone makes what the table needs, and nothing else."""
+    clone = cloned(made, tmp_path)
+    answer = clone.good("dvc", "repro", "ablation_sap")
+    assert jobs(answer)["train"] == "2" and {p.name for p in (clone.root / "runs/minute").iterdir()} == {"v3_0shot"}
+    table = "results/minute/tables/ablation_sap.csv"
+    assert (clone.root / table).read_bytes() == made.first_tables[table]
+    shutil.rmtree(clone.root)
+
+
+def cloned(made, folder):
+    """A clone that borrows the environment."""
+    clone = project_copy.Copy(folder / "clone")
+    made.good("git", "clone", "--quiet", str(made.root), str(clone.root))
+    (clone.root / ".venv").symlink_to(project_copy.PROJECT / ".venv")
+    return clone
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +122,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_an_empty_clone_gets_everything_back_and_nothing_is_left_to_do(made, kind, tmp_path, bucket):
     address, name = bucket
-    clone = project_copy.Copy(tmp_path / "clone")
-    made.good("git", "clone", "--quiet", str(made.root), str(clone.root))
-    (clone.root / ".venv").symlink_to(project_copy.PROJECT / ".venv")
+    clone = cloned(made, tmp_path)
     for copy, verb in ((made, "push"), (clone, "restore")):
         place = str(tmp_path / "store") if kind == "folder" else f"s3://{name}/study"
         copy.good("dvc", "remote", "add", "--local", "--force", "--default", "store", place)

@@ -1,9 +1,8 @@
-"""Headless Chromium with a report open in it."""
+"""The reports that headless Chromium opens."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -30,27 +29,3 @@ def report(request, tmp_path_factory) -> Path:
     finally:
         os.chdir(before)
     return folder / layout.report
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """A Chromium that must not need a network. Skips where there is none, fails in CI."""
-    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (binary and driver):
-        reason = "Chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_argument("--disable-background-networking")
-    options.add_argument(f"--user-data-dir={profile}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    chromium.set_script_timeout(60)
-    yield chromium
-    chromium.quit()

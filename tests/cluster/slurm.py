@@ -1,7 +1,7 @@
 """A real Slurm on this machine alone: munge, MariaDB, slurmdbd, slurmctld, slurmd, and GPUs that are names only.
 
-Only for machines that are thrown away: it writes /etc/slurm and needs root. `python tests/cluster/slurm.py up`
-and `down` do by hand what the tests do.
+Only for machines that are thrown away: it installs packages, writes into the system and needs root, so it asks first.
+`python tests/cluster/slurm.py up` and `down` do by hand what the tests do; `ask` only asks.
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ from pathlib import Path
 PACKAGES = ("slurm-wlm", "munge", "slurmdbd", "mariadb-server")
 MARK = "# written by soundprompt's tests"
 CONF = Path("/etc/slurm")
+STATE = Path("/var/tmp/soundprompt-slurm")  # not pytest's own folder: the database's user must get into it
+CHANGES = f"""The tests of the cluster start a real Slurm on this machine, as root. They
+  install   {" ".join(PACKAGES)}, with apt-get, unless they are there
+  write     {CONF}, which is taken away again; what munge and MariaDB keep in /etc/munge, /var/lib/munge,
+            /var/log/munge, /run/munge and /run/mysqld; and {STATE}
+  start     munged, mariadbd, slurmdbd, slurmctld, slurmd; all but munged end with the tests"""
+AGREED = ("CI", "YES")  # either variable answers the question
 
 # DefMemPerCPU: without it a job takes the memory of the whole node. MinJobAge: finished jobs stay visible.
 # config_overrides: more processors than there are, so that small jobs run side by side.
@@ -85,6 +92,8 @@ class Slurm:
     # ---- up
     def up(self) -> None:
         """Installs what is missing and starts everything. Raises Unavailable."""
+        if not agreed():
+            raise Unavailable("nobody has agreed to what these tests install and write: make test-cluster asks")
         if os.geteuid() != 0:
             raise Unavailable("a test cluster needs root")
         conf = CONF / "slurm.conf"
@@ -247,6 +256,23 @@ def wait(until: Callable[[], bool], what: str, seconds: float = 90) -> None:
     raise Unavailable(f"waited {seconds:.0f} s for {what}")
 
 
+def agreed() -> bool:
+    return any(os.environ.get(name, "").lower() in ("1", "yes", "true") for name in AGREED)
+
+
+def ask() -> None:
+    """Says what will be changed; ends the program unless the user agrees."""
+    print(CHANGES)
+    if agreed():
+        return
+    if not sys.stdin.isatty():
+        sys.exit("nothing was changed. To agree: YES=1")
+    if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        sys.exit("nothing was changed")
+
+
 if __name__ == "__main__":
-    place = Path(os.environ.get("SLURM_TEST_STATE", "/var/tmp/soundprompt-slurm"))
-    getattr(Slurm(place), sys.argv[1])()
+    ask()
+    os.environ["YES"] = "1"
+    if sys.argv[1] != "ask":
+        getattr(Slurm(STATE), sys.argv[1])()

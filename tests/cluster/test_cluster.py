@@ -12,7 +12,7 @@ from slurm import run, wait
 
 import minute_study
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = pytest.mark.cluster
 
 SITE = {
     "account": "lab",
@@ -115,8 +115,8 @@ def disturbed(slurm, remote, tmp_path_factory):
     return befell
 
 
-def test_tables_are_those_of_a_local_run_to_the_byte(disturbed, remote, made):
-    assert remote.tables() == made.first_tables
+def test_tables_are_those_of_a_local_run_to_the_byte(disturbed, remote, minute_tables):
+    assert remote.tables() == minute_tables
 
 
 def test_each_fault_struck(disturbed):

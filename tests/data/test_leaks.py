@@ -128,9 +128,9 @@ def test_what_cannot_be_left_out_stops_and_says_so(layout):
 
 
 def test_which_side_gives_up_clips():
-    assert comparisons.spared(SETTINGS, "vggss") == [("test", "v2/train"), ("test", "v2/val")]
-    assert comparisons.spared(SETTINGS, "v2") == [("train", "v2/test"), ("val", "v2/test"), ("val", "v2/train")]
-    assert set(comparisons.spared(SETTINGS, "v3")) == {
+    assert comparisons.given_up(SETTINGS, "vggss") == [("test", "v2/train"), ("test", "v2/val")]
+    assert comparisons.given_up(SETTINGS, "v2") == [("train", "v2/test"), ("val", "v2/test"), ("val", "v2/train")]
+    assert set(comparisons.given_up(SETTINGS, "v3")) == {
         *(("seen_train", f"v3/{test}") for test in ("unseen", "1_shot_test")),
         *(("seen_val", f"v3/{other}") for other in ("unseen", "1_shot_test", "seen_train", "1_shot_train")),
         ("1_shot_test", "v3/1_shot_train"),

@@ -62,22 +62,6 @@ def f_at(pixels, threshold):
     return 1.3 * precision * recall / below if below else 0.0
 
 
-def colour_sums(prediction, target, n_classes):
-    iou, f, count = [0.0] * n_classes, [0.0] * n_classes, [0] * n_classes
-    for said, truth in zip(prediction, target, strict=True):
-        for label in range(n_classes):
-            a = {i for i, v in enumerate(said.flat) if v == label}
-            b = {i for i, v in enumerate(truth.flat) if v == label}
-            if not a | b:
-                continue
-            count[label] += 1
-            iou[label] += len(a & b) / len(a | b)
-            if a & b:
-                precision, recall = len(a & b) / len(a), len(a & b) / len(b)
-                f[label] += 1.3 * precision * recall / (0.3 * precision + recall)
-    return iou, f, count
-
-
 def box_mask(boxes, size=224):
     mask = np.zeros((size, size), bool)
     for left, top, right, bottom in boxes:

@@ -68,7 +68,7 @@ def test_every_model_has_every_figure(project, view, monkeypatch, float32_is_kep
     content = read_json(view.layout.cost)
     assert set(content["models"]) == set(MODELS)
     for found in content["models"].values():
-        value = {name: found[name]["value"] for name in p.MEASURED}
+        value = {name: found[name]["value"] for name in cost.MEASURED}
         assert 0 < value["trained_parameters"] < value["total_parameters"]
         assert 0 < value["gflops_cached"] < value["gflops"]
         assert 0 < value["latency_cached_ms"] < value["latency_ms"]

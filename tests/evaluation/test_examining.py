@@ -227,7 +227,7 @@ def test_untouched_sam_knows_what_the_foundation_reports(tiny, view):
     found = values(examined(tiny), "knowledge_untouched", knowledge.HELD_OUT)
     assert list(found) == [(f"picture-{each.index:03d}", -1) for each in asked]
     assert list(found.values()) == pytest.approx(iou.tolist(), abs=0.01)  # a pixel may flip
-    assert iou.mean() > 0.02, "nothing drawn: the comparison would be empty"
+    assert iou.max() > 0.02, "nothing drawn: the comparison would be empty"
 
 
 @pytest.mark.parametrize("visual", [FROZEN, {"tune_from": 2, "zero_init": True}])
@@ -248,7 +248,7 @@ def test_a_destroyed_decoder_has_lost_it(tiny, view):
     for seed in (0, 1):
         rows = examined(tiny, seed=seed)
         assert set(values(rows, "knowledge", knowledge.HELD_OUT).values()) == {0.0}
-        assert np.mean(list(values(rows, "knowledge_untouched", knowledge.HELD_OUT).values())) > 0.02
+        assert max(values(rows, "knowledge_untouched", knowledge.HELD_OUT).values()) > 0.02
     assert set(read_json(tiny.examined("v1s", "gavs", "0-1"))["runs"]) == {"0", "1"}
 
 

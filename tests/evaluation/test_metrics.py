@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import of_logits
 from soundprompt.evaluation import metrics
+from soundprompt.judge import semantic
 
 few = settings(max_examples=30, deadline=None)
 shapes = hnp.array_shapes(min_dims=3, max_dims=3, max_side=4)
@@ -35,7 +37,7 @@ def logit(probability):
 @given(frames(), st.sampled_from([0.4, 0.5, 0.73]))
 def test_mask_iou_matches_the_slow_reference(sample, threshold):
     logits, target = map(torch.from_numpy, sample)
-    assert metrics.mask_iou(logits, target, threshold) == pytest.approx(slow.mask_iou(*sample, threshold), abs=1e-6)
+    assert of_logits.mask_iou(logits, target, threshold) == pytest.approx(slow.mask_iou(*sample, threshold), abs=1e-6)
 
 
 def test_mask_iou_of_a_worked_example():
@@ -43,19 +45,19 @@ def test_mask_iou_of_a_worked_example():
     # frame 1: nothing to find, one pixel of four is on: 3/4.
     logits = torch.tensor([[[3.0, -0.3], [0.1, -4.0]], [[-2.0, 1.5], [-2.0, -2.0]]])
     target = torch.tensor([[[0, 1], [1, 1]], [[0, 0], [0, 0]]])
-    assert metrics.frame_iou(logits, target, 0.4).tolist() == pytest.approx([2 / 4, 3 / 4], abs=1e-6)
-    assert metrics.mask_iou(logits, target) == pytest.approx((1 / 4 + 3 / 4) / 2, abs=1e-6)
+    assert of_logits.frame_iou(logits, target, 0.4).tolist() == pytest.approx([2 / 4, 3 / 4], abs=1e-6)
+    assert of_logits.mask_iou(logits, target) == pytest.approx((1 / 4 + 3 / 4) / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize(("value", "full", "expected"), [(-4, 0, 1), (4, 0, 0), (-4, 1, 0), (4, 1, 1)])
 def test_mask_iou_corner_cases(value, full, expected):
-    assert metrics.mask_iou(torch.full((1, 2, 2), value), torch.full((1, 2, 2), full)) == pytest.approx(expected)
+    assert of_logits.mask_iou(torch.full((1, 2, 2), value), torch.full((1, 2, 2), full)) == pytest.approx(expected)
 
 
 def test_a_pixel_exactly_at_the_threshold_is_off():
     logits, target = torch.zeros(1, 1, 2), torch.tensor([[[1, 0]]])
-    assert metrics.mask_iou(logits, target, 0.5) == 0
-    assert metrics.mask_iou(logits, target, 0.4) == pytest.approx(0.5)
+    assert of_logits.mask_iou(logits, target, 0.5) == 0
+    assert of_logits.mask_iou(logits, target, 0.4) == pytest.approx(0.5)
 
 
 # ----------------------------------------------------------------------------------- f_score
@@ -63,7 +65,7 @@ def test_a_pixel_exactly_at_the_threshold_is_off():
 @given(frames())
 def test_f_score_matches_the_slow_reference(sample):
     logits, target = map(torch.from_numpy, sample)
-    assert metrics.f_score(logits, target) == pytest.approx(slow.f_score(*sample), abs=1e-6)
+    assert of_logits.f_score(logits, target) == pytest.approx(slow.f_score(*sample), abs=1e-6)
 
 
 @pytest.mark.parametrize("side", [-1, 0, 1])
@@ -74,7 +76,7 @@ def test_the_one_pass_curve_equals_255_comparisons_at_every_tie(side):
         levels = torch.nextafter(levels, torch.tensor(float(side) * 2)).clamp(0, 1)
     probability = levels[None].repeat(3, 1)
     target = torch.arange(255).remainder(torch.tensor([[2], [3], [7]])) == 0
-    curves, _ = metrics.probability_f_curves(probability, target)
+    curves, _ = metrics.f_curves(probability, target)
     expected = [
         [slow.f_at([(np.float32(p), bool(t)) for p, t in zip(ps, ts, strict=True)], th) for th in slow.thresholds()]
         for ps, ts in zip(probability.tolist(), target.tolist(), strict=True)
@@ -96,8 +98,8 @@ def test_curves_of_many_frames_are_those_of_each_frame():
     probability = torch.sigmoid(9 * torch.randn(frames, 50, generator=rng))
     target = torch.rand(frames, 50, generator=rng) < 0.2
     target[[0, -1]] = False
-    together = metrics.probability_f_curves(probability, target)
-    singly = [metrics.probability_f_curves(*pair) for pair in zip(probability.split(1), target.split(1), strict=True)]
+    together = metrics.f_curves(probability, target)
+    singly = [metrics.f_curves(*pair) for pair in zip(probability.split(1), target.split(1), strict=True)]
     for part, whole in enumerate(together):
         assert torch.equal(whole, torch.cat([one[part] for one in singly]))
 
@@ -113,81 +115,21 @@ def test_f_score_takes_one_maximum_over_the_frames_of_a_call():
     probability = torch.tensor([[[0.7, 0.7], [0.3, 0.3]], [[0.95, 0.75], [0.75, 0.75]]])
     target = torch.tensor([[[1, 1], [0, 0]], [[1, 0], [0, 0]]])
     logits = torch.logit(probability)
-    alone = [metrics.f_score(logits[i : i + 1], target[i : i + 1]) for i in range(2)]
+    alone = [of_logits.f_score(logits[i : i + 1], target[i : i + 1]) for i in range(2)]
     assert alone == pytest.approx([1, 1])
     second_full = 1.3 * 0.25 / (0.3 * 0.25 + 1)  # between .3 and .7 frame 1 is all on
-    assert metrics.f_score(logits, target) == pytest.approx((1 + second_full) / 2, abs=1e-6)
+    assert of_logits.f_score(logits, target) == pytest.approx((1 + second_full) / 2, abs=1e-6)
 
 
 def test_f_score_leaves_out_frames_with_nothing_to_find():
     logits, target = logit([[[0.8, 0.6], [0.2, 0.1]]] * 2), torch.tensor([[[1, 1], [0, 0]], [[0, 0], [0, 0]]])
-    assert metrics.f_score(logits, target) == pytest.approx(1)
-    assert metrics.f_score(logits[:1], target[1:]) == 0.0
+    assert of_logits.f_score(logits, target) == pytest.approx(1)
+    assert of_logits.f_score(logits[:1], target[1:]) == 0.0
 
 
 def test_f_score_is_never_below_that_of_an_all_positive_mask():
     target = torch.tensor([[[1, 0], [0, 0]]])
-    assert metrics.f_score(torch.full((1, 2, 2), -100.0), target) == pytest.approx(1.3 * 0.25 / (0.3 * 0.25 + 1))
-
-
-# ------------------------------------------------------------------------------ bad arguments
-@pytest.mark.parametrize("metric", [metrics.mask_iou, metrics.f_score])
-@pytest.mark.parametrize(
-    ("logits", "target", "message"),
-    [
-        (torch.zeros(2, 3), torch.zeros(2, 3), "shape"),
-        (torch.zeros(1, 2, 2), torch.zeros(1, 2, 3), "shape"),
-        (torch.zeros(0, 2, 2), torch.zeros(0, 2, 2), "no frames"),
-        (torch.full((1, 2, 2), torch.nan), torch.zeros(1, 2, 2), "NaN"),
-        (torch.zeros(1, 2, 2), torch.full((1, 2, 2), 255), "0 and 1"),
-    ],
-)
-def test_bad_arguments_are_named(metric, logits, target, message):
-    with pytest.raises(ValueError, match=message):
-        metric(logits, target)
-
-
-# -------------------------------------------------------------------------------- object choice
-def test_object_choice_judges_sounding_frames_only():
-    iou, sounding = torch.tensor([0.9, 0.5, 0.3, 0.1, 1.0]), torch.tensor([True, True, True, True, False])
-    hit, wrong, inside = metrics.object_choice(iou, sounding, 0.5, 0.2)
-    assert hit.tolist() == [1, 1, 0, 0]
-    assert wrong.tolist() == [0, 0, 0, 1]
-    assert inside.tolist() == pytest.approx([0.9, 0.5])
-
-
-# -------------------------------------------------------------------------------------- colour
-label_maps = st.tuples(*[hnp.arrays(np.int64, (3, 2, 3), elements=st.integers(0, 4))] * 2)
-
-
-@few
-@given(label_maps)
-def test_colour_sums_match_the_slow_reference(maps):
-    sums = metrics.colour_sums(*map(torch.from_numpy, maps), n_classes=6)
-    iou, f, count = slow.colour_sums(*maps, 6)
-    assert sums.iou.numpy() == pytest.approx(np.array(iou), abs=1e-6)
-    assert sums.f.numpy() == pytest.approx(np.array(f), abs=1e-6)
-    assert sums.count.tolist() == count
-
-
-def test_colour_summary_counts_absent_classes_as_zero():
-    prediction, target = torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 1]]])
-    summary = metrics.colour_sums(prediction, target, 4).summary()
-    assert summary["miou"] == pytest.approx((2 / 3 + 1 / 2) / 4)
-    assert summary["miou_present"] == pytest.approx((2 / 3 + 1 / 2) / 2)
-
-
-def test_colour_sums_of_two_halves_add_up():
-    rng = torch.Generator().manual_seed(1)
-    maps = torch.randint(0, 71, (2, 6, 8, 8), generator=rng)
-    whole = metrics.colour_sums(maps[0], maps[1])
-    halves = metrics.colour_sums(maps[0, :3], maps[1, :3]) + metrics.colour_sums(maps[0, 3:], maps[1, 3:])
-    assert halves.summary() == pytest.approx(whole.summary())
-
-
-def test_label_outside_the_classes_is_refused():
-    with pytest.raises(ValueError, match="prediction must hold"):
-        metrics.colour_sums(torch.full((1, 2, 2), 71), torch.zeros(1, 2, 2, dtype=torch.long))
+    assert of_logits.f_score(torch.full((1, 2, 2), -100.0), target) == pytest.approx(1.3 * 0.25 / (0.3 * 0.25 + 1))
 
 
 # --------------------------------------------------------------------------------------- boxes
@@ -287,15 +229,21 @@ def test_soft_truth_weighs_the_overlap():
     assert metrics.box_overlap(on, truth) == pytest.approx(1.5 / 2.5)
 
 
+def summary(values):
+    """cIoU and AUC of a set's overlaps."""
+    curves = metrics.success_curves(np.array(values, float))
+    return curves[:, 10].mean(), metrics.curve_areas(curves).mean()
+
+
 @few
 @given(st.lists(st.floats(0, 1) | st.sampled_from([0.05 * i for i in range(21)] + [0.3, 0.35]), min_size=1))
 def test_ciou_summary_matches_the_slow_reference(values):
-    assert metrics.ciou_summary(values) == pytest.approx(slow.ciou_summary(values), abs=1e-9)
+    assert summary(values) == pytest.approx(slow.ciou_summary(values), abs=1e-9)
 
 
 def test_ciou_summary_of_a_worked_example():
     # 0.3 is below 0.05 * 6 = 0.30000000000000004; 0.5 reaches 0.05 * 10
-    success, area = metrics.ciou_summary([0.3, 0.5])
+    success, area = summary([0.3, 0.5])
     assert success == 0.5
     assert area == pytest.approx(0.05 * ((6 - 0.5) + (11 - 0.5)) / 2)
 
@@ -326,13 +274,16 @@ needs_cases = pytest.mark.skipif(not CASES, reason="no metric_cases.json in the 
 def test_reference_mask_iou():
     first, strict = (CASES[name]["inputs"] for name in ("iou_threshold_and_empty_gt", "iou_strict_inequality"))
     logits, target = torch.tensor(first["logits"]), torch.tensor(first["target"])
-    at = {"thr_0_4_gavs": metrics.mask_iou(logits, target, 0.4), "thr_0_5_avsbench": metrics.mask_iou(logits, target)}
+    at = {
+        "thr_0_4_gavs": of_logits.mask_iou(logits, target, 0.4),
+        "thr_0_5_avsbench": of_logits.mask_iou(logits, target),
+    }
     check("iou_threshold_and_empty_gt", at)
     logits, target = torch.tensor(strict["logits"]), torch.tensor(strict["target"])
-    both = {"thr_0_4": metrics.mask_iou(logits, target, 0.4), "thr_0_5": metrics.mask_iou(logits, target)}
+    both = {"thr_0_4": of_logits.mask_iou(logits, target, 0.4), "thr_0_5": of_logits.mask_iou(logits, target)}
     check("iou_strict_inequality", both)
     corners = {
-        f"{state}_vs_{truth}": metrics.mask_iou(torch.full((1, 2, 2), z), torch.full((1, 2, 2), t))
+        f"{state}_vs_{truth}": of_logits.mask_iou(torch.full((1, 2, 2), z), torch.full((1, 2, 2), t))
         for state, z in (("off", -4), ("on", 4))
         for truth, t in (("empty", 0), ("full", 1))
     }
@@ -344,38 +295,41 @@ def test_reference_f_score():
     joint = CASES["fscore_joint_vs_separate"]["inputs"]
     a, b, truth = logit(joint["prob_A"]), logit(joint["prob_B"]), torch.tensor(joint["gt"])
     both = torch.stack([a, b])
-    alone = [metrics.f_score(frame[None], truth[None]) for frame in (a, b)]
-    curves, counted = metrics.f_curves(both, truth.expand(2, 2, 2))
+    alone = [of_logits.f_score(frame[None], truth[None]) for frame in (a, b)]
+    curves, counted = of_logits.f_curves(both, truth.expand(2, 2, 2))
     mean = curves[counted].mean(0)
     best = int(mean.argmax())
     computed = {"F_A": alone[0], "F_B": alone[1], "mean_of_separate": sum(alone) / 2}
-    computed |= {"F_A_and_B_one_call": metrics.f_score(both, truth.expand(2, 2, 2)), "argmax_index_joint": best}
+    computed |= {"F_A_and_B_one_call": of_logits.f_score(both, truth.expand(2, 2, 2)), "argmax_index_joint": best}
     computed |= {"threshold_joint": float(metrics.f_thresholds()[best])}
     computed |= {"A_at_that": float(curves[0, best]), "B_at_that": float(curves[1, best])}
     check("fscore_joint_vs_separate", computed)
     for name in ("fscore_empty_gt_skipped", "fscore_all_empty"):
         inputs = CASES[name]["inputs"]
-        check(name, {"F": metrics.f_score(logit(inputs["prob"]), torch.tensor(inputs["gt"]))})
+        check(name, {"F": of_logits.f_score(logit(inputs["prob"]), torch.tensor(inputs["gt"]))})
     truth = torch.tensor([CASES["fscore_constant_zero_pred"]["inputs"]["gt"]])
-    check("fscore_constant_zero_pred", {"F": metrics.f_score(torch.full(truth.shape, -100.0), truth)})
+    check("fscore_constant_zero_pred", {"F": of_logits.f_score(torch.full(truth.shape, -100.0), truth)})
 
 
 @needs_cases
 def test_reference_colour():
     inputs = CASES["colour_metrics"]["inputs"]
-    maps = torch.tensor(inputs["pred_labels"]), torch.tensor(inputs["target_labels"])
-    sums = metrics.colour_sums(*maps, n_classes=inputs["nclass"])
-    summary = sums.summary()
-    iou, _, occurs = metrics.frame_colour_scores(*maps, n_classes=inputs["nclass"])
+    pairs = zip(inputs["pred_labels"], inputs["target_labels"], strict=True)
+    terms = np.stack([semantic.avsbench_terms(semantic.counts(*map(np.array, pair))) for pair in pairs])
+    sums = terms.sum(0)
+    scores = semantic.frame_scores(sums)
+    classes = inputs["nclass"]
+    with np.errstate(invalid="ignore"):
+        by_class = sums[0, :classes] / sums[2, :classes]
     computed = {
-        "iou_sum": sums.iou,
-        "fscore_sum": sums.f,
-        "class_count": sums.count,
-        "iou_per_class": sums.iou / sums.count,
-        "miou_mean_over_all_nclass": summary["miou"],
-        "miou_over_present_classes": summary["miou_present"],
-        "fscore_mean_over_all_nclass": summary["f_score"],
-        "vid_miou": iou.sum(1) / occurs.sum(1),
+        "iou_sum": sums[0, :classes],
+        "fscore_sum": sums[1, :classes],
+        "class_count": sums[2, :classes],
+        "iou_per_class": by_class,
+        "miou_mean_over_all_nclass": scores["miou"] * semantic.CLASSES / classes,
+        "miou_over_present_classes": scores["miou_met"],
+        "fscore_mean_over_all_nclass": scores["f"] * semantic.CLASSES / classes,
+        "vid_miou": terms[:, 0].sum(1) / terms[:, 2].sum(1),
     }
     check("colour_metrics", computed)
 
@@ -402,7 +356,7 @@ def test_reference_boxes_and_summary():
     row = mask[30].nonzero().flatten()
     check("vggss_gt_union", {"gt_pixels": mask.sum(), "first_last_col_on_at_row_30": [row[0], row[-1]]})
     values = CASES["vggss_summary"]["inputs"]["ciou_list"]
-    success, area = metrics.ciou_summary(values)
+    success, area = summary(values)
     curve = metrics.success_curves(np.array(values)).mean(0)
     computed = {"success_curve": curve, "cIoU_at_0_5": success, "AUC": area, "mean_iou": np.mean(values)}
     check("vggss_summary", computed)

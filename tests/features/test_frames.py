@@ -106,8 +106,8 @@ def test_masks_and_names_are_those_of_each_frame(cached, either):
 
 def test_targets_are_the_mean_of_the_mask_in_each_cell(cached, either):
     batch = frames_of(cached).batch([0, 1])
-    expected = torch.stack([F.avg_pool2d(mask.float()[None], 4) for mask in batch.masks])  # 64 pixels on 16 cells
-    assert batch.targets.shape == (2, 1, 16, 16)
+    expected = torch.stack([F.avg_pool2d(mask.float()[None], 2) for mask in batch.masks])  # 64 pixels on 32 cells
+    assert batch.targets.shape == (2, 1, 32, 32)
     torch.testing.assert_close(batch.targets, expected)
     assert batch.valid.all() and batch.target_valid.all()
 
@@ -116,9 +116,9 @@ def test_padding_of_a_wide_frame_is_neither_valid_nor_target(cached, either):
     batch = frames_of(cached).batch([3])
     mask = batch.masks[0].float()[None]
     assert batch.sizes == [(36, 64)]
-    torch.testing.assert_close(batch.targets[0, :, :9], F.avg_pool2d(mask, 4))
-    assert not batch.targets[0, :, 9:].any()
-    assert batch.target_valid[0, 0, :9].all() and not batch.target_valid[0, 0, 9:].any()
+    torch.testing.assert_close(batch.targets[0, :, :18], F.avg_pool2d(mask, 2))
+    assert not batch.targets[0, :, 18:].any()
+    assert batch.target_valid[0, 0, :18].all() and not batch.target_valid[0, 0, 18:].any()
     assert torch.equal(batch.valid, cached.sam.valid_cells([(36, 64)]))
     assert batch.valid[0, :2].all() and not batch.valid[0, 2:].any()  # 36 of 64 rows: 2.25 of 4 cells
 
@@ -131,8 +131,8 @@ def test_targets_of_any_size_keep_the_area(cached, size):
     covered = torch.from_numpy(grid.average(torch.ones(size, dtype=torch.bool)).numpy())
     height, width = cached.sam.resized(size)
     # each cell's mean, weighted by the part of the cell that lies in the frame, adds up to the mask
-    rows = (torch.tensor(height) - 4 * torch.arange(16)).clamp(0, 4) / 4
-    columns = (torch.tensor(width) - 4 * torch.arange(16)).clamp(0, 4) / 4
+    rows = (torch.tensor(height) - 2 * torch.arange(32)).clamp(0, 2) / 2
+    columns = (torch.tensor(width) - 2 * torch.arange(32)).clamp(0, 2) / 2
     share = (target * rows[:, None] * columns).sum() / (rows.sum() * columns.sum())
     assert share.item() == pytest.approx(mask.float().mean().item(), abs=1e-5)
     assert torch.equal(covered > 0, (rows[:, None] * columns) > 0) and covered.max() <= 1

@@ -8,7 +8,7 @@ import soundfile
 import torch
 from torchvggish.vggish_input import waveform_to_examples
 
-from soundprompt import params
+from soundprompt import params, tensorfile
 from soundprompt.data import media
 from soundprompt.errors import InputError
 from soundprompt.foundation import audio
@@ -103,9 +103,8 @@ def test_standardise_is_exact():
 
 
 def test_load_refuses_another_file(tmp_path):
-    from soundprompt.foundation import weights
 
-    weights.write(tmp_path / "x.safetensors", {"a": torch.ones(1)}, {"architecture": "mini"})
+    tensorfile.write(tmp_path / "x.safetensors", {"a": torch.ones(1)}, {"architecture": "mini"})
     with pytest.raises(InputError, match="names no sound encoder"):
         audio.load(tmp_path / "x.safetensors")
 
@@ -132,7 +131,7 @@ def released(tmp_path_factory):
 
 def settings(folder, **changes):
     checkpoint = str(folder / "vggish.pth")
-    return params.Audio(source="checkpoint", architecture="vggish", checkpoint=checkpoint, **changes)
+    return params.Audio(source="released", architecture="vggish", checkpoint=checkpoint, **changes)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from soundprompt import params, provenance
 from soundprompt.files import read_json
@@ -71,7 +72,8 @@ def test_step_data_belong_together():
     assert data.images.shape == (4, 3, 64, 64) and data.objects.shape == (8, 1, 16, 16)
     assert data.hidden.shape == (4, 1, 4, 4)
     each = data.objects.view(4, 2, 16, 16)
-    assert (each.amax(dim=1, keepdim=True) <= data.foreground + 1e-6).all(), "objects lie in the foreground"
+    shares = F.avg_pool2d(data.foreground, 4)
+    assert (each.amax(dim=1, keepdim=True) <= shares + 1e-6).all(), "objects lie in the foreground"
     assert data.outline[each.amax(dim=1, keepdim=True) == 0.5].min() == 1 if (each == 0.5).any() else True
     areas = data.objects.sum(dim=(1, 2, 3)).view(2, 2, 2)
     assert torch.allclose(areas[:, 0], areas[:, 1]), "both views show the same objects"

@@ -9,6 +9,7 @@ from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.foundation import pictures, pretrain_sam, process, prompting, quality, resume
 from soundprompt.foundation import sam as foundation_sam
+from soundprompt.foundation.geometry import overlap
 from soundprompt.layout import Layout
 
 SCENE = params.Scene(size=64)
@@ -84,7 +85,7 @@ def test_another_input_size_sees_the_same_pictures_resized(side, tmp_path, monke
     """Points and masks stay on their objects, and quality is measured at the pictures' own size."""
     drawn, resized = pictures.pool(0, 6, SCENE), pictures.pool(0, 6, SCENE, side)
     for picture, small in zip(drawn, resized, strict=True):
-        assert small.image.shape == (side, side, 3) and small.small.shape[1:] == (side // 4, side // 4)
+        assert small.image.shape == (side, side, 3) and small.masks.shape[1:] == (side, side)
         shares = picture.masks.mean(axis=(1, 2)), small.masks.mean(axis=(1, 2))
         assert np.allclose(*shares, atol=0.02)
     monkeypatch.chdir(tmp_path)
@@ -110,12 +111,12 @@ def test_step_data_belong_together():
     trainer = pretrain_sam.Trainer(view())
     data = pretrain_sam.draw_step(pictures.pool(0, 6, SCENE), view().model, 3, trainer.sam)
     assert data.images.shape == (4, 3, 64, 64)
-    assert data.masks.shape == (8, 1, 16, 16)
+    assert data.masks.shape == (8, 1, 32, 32)
     assert data.hidden.shape == (4, 1, 4, 4)
     for row in range(8):
         x, y = data.prompts.xy[row, 0]
         if data.prompts.labels[row, 0] == 1:
-            assert data.masks[row, 0, int(y) // 4, int(x) // 4] > 0
+            assert data.masks[row, 0, int(y) // 2, int(x) // 2] > 0
     areas = data.masks.sum(dim=(1, 2, 3)).view(2, 2, 2)
     assert torch.allclose(areas[:, 0], areas[:, 1]), "both views show the same objects"
 
@@ -140,7 +141,7 @@ def test_losses_by_hand():
     right, wrong = pretrain_sam.mask_loss(logits, masks)[0]
     assert right < 1e-6
     assert torch.isclose(wrong, torch.tensor(5 * 20 + 1 - 1 / 5), rtol=1e-3)
-    assert pretrain_sam.iou(logits, masks)[0].tolist() == [1.0, 0.0]
+    assert overlap(logits > 0, masks > 0.5)[0].tolist() == [1.0, 0.0]
 
 
 def test_patch_targets_are_standardised():

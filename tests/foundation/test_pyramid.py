@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from soundprompt import params
+from soundprompt import params, tensorfile
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.foundation import pyramid
 from soundprompt.layout import Layout
 
 LAYOUT = Layout("t")
-RELEASED = {"source": "checkpoint", "architecture": "pvt_v2_b5", "checkpoint": "pvt_v2_b5.pth", "image_size": 224}
+RELEASED = {"source": "released", "architecture": "pvt_v2_b5", "checkpoint": "pvt_v2_b5.pth", "image_size": 224}
 
 
 @pytest.fixture
@@ -74,10 +74,9 @@ def test_saved_and_loaded(frozen, tmp_path):
 
 
 def test_a_foreign_file_is_refused(tmp_path):
-    from soundprompt.foundation import weights
 
     path = tmp_path / "pyramid.safetensors"
-    weights.write(path, {"a": torch.zeros(1)}, {"architecture": "mini"})
+    tensorfile.write(path, {"a": torch.zeros(1)}, {"architecture": "mini"})
     with pytest.raises(InputError, match="no pyramid"):
         pyramid.load(path)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from published_sam import segment_anything
-from soundprompt import params
+from soundprompt import params, tensorfile
 from soundprompt.errors import InputError
 from soundprompt.foundation import sam as foundation_sam
 from soundprompt.layout import Layout
@@ -32,8 +32,9 @@ def picture(height, width, seed=0):
 
 
 def test_shape_of_the_mini_sam(mini):
-    assert foundation_sam.count_parameters(mini.sam) == 1_827_520
+    assert foundation_sam.count_parameters(mini.sam) == 2_121_712
     assert (mini.depth, mini.dim, mini.prompt_dim, mini.grid, mini.image_size) == (4, 128, 128, 8, 128)
+    assert mini.cells == 64, "masks at half of the picture's size"
     assert mini.image_pe.shape == (1, 128, 8, 8)
     assert mini.no_mask.shape == (1, 128, 1, 1)
     assert not any(parameter.requires_grad for parameter in mini.sam.parameters())
@@ -111,9 +112,8 @@ def test_save_and_load(mini, tmp_path):
 
 
 def test_load_refuses_another_file(tmp_path):
-    from soundprompt.foundation import weights
 
-    weights.write(tmp_path / "x.safetensors", {"a": torch.ones(1)}, {"architecture": "mini_vggish"})
+    tensorfile.write(tmp_path / "x.safetensors", {"a": torch.ones(1)}, {"architecture": "mini_vggish"})
     with pytest.raises(InputError, match="names no SAM"):
         foundation_sam.load(tmp_path / "x.safetensors")
 
@@ -160,7 +160,6 @@ def test_tables_at_another_size(size):
     assert frozen.image_pe.shape == (1, 256, grid, grid)
 
 
-@pytest.mark.slow
 def test_vit_b_at_256_runs():
     frozen = foundation_sam.FrozenSam(scramble(foundation_sam.build("vit_b", 256)), "vit_b", "")
     found = frozen.prefix(frozen.preprocess([picture(180, 320)]), [9, None])
@@ -169,8 +168,7 @@ def test_vit_b_at_256_runs():
     assert found[None].isfinite().all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [256, 1024])
+@pytest.mark.parametrize("size", [256, pytest.param(1024, marks=pytest.mark.slow)])
 @torch.no_grad()
 def test_vit_b_equals_the_packages_predictor(size):
     sam = scramble(foundation_sam.build("vit_b", size))
@@ -195,7 +193,7 @@ def test_import_of_a_released_checkpoint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sam = scramble(segment_anything.sam_model_registry["vit_b"]())
     torch.save(sam.state_dict(), "vit_b.pth")
-    settings = params.Sam(source="checkpoint", architecture="vit_b", checkpoint="vit_b.pth", image_size=1024)
+    settings = params.Sam(source="released", architecture="vit_b", checkpoint="vit_b.pth", image_size=1024)
     layout = Layout("t")
     foundation_sam.import_checkpoint(settings, layout)
     loaded = foundation_sam.load(layout.foundation("sam"))
@@ -204,6 +202,6 @@ def test_import_of_a_released_checkpoint(tmp_path, monkeypatch):
     assert all(torch.equal(state[name], tensor) for name, tensor in sam.state_dict().items())
     assert layout.foundation_quality("sam").exists()
 
-    wrong = params.Sam(source="checkpoint", architecture="vit_l", checkpoint="vit_b.pth", image_size=1024)
+    wrong = params.Sam(source="released", architecture="vit_l", checkpoint="vit_b.pth", image_size=1024)
     with pytest.raises(InputError, match="not the weights of SAM vit_l"):
         foundation_sam.import_checkpoint(wrong, layout)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from soundprompt import params
+from soundprompt import params, tensorfile
 from soundprompt.errors import InputError
 from soundprompt.foundation import sam, weights
 
@@ -16,7 +16,7 @@ FACTS = {"architecture": "a", "settings": "{}", "zeta": "1", "beta": "2"}
 
 def test_round_trip(tmp_path):
     tensors = {"b": torch.randn(3, 4), "a": torch.arange(5), "scalar": torch.tensor(2.5)}
-    weights.write(tmp_path / "w.safetensors", tensors, FACTS)
+    tensorfile.write(tmp_path / "w.safetensors", tensors, FACTS)
     found, facts = weights.read(tmp_path / "w.safetensors")
     assert facts == FACTS
     assert found.keys() == tensors.keys()
@@ -27,8 +27,8 @@ def test_round_trip(tmp_path):
 def test_bytes_are_equal_in_every_process(tmp_path):
     code = """if True:
         import sys, torch
-        from soundprompt.foundation import weights
-        weights.write(sys.argv[1], {"x": torch.ones(3)}, {k: k for k in "abcdefgh"})
+        from soundprompt import tensorfile
+        tensorfile.write(sys.argv[1], {"x": torch.ones(3)}, {k: k for k in "abcdefgh"})
     """
     for name in ("1.safetensors", "2.safetensors", "3.safetensors"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, timeout=120)
@@ -38,7 +38,7 @@ def test_bytes_are_equal_in_every_process(tmp_path):
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])
 def test_cut_short(tmp_path, keep):
     path = tmp_path / "w.safetensors"
-    weights.write(path, {"x": torch.ones(100)}, FACTS)
+    tensorfile.write(path, {"x": torch.ones(100)}, FACTS)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match="not a whole weight file") as caught:
         weights.read(path)

@@ -127,8 +127,8 @@ def mini_changes() -> dict:
     """The overlay with the mini models and a float32 cache."""
     changes = {
         "foundation": {
-            "sam": {"source": "pretrain", "architecture": "mini", "checkpoint": None, "image_size": 128},
-            "audio": {"source": "pretrain", "architecture": "mini_vggish", "checkpoint": None},
+            "sam": {"source": "train", "architecture": "mini", "checkpoint": None, "image_size": 128},
+            "audio": {"source": "train", "architecture": "mini_vggish", "checkpoint": None},
         },
         "features": {"dtype": "float32"},
         "models": {"gavs": {"visual": {"tune_from": 2}}},

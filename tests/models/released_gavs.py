@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from soundprompt import models
 from soundprompt import params as p
 from soundprompt.features.frames import Batch
-from soundprompt.foundation.sam import FrozenSam, modeling
+from soundprompt.foundation.mini_sam import modeling
+from soundprompt.foundation.sam import FrozenSam
 from soundprompt.models import Segmenter
 
 FIGURES = Path(__file__).with_name("released_gavs.npz")

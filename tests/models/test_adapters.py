@@ -7,7 +7,7 @@ import torch
 from random_models import batch_of, random_sam
 
 from soundprompt import params as p
-from soundprompt.foundation import sam as foundation_sam
+from soundprompt.foundation import mini_sam
 from soundprompt.models import adapters
 from soundprompt.models.adapters import EncoderTail
 
@@ -28,7 +28,7 @@ def test_windows_and_fused_attention_equal_the_package(monkeypatch):
     """The released layout: windows of 14 that do not divide the grid, then global attention."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        encoder = foundation_sam.modeling.ImageEncoderViT(
+        encoder = mini_sam.modeling.ImageEncoderViT(
             320, embed_dim=32, depth=2, num_heads=2, out_chans=16, use_rel_pos=True, window_size=14,
             global_attn_indexes=(1,),
         )  # fmt: skip

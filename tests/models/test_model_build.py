@@ -38,7 +38,7 @@ MODELS = {
 def run_steps(model, batch, steps=3):
     """A few optimiser steps on made-up masks. Returns the names that got a gradient."""
     optimiser = torch.optim.AdamW(model.parameter_groups(p.Schedule(learning_rate=1e-3)))
-    target = (torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(6)) > 0.7).float()
+    target = (torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(6)) > 0.7).float()
     model.train()
     for _ in range(steps):
         found = model(batch)
@@ -62,7 +62,7 @@ def test_frozen_never_moves_and_trained_always_does(sam, name):
     moved = {key for key in before if not torch.equal(before[key], after[key])}
     assert moved == reached == set(model.trained_parameters())
     assert all(torch.equal(value, foundation[key]) for key, value in sam.sam.state_dict().items())
-    assert model(batch).logits.shape == (3, 1, 32, 32)
+    assert model(batch).logits.shape == (3, 1, 64, 64)
 
 
 def test_every_switch_changes_the_masks(sam):
@@ -154,9 +154,9 @@ def test_tune_from_beyond_the_encoder(sam):
         build(model_of(visual={"tune_from": 4}), sam, 0)
 
 
-def test_all_models_of_the_mini_study_build(sam):
+def test_all_models_of_the_full_study_build(sam):
     pyramid = FrozenPyramid(pyramids.build("mini_pyramid"), "mini_pyramid", 128, "none")
-    raw = p.read_base()
+    raw = p.read_base(overlays=["studies/full.yaml"])
     for settings in p.resolve_models(raw["models"], raw["schedule"]).values():
         model = p.Model.model_validate(settings)
         assert build(model, sam if model.reads == "sam" else pyramid, 0).trained_parameters()

@@ -382,7 +382,7 @@ def test_what_does_not_go_together_is_refused(frozen):
 
 
 def test_only_who_reads_the_pyramid_asks_for_it():
-    raw = p.read_base()
+    raw = p.read_base(overlays=["studies/full.yaml"])
     for experiment in raw["experiments"].values():
         for named in (experiment, *(dots for dots in experiment.get("dots", []) if "methods" in dots)):
             named["methods"] = [m for m in named["methods"] if not m.startswith(("avsbench", "avsegformer"))]

@@ -7,9 +7,9 @@ import pytest
 import released_gavs
 import torch
 
+import of_logits
 from project_copy import PROJECT
 from soundprompt import params as p
-from soundprompt.evaluation import metrics
 from soundprompt.models import adapters
 from soundprompt.training import losses, schedule
 from soundprompt.training.loop import Trainer
@@ -64,7 +64,7 @@ def test_answers(released, given, frozen):
     for i, picture in enumerate(frozen.restore(logits, batch.sizes)):
         close(released_gavs.sampled(picture), given[f"restored{i}"])
         mask = batch.masks[i]
-        assert metrics.mask_iou(picture[None], mask[None], 0.4) == pytest.approx(given["iou"][i], abs=1e-6)
+        assert of_logits.mask_iou(picture[None], mask[None], 0.4) == pytest.approx(given["iou"][i], abs=1e-6)
         assert float(frame_iou(picture, mask, cut)) == pytest.approx(given["iou"][i], abs=1e-6)
 
 

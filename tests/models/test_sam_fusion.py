@@ -43,9 +43,9 @@ def test_picture_keeps_its_scale_where_the_sound_says_nothing():
     torch.testing.assert_close(fused, features, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("width", [64, 20])
-def test_scratch_decoder_enlarges_four_times(width):
-    assert ScratchDecoder(32, width)(torch.randn(2, 5, 5, 32)).shape == (2, 1, 20, 20)
+@pytest.mark.parametrize(("width", "factor"), [(64, 4), (20, 4), (64, 8), (3, 8)])
+def test_scratch_decoder_draws_on_the_grid_of_masks(width, factor):
+    assert ScratchDecoder(32, width, factor)(torch.randn(2, 5, 5, 32)).shape == (2, 1, 5 * factor, 5 * factor)
 
 
 @pytest.mark.parametrize("decoder", ["sam", "scratch"])

@@ -98,8 +98,8 @@ def test_the_same_commands_end_well(tormented):
     assert "results/minute/report.html" in tormented.said[0].stdout
 
 
-def test_the_tables_are_those_of_an_undisturbed_run_to_the_byte(tormented, made):
-    assert tormented.tables() == made.first_tables
+def test_the_tables_are_those_of_an_undisturbed_run_to_the_byte(tormented, minute_tables):
+    assert tormented.tables() == minute_tables
 
 
 def test_a_living_owner_is_named_and_not_disturbed(tormented, tmp_path):

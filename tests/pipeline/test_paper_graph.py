@@ -43,6 +43,7 @@ def graph(bare):
     return dry(bare, "all_tables")
 
 
+@pytest.mark.slow
 def test_the_graph_is_whole(graph):
     studies = PAPER.studies().values()  # with data as the released code reads them, and at two smaller sizes
     scored = {s for e in PAPER.experiments.values() if not e.of_validation for s in e.settings}
@@ -68,19 +69,21 @@ def test_the_graph_is_whole(graph):
         assert f"fetch {name}\n" in graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", ["paper", "smoke"])
 def test_the_cluster_profile_plans_it_and_says_what_each_rule_asks_for(bare, study):
     answer = bare.run("snakemake", "--profile", "slurm", "-n", "all_tables", STUDY=study)
     text = answer.stdout + answer.stderr
     assert answer.returncode == 0, text
     smk = "".join(path.read_text() for path in (bare.root / "workflow").rglob("*.smk"))
-    rules = {rule for rule, text in RULE.findall(smk) if "localrule" not in text}
+    rules = {rule for rule, text in RULE.findall(smk) if "shell:" in text and "localrule" not in text}
     profile = bare.root / "workflow/profiles/slurm/config.v9+.yaml"
     blocks = profile.read_text().split("?else:")
     asking = [set(re.findall(r"^    (\w+): \?asks", block, re.M)) for block in blocks]
     assert asking == [rules, rules] and {"train", "score"} <= set(planned_jobs(text))
 
 
+@pytest.mark.slow
 def test_a_machine_with_one_gpu_plans_the_paper(bare):
     answer = bare.run("snakemake", "--profile", "workflow/profiles/gpu", "-n", "all_tables")
     text = answer.stdout + answer.stderr
@@ -114,6 +117,7 @@ def test_the_mini_study_fetches_nothing(bare):
     assert answer.returncode == 0 and "fetch" not in planned_jobs(answer.stdout + answer.stderr)
 
 
+@pytest.mark.slow
 def test_what_is_fetched_is_not_asked_for_again(bare):
     """Downloads are no outputs: Snakemake deletes those of a job that it runs again."""
     folder = bare.root / "data" / "paper" / "fetched"

@@ -7,7 +7,7 @@ import pytest
 from project_copy import PROJECT
 from recordings import record
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+pytestmark = pytest.mark.pipeline
 COMMANDS = re.findall(r"^```\n(.*?)^```$", (PROJECT / "docs" / "predict.md").read_text(), flags=re.S | re.M)
 
 

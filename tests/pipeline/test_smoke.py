@@ -8,7 +8,7 @@ import pytest
 from project_copy import planned_jobs
 from soundprompt.evaluation import summary
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+pytestmark = pytest.mark.pipeline
 
 
 def test_it_says_what_it_does_and_where_the_report_is(smoke):

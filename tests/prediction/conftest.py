@@ -30,8 +30,8 @@ OVERLAY = {
     },
     "data": {"shots": [1]},
     "foundation": {
-        "sam": {"image_size": 64, "pictures": 16, "steps": 4, "pictures_per_step": 4},
-        "audio": {"sounds": 60, "epochs": 1},
+        "sam": {"source": "train", "image_size": 64, "pictures": 16, "steps": 4, "pictures_per_step": 4},
+        "audio": {"source": "train", "sounds": 60, "epochs": 1},
     },
     "models": {"gavs": {"schedule": {"steps": 8, "validate_every": 4, "warmup": 2}}},
 }

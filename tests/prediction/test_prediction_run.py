@@ -23,7 +23,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from recordings import heard, join, record, seen
-from soundprompt import models
+from soundprompt import cli, models
 from soundprompt.data import frame_table, media, tracks
 from soundprompt.errors import InputError
 from soundprompt.features import extract, plan
@@ -69,7 +69,7 @@ def check_painted(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> No
     near = np.abs(after.astype(int) - before)
     # colour is stored for 2 x 2 pixels, so a contour bleeds by two
     edge = np.logical_or.reduce([np.roll(mask, (y, x), (0, 1)) for y in range(-2, 3) for x in range(-2, 3)])
-    if (~edge).any():
+    if (~edge).mean() > 0.01:
         assert near[~edge].mean() < 4
     if mask.any():
         assert near[mask].mean() > 15
@@ -379,11 +379,11 @@ def test_the_verb(soundprompt, run_folder, tmp_path):
 
 @pytest.mark.parametrize("option", ["--start", "--end", "--every", "--threshold"])
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "-1"])
-def test_numbers_that_make_no_sense(soundprompt, tmp_path, option, value):
+def test_numbers_that_make_no_sense(project, tmp_path, option, value):
     film = write_film(tmp_path / "in.mp4", 1)
-    answer = soundprompt("predict", film, "--out", "o.mp4", f"{option}={value}")
-    assert answer.returncode == 1 and "Traceback" not in answer.stderr
-    assert option in answer.stderr and value in answer.stderr and "remedy:" in answer.stderr
+    with pytest.raises(InputError, match="remedy:") as refused:
+        cli.app(["predict", str(film), "--out", "o.mp4", f"{option}={value}"], standalone_mode=False)
+    assert option in str(refused.value) and value in str(refused.value)
     assert not list(tmp_path.glob("o.*"))
 
 
@@ -455,7 +455,7 @@ def test_a_model_that_looks_across_time_gets_its_moments_as_one_clip(project, tm
     """A run of the pyramid: no SAM is opened; five moments go together, and the order of rows is the order of time."""
     from soundprompt import params
     from soundprompt.foundation import pyramid
-    from soundprompt.prediction import run as prediction_run
+    from soundprompt.prediction import listener as listening
     from soundprompt.training import checkpoint
 
     torch.manual_seed(0)
@@ -476,16 +476,16 @@ def test_a_model_that_looks_across_time_gets_its_moments_as_one_clip(project, tm
         torch.nn.init.ones_(fusion.scale.weight)
     folder = tmp_path / "run"
     checkpoint.save(model.trained_state(), folder / "checkpoint.safetensors", {})
-    listener = prediction_run.Listener(runs.TrainedRun(folder, view, 0))
-    assert listener.together == prediction_run.WINDOW
+    listener = listening.Listener(runs.TrainedRun(folder, view, 0))
+    assert listener.together == listening.WINDOW
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (48, 80, 3), dtype=np.uint8) for _ in range(3)]
-    sounds = [rng.normal(size=15600).astype(np.float32) * 0.1 for _ in range(3)]
+    sounds = listener.embed([rng.normal(size=15600).astype(np.float32) * 0.1 for _ in range(3)])
     whole, alone = listener.logits(pictures, sounds), listener.logits(pictures[:1], sounds[:1])
     assert whole.shape == (3, 1, 16, 16) and not torch.allclose(whole[:1], alone, atol=1e-4)
-    turned = listener.logits(pictures[::-1], sounds[::-1])
+    turned = listener.logits(pictures[::-1], sounds.flip(0))
     assert torch.allclose(turned.flip(0), whole, atol=1e-4)
-    assert listener.probabilities(whole[0], (48, 80)).shape == (48, 80)
+    assert [one.shape for one in listener.probabilities(pictures, sounds)] == 3 * [(48, 80)]
 
 
 def test_a_model_that_answers_nan_leaves_nothing(project, other_run, tmp_path):

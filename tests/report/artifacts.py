@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from soundprompt import params as p
+from soundprompt import registry
 from soundprompt.data import frame_table, leaks, ledger
 from soundprompt.files import digest_bytes, write_json
 from soundprompt.layout import Layout, pack_name
@@ -55,9 +56,13 @@ LEVELS = {
 
 
 def study(**changes) -> p.Params:
-    """The mini study's settings; `changes` replace top-level blocks."""
-    raw = p.read_base(ROOT / "params.yaml")
-    return p.validate(p.merge(raw, changes))
+    """The full study's settings; `changes` replace top-level blocks."""
+    return p.validate(p.merge(raw(), changes))
+
+
+def raw() -> dict:
+    """The same as they are written."""
+    return p.read_base(ROOT / "params.yaml", [ROOT / "studies" / "full.yaml"])
 
 
 def make(params: p.Params, levels: dict[str, float] | None = None, clips: int = 6) -> Layout:
@@ -71,7 +76,7 @@ def make(params: p.Params, levels: dict[str, float] | None = None, clips: int = 
     levels = {**LEVELS, **(levels or {})}
     for setting, spec in params.settings.items():
         frames = frame_table.select(layout, spec.test)
-        floors = [_scores(frames, floor, 0, levels[floor]) for floor in p.FLOORS]
+        floors = [_scores(frames, floor, 0, levels[floor]) for floor in registry.floors()]
         _parquet(pd.concat(floors), layout.floors(setting))
     for setting, model, seed in params.evaluations():
         _run(params, layout, setting, model, seed, levels)
@@ -244,7 +249,7 @@ def _training(params: p.Params, folder: Path, setting: str, model: str, seed: in
 
 
 def small_study(*experiments: str, models=("gavs-no_audio", "gavs@mismatched", "sam_fusion", "gavs")) -> p.Params:
-    """Some of the mini study's experiments, two seeds; by default one of each kind."""
+    """Some of the full study's experiments, two seeds; by default one of each kind."""
     names = experiments or ("table_benchmarks", "table_v3", "table_vggss")
     params = study()
     metrics = {"table_vggss": ("ciou", "auc")}

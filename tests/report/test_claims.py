@@ -155,6 +155,20 @@ def test_alarms_for_sounds_of_nothing(study, alarm, copies, outcome):
     assert all(0 <= c.low <= c.high <= 1 for c in found.comparisons)
 
 
+def test_what_no_experiment_asks_for_is_not_missed(tmp_path, monkeypatch):
+    """A setting that is only trained on (v2, for VGG-SS), and a method that no table has, are not missed."""
+    monkeypatch.chdir(tmp_path)
+    params = artifacts.small_study("table_benchmarks", models=("gavs@mismatched", "sam_fusion", "gavs"))
+    table = params.experiments["table_benchmarks"].model_copy(update={"settings": ("v1s", "v1m")})
+    params = params.model_copy(update={"experiments": {"table_benchmarks": table}})
+    layout = artifacts.make(params, levels={"gavs": 0.9, "sam_fusion": 0.4, "gavs@mismatched": 0.1})
+    found = {verdict.name: verdict for verdict in claims.run(params, layout)}
+    assert "v2" in params.settings
+    for name in ("seen_over_fusion", "sound_decides"):
+        assert found[name].comparisons and not any("lack scores" in note for note in found[name].notes)
+    assert found["unseen_over_fusion"].outcome == found["seen_over_rivals"].outcome == UNTESTED
+
+
 def test_seeds_are_those_that_experiments_ask_for(study):
     params, layout = study
     more = params.experiments["table_v3"].model_copy(update={"seeds": (0, 1, 2, 3)})

@@ -19,7 +19,7 @@ METHODS = ("centre_disc", "gavs@mismatched", "sam_fusion", "gavs")
 
 
 def asking(settings=("v1s", "v1s@size_64")) -> p.Params:
-    """The mini study with nothing but this experiment."""
+    """The full study with nothing but this experiment."""
     experiment = {
         "title": "Cost",
         "settings": settings,
@@ -28,7 +28,7 @@ def asking(settings=("v1s", "v1s@size_64")) -> p.Params:
         "reference": "gavs",
         "plots": ["cost"],
     }
-    raw = p.read_base(artifacts.ROOT / "params.yaml")
+    raw = artifacts.raw()
     raw |= {"experiments": {NAME: experiment}, "seeds": [0, 1]}
     return p.validate(raw)
 

@@ -92,7 +92,7 @@ def test_selections_of_one_setting_and_what_is_missing(drawn):
 def test_a_curve_of_what_is_not_there_is_refused(curve, message):
     import artifacts
 
-    raw = p.read_base(artifacts.ROOT / "params.yaml")
+    raw = artifacts.raw()
     raw["experiments"]["table_v3"]["curves"] = [curve]
     with pytest.raises(InputError, match=message):
         p.validate(raw)
@@ -101,7 +101,7 @@ def test_a_curve_of_what_is_not_there_is_refused(curve, message):
 def test_plots_lose_the_settings_that_an_overlay_leaves_out_and_variants_have_none():
     import artifacts
 
-    raw = p.read_base(artifacts.ROOT / "params.yaml")
+    raw = artifacts.raw()
     along = ["v3_0shot", "v3_1shot", "v3_5shot"]
     panels = [{"metric": "miou", "setting": name} for name in ("v3_1shot", "v3_5shot")]
     raw["experiments"]["table_v3"] |= {

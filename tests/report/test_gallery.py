@@ -84,9 +84,9 @@ def test_masks_of_every_model_lie_on_the_truth_in_frames_that_are_not_square(stu
     """The padded square of SAM and the stretched one of the pyramid, in one case of the gallery."""
     params, layout = study
     not_square(params, layout, "v3_0shot", {"gavs": True, "avsbench_tpavi": False}, size)
-    room = next(room for room in gallery.run(params, layout) if room.setting == "v3_0shot")
-    assert room.cases, room.notes
-    case = room.cases[0]
+    setting = next(setting for setting in gallery.run(params, layout) if setting.setting == "v3_0shot")
+    assert setting.cases, setting.notes
+    case = setting.cases[0]
     top, bottom, left, right = BOX
     expected = np.array([left * case.frame_width, right * case.frame_width, top * case.height, bottom * case.height])
     outlines = {overlay.label: overlay.paths for overlay in case.overlays}
@@ -107,13 +107,13 @@ def test_cases_are_chosen_by_score_and_without_looking():
     assert len(gallery._choose(judged.head(3))) == 3
 
 
-def test_rooms_hold_what_a_reader_needs(study):
-    rooms = {room.setting: room for room in gallery.run(*study)}
-    case = rooms["v3_0shot"].cases[0]
+def test_cases_hold_what_a_reader_needs(study):
+    shown = {setting.setting: setting for setting in gallery.run(*study)}
+    case = shown["v3_0shot"].cases[0]
     assert case.strip.startswith("data:image/jpeg;base64,") and case.sound.startswith("data:audio/")
     assert [overlay.label for overlay in case.overlays][:2] == ["truth", "GAVS"]
     assert all(len(overlay.paths) == case.n_frames == 5 for overlay in case.overlays)
-    assert "v3_1shot" not in rooms  # few-shot settings share the clips of 0 shots
+    assert "v3_1shot" not in shown  # few-shot settings share the clips of 0 shots
 
 
 def test_unreadable_pictures_and_sounds_do_not_stop_the_report(study):
@@ -124,8 +124,8 @@ def test_unreadable_pictures_and_sounds_do_not_stop_the_report(study):
     assert gallery.run(params, layout)[0].cases[0].sound is None
     for path in layout.data.rglob("v3_unseen_*/0.jpg"):
         path.unlink()
-    room = gallery.run(params, layout)[0]
-    assert not room.cases and "0.jpg" in room.notes[0]
+    setting = gallery.run(params, layout)[0]
+    assert not setting.cases and "0.jpg" in setting.notes[0]
 
 
 def test_opening_clips_are_the_same_whatever_the_scores(study):

@@ -28,7 +28,7 @@ def study(**search_changes):
         "plots": ["bars"],
         **search_changes,
     }
-    raw = p.merge(p.read_base(artifacts.ROOT / "params.yaml"), {"models": MODELS})
+    raw = p.merge(artifacts.raw(), {"models": MODELS})
     return p.validate({**raw, "experiments": {"search_rates": experiment}})
 
 

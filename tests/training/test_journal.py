@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from soundprompt.errors import InputError
-from soundprompt.training.journal import COLUMNS, Journal, reaches
+from soundprompt.training.journal import COLUMNS, Journal, written
 
 
 def test_rows_are_on_disk_at_once_and_cut_back_on_resuming(tmp_path):
@@ -12,10 +12,12 @@ def test_rows_are_on_disk_at_once_and_cut_back_on_resuming(tmp_path):
     log.write({"step": 1, "loss": 0.123456789})
     offset = log.offset()
     assert path.read_text() == ",".join((*COLUMNS, "v1s/val")) + "\n1,0.123457,,,,,,,\n"
-    assert reaches(path, offset) and not reaches(path, offset + 1) and not reaches(tmp_path / "none", 0)
+    before = written(path, offset)
+    assert before and not written(path, offset + 1) and not written(tmp_path / "none", 1)
     log.write({"step": 2})
     with open(path, "a") as torn:
         torn.write("3,0.5")
+    assert written(path, offset) == before
     log = Journal(path, ["v1s/val"], offset)
     log.write({"step": 2, "v1s/val": 0.25})
     log.close()

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from soundprompt.evaluation import metrics
+import of_logits
 from soundprompt.features import background
 from soundprompt.files import read_json
 from soundprompt.training import checkpoint, run
@@ -136,7 +136,7 @@ def test_selection_cuts_masks_where_the_settings_say(trainer):
         batch = frames.batch(range(len(frames)))
         with torch.no_grad():
             pictures = ours.restore(ours.model(batch).logits, batch.sizes)
-        expected = metrics.mask_iou(torch.stack(pictures), torch.stack(list(batch.masks)), threshold)
+        expected = of_logits.mask_iou(torch.stack(pictures), torch.stack(list(batch.masks)), threshold)
         assert scores[threshold] == pytest.approx(expected, rel=1e-6)
     assert scores[0.3] != scores[0.5]
 

@@ -209,7 +209,6 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
     raise AssertionError(f"step {step} was not reached: {process.communicate()[1]}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("how", "step"), [(signal.SIGKILL, 14), (signal.SIGTERM, 8)])
 def test_killed_runs_resume_to_the_same_bits(tiny, view, tiny_files, tmp_path, how, step):
     settings = view(schedule={"steps": 30, "validate_every": 5, "patience": 100}, sap={"noise": "gaussian_additive"})
@@ -252,7 +251,7 @@ def test_key_names_what_a_run_depends_on(tiny, view):
     data = run.PackData(view(), tiny)
     assert set(data.digests) == {"table v1s", "table v2", "sam", "visual features", "audio features"}
     key = run.Run(view(), 0, tiny, data).key
-    assert key == provenance.key("train", run.essence(view()), 0, data.digests)
+    assert key == provenance.key("train", run.read_by_training(view()), 0, data.digests)
     retested = view().setting.model_copy(update={"test": ("v2/val",)})
     assert key == run.Run(view().model_copy(update={"setting": retested}), 0, tiny, data).key
     claimed = view().setting.model_copy(update={"unseen": True})

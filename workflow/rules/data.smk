@@ -41,8 +41,8 @@ rule world_part:
 
 def parts_of_world(wildcards):
     """The parts of a job's world; it has scenes only if it declares some."""
-    parts = parts_of(asked_by(wildcards).world)
-    return [ANY.data / f"world-{part}.csv" for part in parts]
+    names = parts.parts_of(asked_by(wildcards).world)
+    return [ANY.data / f"world-{part}.csv" for part in names]
 
 
 rule world:
@@ -61,18 +61,27 @@ rule world:
         "{SOUNDPROMPT} world --settings {SETTINGS} --study {wildcards.study} --part index > {log} 2>&1"
 
 
+def datasets_read(wildcards):
+    """A frame table's dataset, and those that it may share no source video with."""
+    view = params.tables_view(asked_by(wildcards), wildcards.dataset)
+    others = comparisons.given_up(view.apart, wildcards.dataset)
+    names = {wildcards.dataset, *(other.partition("/")[0] for _, other in others)}
+    return [registry.datasets()[name] for name in sorted(names)]
+
+
 def dataset_on_disk(wildcards):
-    """What says that the files of a frame table are there: the generated world, or all that is fetched for it."""
+    """What says that the files of a frame table are there: the generated world, all that is fetched, files by hand."""
     study = asked_by(wildcards)
+    datasets = datasets_read(wildcards)
+    found = [file for dataset in datasets for file in dataset.files]
     if study.data.source == "generated":
-        return [ANY.avsbench / "metadata.csv"]
-    # also of the datasets that it may share no source video with
-    view = params.tables_view(study, wildcards.dataset)
-    spared = comparisons.spared(view.apart, wildcards.dataset)
-    datasets = {wildcards.dataset, *(other.partition("/")[0] for _, other in spared)}
-    names = {name for one in sorted(datasets) for name in acquire.SOURCES[one]}
-    names.update(protocols.list_names(view.protocols))
-    return [ANY.fetched(name) for name in sorted(names)]
+        made = any(dataset.generated != "no" for dataset in datasets)
+        return [*found, *([ANY.avsbench / "metadata.csv"] if made else [])]
+    names = {name for dataset in datasets for name in dataset.downloads}
+    names.update(
+        protocols.list_names(params.tables_view(study, wildcards.dataset).protocols)
+    )
+    return [*found, *(ANY.fetched(name) for name in sorted(names))]
 
 
 rule frame_table:
@@ -84,7 +93,7 @@ rule frame_table:
     log:
         "logs/{study}/tables/{dataset}.log",
     params:
-        code=code("tables"),
+        code=lambda wildcards: code("tables", datasets_read(wildcards)),
         settings=reads("tables", "dataset"),
     message:
         "read {wildcards.dataset} of {wildcards.study} into its frame table"

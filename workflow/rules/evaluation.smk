@@ -19,7 +19,10 @@ rule score:
     log:
         "logs/{study}/score/{setting}/{model}/{pack}.log",
     params:
-        code=code_of_model("score"),
+        code=lambda wildcards: code(
+            "score",
+            [STUDY.models[wildcards.model].registered, *extra_metrics(wildcards)],
+        ),
         settings=reads("score", "setting", "model"),
     message:
         "score {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
@@ -51,7 +54,7 @@ rule floors:
     log:
         "logs/{study}/floors/{setting}.log",
     params:
-        code=code("floors"),
+        code=lambda wildcards: code("floors", extra_metrics(wildcards)),
         settings=reads("floors", "setting"),
     message:
         "score what needs no training on {wildcards.setting} of {wildcards.study}"
@@ -68,7 +71,9 @@ rule cost:
     log:
         "logs/{study}/cost.log",
     params:
-        code=code("cost"),
+        code=lambda wildcards: code(
+            "cost", params.cost_view(asked_by(wildcards)).chosen()
+        ),
         settings=reads("cost"),
     message:
         "measure what a frame costs in {wildcards.study}"

@@ -4,6 +4,16 @@ def features(study):
     return [study.layout.visual_index, study.layout.audio_features]
 
 
+# All that trainings start from, of the study and its variants, as a target: `snakemake foundation`.
+rule foundation:
+    input:
+        [
+            [features(study), foundation(study), leaks.path(study.layout)]
+            + [study.layout.table(dataset) for dataset in study.tables()]
+            for study in STUDIES.values()
+        ],
+
+
 rule feature_plan:
     input:
         tables=all_tables_of,

@@ -5,9 +5,14 @@ def foundation(study):
 
 
 def released_weights(wildcards):
-    """What says that the released checkpoints of a model are there: they are fetched, or the user's own files."""
-    study = asked_by(wildcards)
-    model = getattr(study.foundation, wildcards.foundation)
+    """What a model is imported from: what the project comes with, what is fetched, or the user's own files."""
+    study, name = asked_by(wildcards), wildcards.foundation
+    model = getattr(study.foundation, name)
+    if model.source == "released" and model.is_own:
+        try:
+            return released.files(name, params.pretrain_view(study, name))
+        except InputError as error:
+            raise WorkflowError(str(error))
     paths = filter(None, (model.checkpoint, getattr(model, "pca_checkpoint", None)))
     fetched = {path: acquire.released(path, study.layout) for path in paths}
     return [

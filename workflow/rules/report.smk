@@ -2,7 +2,7 @@
 def experiment_inputs(wildcards):
     """All that an experiment's table is made from: scores and what else was measured, or, for a search, its runs."""
     experiment = STUDY.experiments[wildcards.experiment]
-    places = [whose(setting) for setting in experiment.settings]
+    places = [study_of(setting) for setting in experiment.settings]
     models = dict.fromkeys(map(params.model_of, experiment.methods))
     models = [model for model in models if model in STUDY.models]
 
@@ -35,6 +35,7 @@ rule table:
         unpack(experiment_inputs),
     output:
         table=ANY.result_table("{experiment}"),
+        metrics=ANY.result_metrics("{experiment}"),
         plots=directory(ANY.result_plots("{experiment}")),
     log:
         "logs/{study}/table/{experiment}.log",

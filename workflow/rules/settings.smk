@@ -10,11 +10,12 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from soundprompt import params, provenance, turns
+from soundprompt import params, provenance, records, registry, turns
 from soundprompt.data import acquire, comparisons, leaks, ledger, protocols
-from soundprompt.data.world.parts import parts_of
+from soundprompt.data.world import parts
 from soundprompt.errors import InputError
 from soundprompt.files import digest_value
+from soundprompt.foundation import released
 from soundprompt.layout import Layout, pack_name, pack_seeds
 
 # Read by our own reader, which tells more mistakes than Snakemake's, and the same for all commands.
@@ -29,17 +30,30 @@ STUDIES = STUDY.studies()
 LAYOUT = STUDY.layout
 SETTINGS = params.write(STUDY)  # what the verbs read
 ANY = Layout("{study}")
+# Lists of finished runs that name files which somebody deleted, damaged ones say: what is gone is made anew.
+for each in STUDIES.values():
+    for gone in records.withdraw(each.layout.runs):
+        print(
+            f"{gone}: damaged, or names files that are gone; they are made anew",
+            file=sys.stderr,
+        )
 # Large pages for the tensors of all jobs, where Linux lends them: some 4 % of a training step, with the same results.
 os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
 turns.announce(STUDY.study)
-SOURCE, PYTHON = shlex.quote(f"{workflow.basedir}/src"), shlex.quote(sys.executable)
+# A user's own PYTHONPATH stays behind ours: models, datasets and metrics of other packages may lie there.
+SOURCE = shlex.quote(
+    os.pathsep.join(
+        [f"{workflow.basedir}/src", *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+)
+PYTHON = shlex.quote(sys.executable)
 SOUNDPROMPT = f"PYTHONPATH={SOURCE} {PYTHON} -m soundprompt"
 
 
 wildcard_constraints:
     study="|".join(STUDIES),
-    dataset="v1s|v1m|v2|v3|vggss|scenes",
-    part="v1s|v1m|v2|vggss|scenes",
+    dataset="|".join(registry.datasets()),
+    part="|".join((*parts.PARTS, parts.SCENES)),
     shard=r"\d+",
     pack=r"\d+(-\d+)*",
     setting="|".join(STUDY.settings),
@@ -61,14 +75,23 @@ def reads(stage, *names):
     )
 
 
-def code(stage, architecture=None):
-    """Digest of the source files that a stage executes: a rule's params, so that changed code makes results stale."""
-    return provenance.code_digest(stage, architecture)
+def code(stage, chosen=()):
+    """Digest of the source files that a stage executes: a rule's params, so that changed code makes results stale.
+
+    chosen: what it works with of what is registered.
+    """
+    return provenance.code_digest(stage, chosen)
 
 
 def code_of_model(stage):
     """The same for a job on a model: the files of other models are no concern of it."""
-    return lambda wildcards: code(stage, STUDY.models[wildcards.model].architecture)
+    return lambda wildcards: code(stage, [STUDY.models[wildcards.model].registered])
+
+
+def extra_metrics(wildcards):
+    """The metrics of other packages that are asked of a job's scores; of a model's, or of those of the floors."""
+    names = asked_by(wildcards).extra_metrics(wildcards.setting, wildcards.get("model"))
+    return [registry.metrics()[name] for name in names]
 
 
 def asked_by(wildcards):
@@ -123,7 +146,7 @@ def examined(study, setting, model, seeds=None):
     return done(name, study.examined_packs(setting, model), seeds)
 
 
-def whose(setting):
+def study_of(setting):
     """The study that a setting of an experiment belongs to, and the setting's name there."""
     place, name = LAYOUT.of(setting)
     return STUDIES[place.study], name

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from soundprompt import registry
 from soundprompt.data import catalog, protocols
 from soundprompt.data.catalog import Catalog, Form
 from soundprompt.errors import InputError
@@ -23,16 +24,9 @@ from soundprompt.files import digest_file, write_json
 from soundprompt.layout import Layout
 from soundprompt.params import FetchView
 
-SOURCES = {
-    "v1s": ("avsbench",),
-    "v1m": ("avsbench",),
-    "v2": ("avsbench",),
-    "v3": ("avsbench", "avs_v3"),
-    "vggss": ("vggss", "vggss_clips"),
-}
-"""What each frame table is read from."""
+NAMES = ("avsbench", "avs_v3", "vggss", "vggss_clips")
+"""What frame tables are read from (`registry.Dataset.downloads`)."""
 
-NAMES = tuple(dict.fromkeys(name for names in SOURCES.values() for name in names))
 FORMS = {"avsbench_semantic": {"v1s", "v1m", "v2", "v3"}, "avsbench_object": {"v1s", "v1m"}}
 """Datasets given out on application that can serve as AVSBench, and which frame tables they are enough for."""
 
@@ -40,7 +34,7 @@ FORMS = {"avsbench_semantic": {"v1s", "v1m", "v2", "v3"}, "avsbench_object": {"v
 def needs(view: FetchView, layout: Layout, known: Catalog | None = None) -> list[str]:
     """Names of all that a study must have fetched: its released weights, and what its frame tables are read from."""
     weights = [name for path in view.checkpoints if (name := released(path, layout, known))]
-    read = [name for dataset in view.datasets for name in SOURCES[dataset]]
+    read = [name for dataset in view.datasets for name in registry.datasets()[dataset].downloads]
     return list(dict.fromkeys([*weights, *read, *protocols.list_names(view.protocols)]))
 
 
@@ -102,7 +96,9 @@ def _avsbench(view: FetchView, layout: Layout, known: Catalog) -> dict[str, Any]
     """The annotated clips, from whichever of the two releases is there and enough for the study."""
     if _own(layout.avsbench):
         return {"folder": str(layout.avsbench), "metadata": _metadata(layout.avsbench)}
-    wanted = {dataset for dataset in view.datasets if "avsbench" in SOURCES[dataset]} or FORMS["avsbench_semantic"]
+    wanted = {dataset for dataset in view.datasets if "avsbench" in registry.datasets()[dataset].downloads} or FORMS[
+        "avsbench_semantic"
+    ]
     forms = {name: known.forms[name] for name, enough in FORMS.items() if wanted <= enough}
     folders = (_given_out(name, form, view, layout) for name, form in forms.items())
     folder = next(filter(None, folders), None) or _given_out(*next(iter(forms.items())), view, layout, must=True)

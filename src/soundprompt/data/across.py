@@ -18,7 +18,6 @@ from soundprompt.errors import InputError
 from soundprompt.files import digest_file, publish
 
 COLUMNS = ("what", "video", "clip", "set", "other_clip", "other_set", "times", "similarity")
-SECONDS = {"v1s": 5.0, "v1m": 5.0, "v2": 10.0, "scenes": 10.0, "vggss": 10.0}
 OVERLAP, APART, UNKNOWN = "overlap", "apart", "unknown"
 
 _SPAN = re.compile(r".*_(\d+)_(\d+)")
@@ -98,7 +97,7 @@ def read(root: Path) -> tuple[str, list[Cut]]:
 
 def _of_vggss(one: vggss.Annotation, root: Path) -> Cut:
     start = one.file.rpartition("_")[2]
-    span = (float(start), float(start) + SECONDS["vggss"]) if start.isdigit() else None
+    span = (float(start), float(start) + vggss.SECONDS) if start.isdigit() else None
     return Cut(one.file, "vggss/test", one.video, span, root / "frames" / f"{one.file}.jpg")
 
 
@@ -117,7 +116,7 @@ def _of_object(name: str, root: Path) -> Iterable[Cut]:
         frames = data / ("s4_data" if name == "v1s" else "ms3_data") / "visual_frames"
         frames = frames / row.split / row.category / row.uid if name == "v1s" else frames / row.uid
         start = row.uid.removeprefix(f"{row.video}_")
-        span = (float(start), float(start) + SECONDS[name]) if name == "v1s" and start.isdigit() else None
+        span = (float(start), float(start) + avsbench_object.FRAMES) if name == "v1s" and start.isdigit() else None
         yield Cut(row.uid, f"{name}/{row.split}", row.video, span, frames)
 
 

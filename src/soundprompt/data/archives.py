@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -128,7 +129,7 @@ def _zip_members(archive: Path, target: Path) -> Iterator[Member]:
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise InputError(f"holds a link or device: {member.filename}", path=archive, remedy=_DISTRUST)
             folder = member.filename.endswith(("/", "\\"))
-            yield Member(member.filename, member.file_size, folder, lambda member=member: bundle.open(member))
+            yield Member(member.filename, member.file_size, folder, partial(bundle.open, member))
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
@@ -137,8 +138,7 @@ def _tar_members(archive: Path) -> Iterator[Member]:
         for member in bundle:
             if not (member.isfile() or member.isdir()):
                 raise InputError(f"holds a link or device: {member.name}", path=archive, remedy=_DISTRUST)
-            opened = lambda member=member: bundle.extractfile(member)  # noqa: E731
-            yield Member(member.name, member.size, member.isdir(), opened)
+            yield Member(member.name, member.size, member.isdir(), partial(_content, bundle, member))
             last = member.name
         # Python takes a damaged header, or none, for the end; the true one is a block of zeros.
         bundle.fileobj.seek(bundle.offset)
@@ -146,6 +146,12 @@ def _tar_members(archive: Path) -> Iterator[Member]:
             raise InputError(f"is cut short or damaged behind {last}", path=archive, remedy="download it again")
         while bundle.fileobj.read(1 << 20):  # the check sum of a compressed archive stands at its very end
             pass
+
+
+def _content(bundle: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    content = bundle.extractfile(member)
+    assert content is not None, "only what is no file has no content"
+    return content
 
 
 def _write(members: Iterable[Member], inside: Path, archive: Path) -> None:

@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundprompt.data import given
+from soundprompt.data import avsbench, given
 from soundprompt.data.avsbench import ABSENT, COLUMNS
+from soundprompt.data.clip import Expected
 from soundprompt.errors import InputError
+from soundprompt.layout import Layout
+from soundprompt.params import TablesView
+from soundprompt.registry import Dataset
 
 BASES = ("v1m", "v2")
 """Subsets that AVS-V3 draws from."""
@@ -79,3 +83,22 @@ def _check_apart(splits: pd.DataFrame, root: Path) -> None:
             if both:
                 what = f"clip {both[0]} is in both {one} and {two} ({len(both)} clips)"
                 raise InputError(what, path=root, remedy="restore the split files of the release")
+
+
+def expected(view: TablesView, layout: Layout) -> list[Expected]:
+    """The clips of v1m and v2 that AVS-V3 names, each in several splits."""
+    metadata = avsbench.read_metadata(layout.avsbench)
+    splits = read_splits(layout.avs_v3, metadata, view.data.shots)
+    memberships = splits.groupby("uid")["split"].agg(tuple).to_dict()
+    rows = metadata[metadata["label"].isin(BASES) & metadata["uid"].isin(splits["uid"])]
+    return avsbench.expected_of(rows, memberships, view, layout)
+
+
+REGISTERED = Dataset(
+    name="v3",
+    code=expected,
+    title="V3",
+    splits=("seen_train", "seen_val", "unseen_val", "unseen", "{shots}_shot_train", "{shots}_shot_test"),
+    downloads=("avsbench", "avs_v3"),
+    generated="too",
+)

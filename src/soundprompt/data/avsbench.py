@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from soundprompt.data import given
-from soundprompt.data.clip import Clip, ClipMissing
+from soundprompt.data import avsbench_object, given, protocols
+from soundprompt.data.clip import Clip, ClipMissing, Expected
 from soundprompt.data.numbered import MASKS, PICTURES, first_of, number_of, numbered
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
+from soundprompt.layout import Layout
+from soundprompt.params import TablesView
+from soundprompt.registry import Dataset
 
 SECONDS = {"v1s": 5, "v1m": 5, "v2": 10, "scenes": 5}
 """The subsets, and how long their clips are."""
@@ -154,3 +158,69 @@ def find_clip(
         objects=tuple(numbered(objects, count, MASKS)) if objects.is_dir() else (None,) * count,
         silent=(silent or {}).get(row.uid),
     )
+
+
+def expected(view: TablesView, layout: Layout) -> list[Expected]:
+    """The clips of v1s, v1m, v2 or scenes, each in one split."""
+    root, supervision = layout.avsbench, view.data.v1s_supervision
+    if avsbench_object.is_there(root, view.dataset) and not (root / "metadata.csv").exists():
+        find = partial(avsbench_object.find_clip, root, view.dataset, v1s_supervision=supervision)
+        rows = avsbench_object.read_metadata(root, view.dataset)
+        return [Expected(row.uid, row.video, (row.split,), partial(find, row)) for row in rows.itertuples()]
+    metadata = read_metadata(root)
+    rows = metadata[metadata["label"] == view.dataset]
+    return expected_of(rows, {row.uid: _splits_of(row, view) for row in rows.itertuples()}, view, layout)
+
+
+def _splits_of(row, view: TablesView) -> tuple[str, ...]:
+    """A clip's own split, and those by base and novel classes that some setting draws from."""
+    by_class = protocols.open_vocabulary(row.split, sources(row.a_obj))
+    return (row.split, *(split for split in by_class if f"{view.dataset}/{split}" in view.protocols))
+
+
+def expected_of(
+    rows: pd.DataFrame, memberships: Mapping[str, tuple[str, ...]], view: TablesView, layout: Layout
+) -> list[Expected]:
+    """Clips of AVSBench by rows of its metadata. memberships: uid -> the splits that it stands in."""
+    root = layout.avsbench
+    kinds, silent = read_kinds(root), read_silent(root)
+    find = partial(find_clip, root, kinds=kinds, v1s_supervision=view.data.v1s_supervision, silent=silent)
+    return [Expected(row.uid, row.video, memberships[row.uid], partial(find, row)) for row in rows.itertuples()]
+
+
+REGISTERED = (
+    Dataset(
+        name="v1s",
+        code=expected,
+        title="V1S",
+        splits=("train", "val", "test"),
+        downloads=("avsbench",),
+        generated="too",
+        first_mask_only=True,
+    ),
+    Dataset(
+        name="v1m",
+        code=expected,
+        title="V1M",
+        splits=("train", "val", "test"),
+        downloads=("avsbench",),
+        generated="too",
+    ),
+    Dataset(
+        name="v2",
+        code=expected,
+        title="V2",
+        splits=("train", "val", "test"),
+        protocols=("base_train", "base_val", "base", "novel"),
+        downloads=("avsbench",),
+        generated="too",
+    ),
+    Dataset(
+        name="scenes",
+        code=expected,
+        title="Scenes",
+        splits_of="world.scenes",
+        tests_only="is made for tests",
+        generated="only",
+    ),
+)

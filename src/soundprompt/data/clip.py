@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,16 @@ class Clip:
     boxes: list[list[float]] | None = None
     silent: str | None = None
     middle: bool = False  # the one image is from the middle of the sound
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A clip that the metadata names, the video it was cut from, the splits it belongs to, and how to find it."""
+
+    uid: str
+    video: str
+    splits: tuple[str, ...]
+    find: Callable[[], Clip]
 
 
 @dataclass(frozen=True)

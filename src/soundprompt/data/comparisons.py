@@ -25,7 +25,7 @@ class Comparison:
     other_role: str
     own: bool
 
-    def sparing(self, few: bool) -> tuple[str, str]:
+    def gives_up(self, few: bool) -> tuple[str, str]:
         """(selection that gives up the clips which both have, selection that stays whole).
 
         Tests stay whole, so that they are those of others. Not so the tests of few shots, whose training clips
@@ -39,7 +39,8 @@ class Comparison:
 
 def of_setting(settings: Mapping[str, Setting], name: str) -> list[Comparison]:
     """Every comparison of a setting. A selection that stands on both sides is one with itself."""
-    spec, found = settings[name], {}
+    spec = settings[name]
+    found: dict[tuple[str, ...], Comparison] = {}
     for origin in origins(settings, name):
         there = settings[origin]
         for role, selections in (("train", there.train), ("validation", there.validate_on)):
@@ -56,7 +57,8 @@ def of_setting(settings: Mapping[str, Setting], name: str) -> list[Comparison]:
 
 def origins(settings: Mapping[str, Setting], name: str) -> list[str]:
     """The settings whose clips a setting's model has met: itself, what it starts from, what it borrows from."""
-    found, waiting = [], [name]
+    found: list[str] = []
+    waiting = [name]
     while waiting:
         one = waiting.pop(0)
         if one not in found:
@@ -65,12 +67,12 @@ def origins(settings: Mapping[str, Setting], name: str) -> list[str]:
     return found
 
 
-def spared(settings: Mapping[str, Setting], dataset: str) -> list[tuple[str, str]]:
+def given_up(settings: Mapping[str, Setting], dataset: str) -> list[tuple[str, str]]:
     """(split of `dataset` that gives up clips, selection whose source videos it gives up), for all settings."""
-    pairs = {}
+    pairs: dict[tuple[str, str], None] = {}
     for name, spec in settings.items():
         for comparison in of_setting(settings, name):
-            giving, staying = comparison.sparing(spec.start_from is not None)
+            giving, staying = comparison.gives_up(spec.start_from is not None)
             place, _, split = giving.partition("/")
             if place == dataset and giving != staying:
                 pairs.setdefault((split, staying))

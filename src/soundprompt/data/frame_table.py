@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from soundprompt import records
 from soundprompt.errors import InputError
 from soundprompt.files import publish
 from soundprompt.layout import Layout
@@ -50,12 +51,13 @@ def write(frames: pd.DataFrame, path: Path | str) -> None:
     """Validates `frames` against SCHEMA and publishes it as parquet, in the given order of rows."""
     table = _arrow(frames, path)
     _validate(table.to_pandas(), path)
-    with publish(path) as aside:
+    with publish(path, recorded=True) as aside:
         pq.write_table(table, aside)
 
 
 def read(path: Path | str) -> pd.DataFrame:
-    """The table at `path`, validated; nulls are None."""
+    """The table at `path`, checked by its record and validated; nulls are None."""
+    records.check(path)
     try:
         table = pq.read_table(path)
     except FileNotFoundError as error:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from soundprompt import records
 from soundprompt.errors import InputError
 
 LONGEST_NAME = 200
@@ -86,6 +87,7 @@ def read_json(path: Path | str, *, remedy: str = "restore the file") -> Any:
 
 def read_text(path: Path | str, *, remedy: str = "restore the file") -> str:
     """A text file in UTF-8 or, with its mark, UTF-16; the mark is left out."""
+    records.check(path)
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError as error:

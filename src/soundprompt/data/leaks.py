@@ -6,7 +6,7 @@ pictures, and, where the setting claims that its classes are unseen, by class. W
 for settings that train on a share. `data.leaks` says what follows:
 
 - stop: no table is made.
-- drop: the frame tables leave out clips of shared videos (`comparisons.Comparison.sparing`), so that only what no
+- drop: the frame tables leave out clips of shared videos (`comparisons.Comparison.gives_up`), so that only what no
   table can leave out is found here, and stops.
 - report: tables are made, and the report says it beside them.
 
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from soundprompt import records
 from soundprompt.data import comparisons, frame_table
 from soundprompt.data.comparisons import Comparison
 from soundprompt.errors import InputError
@@ -74,7 +75,7 @@ def run(view: LeaksView, layout: Layout) -> None:
     checked = check(view, layout)
     table = checked.comparisons
     for rows, file in ((checked.clips, clips_path(layout)), (table, path(layout))):
-        with publish(file) as aside:
+        with publish(file, recorded=True) as aside:
             rows.to_csv(aside, index=False)
     for sentence in sentences(table[table["verdict"] == "reported"]):
         print(f"leak: {sentence}", file=sys.stderr)
@@ -97,6 +98,7 @@ def read_clips(layout: Layout, setting: str) -> dict[str, set[str]]:
 
 
 def _read(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    records.check(file)
     try:
         table = pd.read_csv(file, keep_default_na=False, dtype={"clip": str})
     except (OSError, ValueError) as error:

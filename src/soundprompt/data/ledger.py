@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from soundprompt import records
 from soundprompt.errors import InputError
 from soundprompt.files import publish
 from soundprompt.layout import Layout
@@ -33,7 +34,7 @@ class Ledger:
 
     def write(self, path: Path | str) -> None:
         """Publishes `frame()` as csv."""
-        with publish(path) as aside:
+        with publish(path, recorded=True) as aside:
             self.frame().to_csv(aside, index=False)
 
 
@@ -47,6 +48,7 @@ def read(paths: Iterable[Path | str]) -> pd.DataFrame:
     """The ledgers of several datasets, one row for each clip."""
     parts = []
     for file in paths:
+        records.check(file)
         try:
             parts.append(pd.read_csv(file, dtype=str, keep_default_na=False)[list(COLUMNS)])
         except (OSError, ValueError, KeyError) as error:

@@ -89,7 +89,8 @@ def _candidates(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarra
         for crop in range(one.shape[1]):
             near |= one[turned, crop] @ two[0, 0].T >= WORTH_A_LOOK
             near |= one[0, 0] @ two[turned, crop].T >= WORTH_A_LOOK
-    return np.nonzero(near)
+    rows, columns = np.nonzero(near)
+    return rows, columns
 
 
 def _similarity(one: np.ndarray, two: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

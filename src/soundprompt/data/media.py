@@ -31,17 +31,20 @@ _warned: set[tuple[int, int]] = set()
 
 
 # -------------------------------------------------------------------------------- pictures
-def read_image(path: Path | str) -> np.ndarray:
-    """Picture as (H, W, 3) uint8, RGB, upright (an EXIF orientation is applied)."""
-    return np.asarray(pixels.rgb(ImageOps.exif_transpose(_decoded(path, _content(path))), path))
+def read_image(path: Path | str, digest: str | None = None) -> np.ndarray:
+    """Picture as (H, W, 3) uint8, RGB, upright (an EXIF orientation is applied).
+
+    digest: sha256 that the file must have, by the frame table; so too below.
+    """
+    return np.asarray(pixels.rgb(ImageOps.exif_transpose(_decoded(path, read_bytes(path, digest))), path))
 
 
-def read_mask(path: Path | str, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_mask(path: Path | str, size: tuple[int, int] | None = None, digest: str | None = None) -> np.ndarray:
     """Mask as (H, W) bool: True where its object is (AVSBench colours each class); `pixels.object_of` says how.
 
     size: (H, W) that the mask must have, that of its image.
     """
-    content = _content(path)
+    content = read_bytes(path, digest)
     mask = pixels.object_of(_decoded(path, content), content, path)
     _check_size(path, mask.shape, size)
     return mask
@@ -52,7 +55,7 @@ def read_objects(path: Path | str, size: tuple[int, int] | None = None) -> np.nd
 
     size: (H, W) that the map must have, that of its image.
     """
-    picture = _decoded(path, _content(path))
+    picture = _decoded(path, read_bytes(path))
     if picture.mode not in ("L", "P"):
         raise InputError(f"has mode {picture.mode}", path=path, remedy="store an 8-bit picture with one channel")
     objects = np.asarray(picture)
@@ -71,7 +74,7 @@ class Picture:
 
 def inspect_picture(path: Path | str) -> Picture:
     """Digest and size of a picture without decoding its pixels, where its end marker shows that it is whole."""
-    content = _content(path)
+    content = read_bytes(path)
     # another format, or bytes after the end marker: only decoding tells
     picture = _opened(path, content) if _ends_well(content) else _decoded(path, content)
     width, height = picture.size
@@ -82,7 +85,8 @@ def inspect_picture(path: Path | str) -> Picture:
     return Picture(digest_bytes(content), width, height)
 
 
-def _content(path: Path | str) -> bytes:
+def read_bytes(path: Path | str, digest: str | None = None) -> bytes:
+    """A file of the dataset. Raises InputError when it is missing, empty, or has another sha256 than `digest`."""
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError as error:
@@ -93,7 +97,17 @@ def _content(path: Path | str) -> bytes:
         ) from error
     if not content:
         raise InputError("is empty (0 bytes)", path=path, remedy="restore the file from its source")
+    if digest is not None and digest_bytes(content) != digest:
+        raise InputError("changed since the frame tables were made", path=path, remedy=_back(Path(path)))
     return content
+
+
+def _back(path: Path) -> str:
+    """How a file gets the bytes again that the frame table knows; files of the generated world can be made anew."""
+    rows = [folder.parent / f"world-{part.name}.csv" for part in path.parents for folder in (part, part.parent)]
+    made = next((file for file in rows if file.exists()), None)
+    restore = f"delete {made} and type the same command again" if made else "restore the file from its source"
+    return f"{restore}; if it was changed on purpose, delete the frame tables and run: soundprompt tables"
 
 
 def _opened(path: Path | str, content: bytes) -> Image.Image:
@@ -126,13 +140,13 @@ def _check_size(path: Path | str, found: tuple[int, ...], wanted: tuple[int, int
 
 
 # ---------------------------------------------------------------------------------- sounds
-def read_audio(path: Path | str) -> np.ndarray:
+def read_audio(path: Path | str, digest: str | None = None) -> np.ndarray:
     """Sound as (n_samples,) float32 at 16 kHz, full scale at -1 and 1.
 
     Several channels are averaged and other rates resampled (soxr, HQ); the first file of each
     rate and channel count is named in a warning of the log.
     """
-    sound = _open_sound(path, _content(path))
+    sound = _open_sound(path, read_bytes(path, digest))
     with sound:
         if sound.samplerate != RATE or sound.channels != 1:
             _warn_of_conversion(sound.samplerate, sound.channels, path)
@@ -166,7 +180,7 @@ class Sound:
 
 def inspect_sound(path: Path | str) -> Sound:
     """Digest and length of a sound from its header, without decoding it."""
-    content = _content(path)
+    content = read_bytes(path)
     with _open_sound(path, content) as sound:
         return Sound(digest_bytes(content), round(sound.frames * RATE / sound.samplerate))
 

@@ -54,7 +54,7 @@ def first_of(folder: Path, count: int, endings: Sequence[str], start: int, stem:
 
 def number_of(path: Path) -> int:
     """The number at the end of a file's name."""
-    return int(re.search(r"[0-9]+$", path.stem).group())
+    return int(re.findall(r"[0-9]+$", path.stem)[0])
 
 
 def named(folder: Path, name: str, endings: Sequence[str] = PICTURES) -> Path:

@@ -77,7 +77,8 @@ def find(name: str, dataset: str) -> Protocol:
 def listed(split: str, downloads: Path) -> list[str]:
     """The clips of a split that a list of the catalogue names, such as heard, from the folder of downloads."""
     protocol = PROTOCOLS[split]
-    path = downloads / catalog.find(protocol.file).path
+    assert protocol.file is not None, f"{split} has no list"
+    path = downloads / catalog.load().files[protocol.file].path
     if not path.is_file():
         raise InputError("missing", path=path, remedy=f"run `soundprompt fetch --only {protocol.file}`")
     return read_ids(path, protocol)
@@ -86,7 +87,7 @@ def listed(split: str, downloads: Path) -> list[str]:
 def list_names(selections: Iterable[str]) -> list[str]:
     """The catalogue's names of the lists that selections such as vggss/heard are read from."""
     splits = (selection.partition("/")[2] for selection in selections)
-    return [PROTOCOLS[split].file for split in splits if split in PROTOCOLS and PROTOCOLS[split].file]
+    return [file for split in splits if split in PROTOCOLS and (file := PROTOCOLS[split].file)]
 
 
 def open_vocabulary(split: str, sounding: Sequence[str]) -> tuple[str, ...]:

@@ -12,15 +12,20 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from soundprompt.data import given
-from soundprompt.data.clip import Clip, ClipMissing
+from soundprompt.data import avsbench, given, protocols
+from soundprompt.data.clip import Clip, ClipMissing, Expected
 from soundprompt.data.numbered import named
 from soundprompt.errors import InputError
+from soundprompt.layout import Layout
+from soundprompt.params import TablesView
+from soundprompt.registry import Dataset
 
 SPLIT = "test"
+SECONDS = 10  # of each clip
 OUTCOMES = "clips.csv"
 """File with the columns file, status ("found", "missing" or "unusable") and reason."""
 
@@ -166,3 +171,44 @@ def _test_ids(path: Path, known: set[str]) -> dict[str, int]:
 
 
 _FORM = 'expected {"file": text, "class": text, "bbox": [[xmin, ymin, xmax, ymax], ...]}'
+
+
+def expected(view: TablesView, layout: Layout) -> list[Expected]:
+    """The clips of the test, and which of them published lists name that some setting draws from."""
+    items = read_annotations(layout.vggss)
+    splits = _splits(view, layout, {item.file for item in items})
+    kinds, silent = avsbench.read_kinds(layout.avsbench), avsbench.read_silent(layout.avsbench)
+    find = partial(find_clip, layout.vggss, kinds=kinds, outcomes=read_outcomes(layout.vggss), silent=silent)
+    return [
+        Expected(
+            item.file,
+            item.video,
+            tuple(split for split, names in splits.items() if item.file in names),
+            partial(find, item),
+        )
+        for item in items
+    ]
+
+
+def _splits(view: TablesView, layout: Layout, known: set[str]) -> dict[str, set[str]]:
+    """{split: its clips}: the test, and those by published lists that some setting draws from."""
+    splits = {SPLIT: known}
+    for split in (name.partition("/")[2] for name in view.protocols if name.startswith("vggss/")):
+        splits[split] = set(protocols.listed(split, layout.downloads))
+        strange = sorted(splits[split] - known)
+        if strange:
+            what = f"lacks {strange[0]} ({len(strange)} such clips), which the published list of '{split}' names"
+            raise InputError(what, path=layout.vggss / "vggss.json", remedy="use the annotations of the release")
+    return splits
+
+
+REGISTERED = Dataset(
+    name="vggss",
+    code=expected,
+    title="VGG-SS",
+    splits=("test",),
+    protocols=("heard", "unheard"),
+    tests_only="has boxes and no masks",
+    downloads=("vggss", "vggss_clips"),
+    generated="too",
+)

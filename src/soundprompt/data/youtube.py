@@ -28,7 +28,6 @@ from soundprompt.params import Youtube
 from soundprompt.progress import Progress
 
 WATCH = "https://www.youtube.com/watch?v={id}"
-SECONDS = 10
 FORMAT = "bv*[height<=720]+ba/b[height<=720]/b"  # no more than SAM's 1024 pixels on the longer side need
 GIVE_UP = 20
 """Failures in a row that say something about the network or a block, not about the clips."""
@@ -168,7 +167,7 @@ def tool() -> list[str]:
 def options(settings: Youtube, start: int, folder: Path) -> list[str]:
     """Arguments of yt-dlp for the ten seconds from `start` on, as one file in `folder`."""
     asked = ["--ignore-config", "--no-playlist", "--no-progress", "--no-warnings", "--format", FORMAT]
-    asked += ["--download-sections", f"*{start}-{start + SECONDS}", "--force-keyframes-at-cuts"]
+    asked += ["--download-sections", f"*{start}-{start + vggss.SECONDS}", "--force-keyframes-at-cuts"]
     asked += ["--socket-timeout", "30", "--retries", "3", "--output", str(folder / "clip.%(ext)s")]
     asked += ["--limit-rate", settings.rate] if settings.rate else []
     return asked + (["--cookies", settings.cookies] if settings.cookies else [])

@@ -36,6 +36,7 @@ from soundprompt.data import media
 from soundprompt.evaluation import predict
 from soundprompt.evaluation.scores import CLIP_COLUMNS
 from soundprompt.files import digest_bytes
+from soundprompt.registry import Metric
 
 if TYPE_CHECKING:  # these load SAM's package
     from soundprompt.features.frames import Batch, Frames
@@ -194,3 +195,16 @@ def gap_parts(sound: np.ndarray, cue: np.ndarray) -> np.ndarray:
     mean = differences.mean(0)
     length = np.linalg.norm(mean)
     return differences @ (mean / length) if length > 0 else np.zeros(len(sound))
+
+
+REGISTERED = (
+    Metric(name="retrieval", stage="examine", measures="alignment", label="retrieval",
+           meaning="Share of frames in which the object whose visual cue is nearest to the sound is one that sounds."),
+    Metric(name="retrieval_chance", stage="examine", measures="alignment", higher_is_better=None,
+           label="retrieval, chance", meaning="Retrieval by guessing: the share of a frame's objects that sound."),
+    Metric(name="margin_kept", stage="examine", measures="alignment", label="margin kept",
+           meaning="Share of frames whose sound is nearer to their own cue than to one of another class, "
+                   "by the margin."),
+    Metric(name="modality_gap", stage="examine", measures="alignment", higher_is_better=None, label="modality gap",
+           meaning="Distance between the mean directions of all sounds and all cues."),
+)  # fmt: skip

@@ -28,7 +28,7 @@ from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.evaluation import flops
 from soundprompt.features.frames import Batch
-from soundprompt.files import write_json
+from soundprompt.files import write_sealed
 from soundprompt.foundation import audio as audio_models
 from soundprompt.foundation import encoders
 from soundprompt.foundation.audio import EXAMPLE_SAMPLES, FrozenAudio
@@ -36,6 +36,7 @@ from soundprompt.foundation.encoders import Encoder
 from soundprompt.foundation.process import single_thread
 from soundprompt.layout import Layout
 from soundprompt.progress import Progress
+from soundprompt.registry import Metric
 
 FILM = 25  # frames a second of the stream
 THRESHOLD = 0.5
@@ -43,13 +44,13 @@ Entry = dict[str, float]  # value, and where it was timed several times its quar
 
 
 def run(view: p.CostView, layout: Layout) -> None:
-    """Writes `layout.cost`: for each model its entries by the names of `params.MEASURED`, and how they were taken.
+    """Writes `layout.cost`: the metrics registered below for each model, and how they were taken.
 
     All models are measured in this process and take turns, so that their ratios are those of one machine in one
     state. Raises InputError when no experiment asks for costs, or a foundation model is missing or damaged.
     """
     if not view.models:
-        remedy = f"name one of {', '.join(p.MEASURED)} in an experiment's metrics"
+        remedy = f"name one of {', '.join(MEASURED)} in an experiment's metrics"
         raise InputError(f"study '{view.study}' has no experiment that asks for costs", remedy=remedy)
     watch = provenance.Stopwatch()
     device = torch.device(devices.best())
@@ -66,7 +67,7 @@ def run(view: p.CostView, layout: Layout) -> None:
             found[name] |= timed
     inputs = {reads: seer.digest for (reads, _), seer in seers.items()} | {"audio": audio.digest}
     origin = provenance.record("cost", view, None, inputs, watch)
-    write_json(layout.cost, {"models": found, "device": _device_name(device), "provenance": origin})
+    write_sealed(layout.cost, {"models": found, "device": _device_name(device), "provenance": origin})
     _print(found)
 
 
@@ -246,7 +247,30 @@ def _device_name(device: torch.device) -> str:
 
 def _print(found: dict[str, dict[str, Entry]]) -> None:
     width = max(map(len, found))
-    print(f"{'':{width}}" + "".join(f"{name:>20}" for name in p.MEASURED), file=sys.stderr)
+    print(f"{'':{width}}" + "".join(f"{name:>20}" for name in MEASURED), file=sys.stderr)
     for model, entries in found.items():
-        cells = (f"{entries[name]['value']:>20.4g}" for name in p.MEASURED)
+        cells = (f"{entries[name]['value']:>20.4g}" for name in MEASURED)
         print(f"{model:{width}}" + "".join(cells), file=sys.stderr)
+
+
+REGISTERED = (
+    Metric(name="trained_parameters", stage="cost", higher_is_better=False, amount=True, label="trained parameters",
+           meaning="Numbers that training changes."),
+    Metric(name="total_parameters", stage="cost", higher_is_better=False, amount=True, label="all parameters",
+           meaning="Numbers that a frame goes through, frozen ones too."),
+    Metric(name="gflops", stage="cost", higher_is_better=False, amount=True, label="GFLOP a frame",
+           meaning="10⁹ operations in matrix products and convolutions, with encoders."),
+    Metric(name="gflops_cached", stage="cost", higher_is_better=False, amount=True, label="GFLOP, cached",
+           meaning="The same from cached features: what the encoders took is left out."),
+    Metric(name="latency_ms", stage="cost", higher_is_better=False, amount=True, label="ms a frame",
+           meaning="From a picture and its second of sound to the mask, one frame at a time."),
+    Metric(name="latency_cached_ms", stage="cost", higher_is_better=False, amount=True, label="ms, cached",
+           meaning="The same from cached features."),
+    Metric(name="rtf_1", stage="cost", higher_is_better=False, amount=True, label="real time, 1 a second",
+           meaning="Time for a second of film at 1 frame a second; below 1 keeps up."),
+    Metric(name="rtf_25", stage="cost", higher_is_better=False, amount=True, label="real time, 25 a second",
+           meaning="Time for a second of film at 25 frames a second; below 1 keeps up."),
+    Metric(name="peak_mib", stage="cost", higher_is_better=False, amount=True, label="memory, MiB",
+           meaning="Weights that a frame needs, and the most that its tensors took at once."),
+)  # fmt: skip
+MEASURED = tuple(metric.name for metric in REGISTERED)

@@ -13,7 +13,7 @@ from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.evaluation import alignment, knowledge, scores
 from soundprompt.evaluation.pack import Pack
-from soundprompt.files import write_json
+from soundprompt.files import write_sealed
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import ExamineView
 from soundprompt.progress import Progress
@@ -37,7 +37,7 @@ def examine_pack(view: ExamineView, seeds: Sequence[int], layout: Layout) -> Non
         what = f"model '{view.model_name}' has neither cue and sound to compare nor SAM's decoder"
         raise InputError(what, remedy="examine another model")
     entries = _ExaminePack(view, seeds, layout).run()
-    write_json(layout.examined(view.setting_name, view.model_name, pack_name(tuple(seeds))), entries)
+    write_sealed(layout.examined(view.setting_name, view.model_name, pack_name(tuple(seeds))), entries)
 
 
 class _ExaminePack(Pack[ExamineView]):

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from soundprompt import provenance
+from soundprompt import provenance, records
 from soundprompt.data import frame_table, media
 from soundprompt.evaluation import scores
-from soundprompt.evaluation.finished import conclude, kept, tested_tables
+from soundprompt.evaluation.finished import conclude, tested_tables
 from soundprompt.layout import Layout
 from soundprompt.params import FloorsView
 from soundprompt.progress import Progress
+from soundprompt.registry import Floor
 
 PROVENANCE = "scores.json"
 SEED = 0  # floors have no seed; the column holds this one
@@ -45,24 +45,16 @@ def all_objects(row: Any) -> Tensor | None:
     return torch.from_numpy(media.read_objects(row.objects, (row.height, row.width)) > 0).float()
 
 
-# name -> mask of one frame (a row of the frame table), 1.0 where it sounds
-FLOORS: dict[str, Callable[[Any], Tensor | None]] = {
-    "all_positive": all_positive,
-    "all_objects": all_objects,
-    "centre_disc": centre_disc,
-}
-
-
 def score(view: FloorsView, layout: Layout) -> None:
     """Scores the methods without training on a setting: writes `layout.floors`, provenance beside it.
 
-    `all_objects` is left out of a selection of which the dataset does not know all objects.
+    What needs to know all objects is left out of a selection of which the dataset does not.
     """
     watch = provenance.Stopwatch()
     path = layout.floors(view.setting_name)
     inputs = tested_tables(view.setting, layout)
     key = provenance.key("floors", view, None, inputs)
-    if kept(path.parent, PROVENANCE, key, [path.name]) is not None:
+    if records.kept(path.parent, PROVENANCE, key, [path.name]) is not None:
         os.utime(path)  # for Snakemake: up to date
         return
     rows = frame_table.select(layout, view.setting.test)
@@ -72,7 +64,7 @@ def score(view: FloorsView, layout: Layout) -> None:
     for selection, members in rows.groupby("selection", sort=False):
         numbers = index[members.index.to_numpy()]
         for name, tally in tallies.items():
-            if name == "all_objects" and frames["objects"].iloc[numbers].isna().any():
+            if FLOORS[name].needs_objects and frames["objects"].iloc[numbers].isna().any():
                 continue
             names = {"selection": selection, "method": name, "seed": SEED}
             parts.append(tally.rows(numbers, members.reset_index(drop=True), **names))
@@ -81,15 +73,23 @@ def score(view: FloorsView, layout: Layout) -> None:
 
 
 def _measure(view: FloorsView, frames: pd.DataFrame) -> dict[str, scores.Tally]:
-    conventions = scores.Conventions(view.evaluation, view.data.box_crop)
+    conventions = scores.Conventions(view.evaluation, view.data.box_crop, view.metrics)
     tallies = {name: scores.Tally(len(frames), conventions) for name in FLOORS}
     progress = Progress(f"scoring {view.setting_name}/floors", len(frames))
     for number, row in enumerate(frames.itertuples()):
         masks = None
         if isinstance(row.mask, str):
-            masks = [torch.from_numpy(media.read_mask(row.mask, (row.height, row.width)))]
+            masks = [torch.from_numpy(media.read_mask(row.mask, (row.height, row.width), row.mask_digest))]
         for name, floor in FLOORS.items():
-            if (probability := floor(row)) is not None:
+            if (probability := floor.code(row)) is not None:
                 tallies[name].add([number], [probability], masks, [row.boxes])
         progress.advance()
     return tallies
+
+
+REGISTERED = (
+    Floor(name="all_positive", code=all_positive, title="everything (floor)", dashes=(6, 1.5, 1, 1.5)),
+    Floor(name="all_objects", code=all_objects, title="all objects (floor)", dashes=(4, 2), needs_objects=True),
+    Floor(name="centre_disc", code=centre_disc, title="centre disc (floor)", dashes=(1, 1.5)),
+)
+FLOORS = {floor.name: floor for floor in REGISTERED}

@@ -26,6 +26,8 @@ from soundprompt.data import media
 from soundprompt.evaluation import alignment, predict
 from soundprompt.evaluation.scores import CLIP_COLUMNS, WHOLE_CLIP
 from soundprompt.files import digest_bytes
+from soundprompt.foundation.geometry import overlap
+from soundprompt.registry import Metric
 
 if TYPE_CHECKING:  # these load SAM's package
     from soundprompt.features.frames import Frames
@@ -106,7 +108,8 @@ def frame_pictures(frames: Frames) -> Iterator[Pointed]:
     from soundprompt.foundation import prompting
 
     rows, size = frames.rows, max(1, min(BATCH, 2**14 // frames.encoder.grid**2))
-    pictures = [i for i in frames.supervised.tolist() if media.read_mask(rows["mask"].iloc[i]).any()]
+    files = list(zip(rows["mask"], rows["mask_digest"], strict=True))
+    pictures = [i for i in frames.supervised.tolist() if media.read_mask(files[i][0], digest=files[i][1]).any()]
     for start in range(0, len(pictures), size):
         indices = pictures[start : start + size]
         batch, about = frames.batch(indices), rows.iloc[indices].reset_index(drop=True)
@@ -159,8 +162,12 @@ def _iou(run: str, drawer: Drawer, some: Pointed, sam: FrozenSam, device: str) -
     clips = some.about["clip"].tolist()
     finite.check(logits, f"{run}: logits for a point are", clips=clips, remedy=predict.RETRAIN)
     maps = sam.restore(logits, [tuple(mask.shape) for mask in some.masks])
-    return [_overlap(each.cpu() > 0, mask) for each, mask in zip(maps, some.masks, strict=True)]
+    return [float(overlap(each.cpu() > 0, mask)) for each, mask in zip(maps, some.masks, strict=True)]
 
 
-def _overlap(found: Tensor, truth: Tensor) -> float:
-    return float((found & truth).sum() / (found | truth).sum().clamp(min=1))
+REGISTERED = (
+    Metric(name="knowledge", stage="examine", measures="knowledge", mean="clips", label="knowledge kept",
+           meaning="IoU of the masks that the tuned decoder draws for one point, on pictures without sound."),
+    Metric(name="knowledge_untouched", stage="examine", measures="knowledge", mean="clips", higher_is_better=None,
+           label="untouched", meaning="The same by the decoder that nobody tuned."),
+)  # fmt: skip

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import pandas as pd
 
-from soundprompt import provenance
+from soundprompt import provenance, records
 from soundprompt.data import frame_table
-from soundprompt.evaluation.finished import conclude, kept, tested_tables
+from soundprompt.evaluation.finished import conclude, tested_tables
 from soundprompt.features import store
 from soundprompt.features.inputs import visual_inputs
 from soundprompt.files import digest_value
@@ -100,7 +100,7 @@ class Pack(Generic[ViewType]):
     def finished(self, seed: int) -> dict[str, Any] | None:
         """The entry of a run that is done already, with the same key, whole."""
         key = provenance.key(self.stage, self.view, seed, self.inputs(seed))
-        return kept(self.folder(seed), self.record, key, self.files(seed))
+        return records.kept(self.folder(seed), self.record, key, self.files(seed))
 
     def conclude(self, seed: int, watch: provenance.Stopwatch) -> dict[str, Any]:
         """Writes a run's provenance; returns its entry."""

@@ -26,20 +26,19 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from soundprompt import finite
+from soundprompt import finite, records, tensorfile
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import background
-from soundprompt.files import canonical_json, digest_bytes, publish
+from soundprompt.files import canonical_json, digest_bytes
+from soundprompt.registry import Probe
 
 if TYPE_CHECKING:  # these load SAM's package, which plans, floors and readers of predictions do without
     from soundprompt.features.frames import Batch, Frames
     from soundprompt.models import Segmenter
 
-KEPT = ("own", "mismatched", "muted")  # probes whose masks are kept on disk; of the others the scores say enough
 HEADER = "frames"
 RETRAIN = "delete the run's folder and train it again"
 
@@ -287,8 +286,7 @@ class Recorder:
 
     def write(self, path: Path) -> None:
         """Publishes the file; its header lists the (clip, frame) of each tensor's rows."""
-        with publish(path) as aside:  # one header entry: several are written in an order that changes
-            save_file(self._tensors, aside, {HEADER: canonical_json(self._rows)})
+        tensorfile.write(path, self._tensors, {HEADER: canonical_json(self._rows)})
 
 
 def read_predictions(path: Path, selection: str, probe: str = "own") -> dict[tuple[str, int], np.ndarray]:
@@ -297,6 +295,7 @@ def read_predictions(path: Path, selection: str, probe: str = "own") -> dict[tup
     Raises InputError when the file is missing or damaged. Empty when nothing was kept.
     """
     name = f"{selection}|{probe}"
+    records.check(path)
     try:
         with safe_open(path, "np") as content:
             kept = json.loads((content.metadata() or {}).get(HEADER, "{}")).get(name, [])
@@ -307,3 +306,14 @@ def read_predictions(path: Path, selection: str, probe: str = "own") -> dict[tup
         remedy = "delete the file and run `soundprompt score` again"
         raise InputError(f"predictions cut short or damaged ({error})", path=path, remedy=remedy) from error
     return {(clip, frame): frame_logits for (clip, frame), frame_logits in zip(kept, logits, strict=True)}
+
+
+REGISTERED = (
+    Probe(name="mismatched", title="sound of another clip", masks_kept=True),
+    Probe(name="muted", title="sound switched off in the test", masks_kept=True),
+    Probe(name="silence", title="a silent recording"),
+    Probe(name="ambient", title="room noise"),
+    Probe(name="off_screen", title="a sound from off the screen", needs_silent=True),
+)
+# Probes whose masks are kept on disk; of the others the scores say enough.
+KEPT = ("own", *(probe.name for probe in REGISTERED if probe.masks_kept))

@@ -11,7 +11,7 @@ import torch
 from soundprompt import devices, provenance
 from soundprompt.evaluation import predict, scores
 from soundprompt.evaluation.pack import Pack
-from soundprompt.files import write_json
+from soundprompt.files import write_sealed
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import ScoreView
 from soundprompt.progress import Progress
@@ -28,7 +28,7 @@ def score_pack(view: ScoreView, seeds: Sequence[int], layout: Layout) -> None:
     Raises InputError when a checkpoint is missing, is not the one that training wrote, or does not fit.
     """
     entries = _ScorePack(view, seeds, layout).run()
-    write_json(layout.scored(view.setting_name, view.model_name, pack_name(tuple(seeds))), entries)
+    write_sealed(layout.scored(view.setting_name, view.model_name, pack_name(tuple(seeds))), entries)
 
 
 class _ScorePack(Pack[ScoreView]):
@@ -51,7 +51,7 @@ class _ScorePack(Pack[ScoreView]):
         asked = predict.questions(self.rows, view.probes)
         front = models.frozen_front(view.model, encoder)  # once for all seeds
         frames = Frames(asked.frames, self.layout, view.model.tap, encoder, bgr=view.data.bgr, front=front)
-        conventions = scores.Conventions(view.evaluation, view.data.box_crop)
+        conventions = scores.Conventions(view.evaluation, view.data.box_crop, view.metrics)
         tallies = {seed: scores.Tally(len(asked.pairs), conventions) for seed in seeds}
         recorder = predict.Recorder(asked)
         progress = Progress(f"scoring {self.label}", len(asked.pairs))

@@ -1,44 +1,34 @@
 """Score rows: one for each frame or clip and metric, from which every table is computed.
 
-| metric                | one row for each                       | value                                        |
-|-----------------------|----------------------------------------|----------------------------------------------|
-| miou, miou_04         | labelled frame                         | IoU at the headline threshold, at 0.4        |
-| hit_rate, wrong_rate  | labelled frame with something to find  | 0 or 1                                       |
-| iou_in_hits           | frame that is a hit                    | IoU at the headline threshold                |
-| area                  | labelled frame                         | share of its pixels that are on              |
-| alarm                 | labelled frame                         | 1 if that exceeds `alarm_area`, else 0       |
-| f_score_clip          | clip                                   | F of the frames in one call; frame is -1     |
-| f_score_batch2, ...4  | group of 2 or 4 clips                  | likewise                                     |
-| f_score               | one of these, by `evaluation.f_group`  | likewise                                     |
-| ciou, ciou_float64    | clip with boxes                        | overlap, cut at the median; frame is -1      |
-| ciou_fixed            | clip with boxes                        | overlap of the mask; frame is -1             |
-
-With a sound that nothing in the frame makes (`predict`: silence, ambient, off_screen) the true mask is empty:
-`area` is then the rate of falsely found pixels and `alarm` of falsely alarmed frames. The other metrics still
-compare with the mask of the frame's own sound, as they do for a mismatched one.
+The metrics are those of `measures.py` and of other packages. One of masks has a row for each labelled frame that
+counts; an F-score one for each call of 1, 2 or 4 clips, filed under the first of them; one of boxes a row for each
+clip. The last two are of no single frame: it is -1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from soundprompt import finite
+from soundprompt import finite, registry
 from soundprompt import params as p
+from soundprompt.errors import InputError
 from soundprompt.evaluation import metrics
+from soundprompt.evaluation.measures import Answers
 from soundprompt.files import publish
 
 CLIP_COLUMNS = ["clip", "video", "class_name", "kind", "n_sources"]
 COLUMNS = ["selection", "method", "seed", *CLIP_COLUMNS, "frame", "metric", "value"]
 TYPES = {"seed": "int32", "n_sources": "int32", "frame": "int32", "value": "float64"}
 WHOLE_CLIP = -1
-RELEASED_THRESHOLD = 0.4
 # Clips of a test batch, in which the published programs take one F: 1 in COMBO and CAVP (and GAVS), 2 in AVSegFormer on
 # S4 and MS3, 4 in AVSBench (and AVSegFormer on AVSS).
 CLIPS_PER_CALL = {"clip": 1, "batch2": 2, "batch4": 4}
@@ -46,10 +36,19 @@ CLIPS_PER_CALL = {"clip": 1, "batch2": 2, "batch4": 4}
 
 @dataclass(frozen=True)
 class Conventions:
-    """How masks and boxes are judged."""
+    """How masks and boxes are judged. metrics: those of other packages that are measured too."""
 
     evaluation: p.Evaluation
     box_crop: str = "full_frame"
+    metrics: tuple[str, ...] = ()
+
+    def functions(self, of: Literal["masks", "boxes"]) -> dict[str, Callable]:
+        """What judges masks, or boxes, by the name of the metric."""
+        found = {}
+        for metric in registry.metrics().values():
+            if metric.code and metric.of == of and (metric.built_in or metric.name in self.metrics):
+                found[metric.name] = getattr(importlib.import_module(metric.module), metric.code)
+        return found
 
 
 class Tally:
@@ -57,10 +56,10 @@ class Tally:
 
     def __init__(self, n: int, conventions: Conventions):
         self.conventions = conventions
-        self.iou, self.iou_04, self.area = (np.full(n, np.nan) for _ in range(3))
-        self.ciou, self.ciou_float64, self.ciou_fixed = (np.full(n, np.nan) for _ in range(3))
+        self.of_masks, self.of_boxes = conventions.functions("masks"), conventions.functions("boxes")
+        self.values = {name: np.full(n, np.nan) for name in (*self.of_masks, *self.of_boxes)}
         self.curves = np.zeros((n, metrics.N_THRESHOLDS))
-        self.sounding = np.zeros(n, bool)
+        self.sounding, self.labelled, self.boxed = (np.zeros(n, bool) for _ in range(3))
 
     def add(
         self,
@@ -85,57 +84,47 @@ class Tally:
         for size in dict.fromkeys(mask.shape for mask in masks):
             same = [i for i, mask in enumerate(masks) if mask.shape == size]
             places = np.asarray(numbers)[same]
-            probability = torch.stack([probabilities[i] for i in same]).flatten(1)
-            target = torch.stack([masks[i] for i in same]).flatten(1)
-            curves, sounding = metrics.probability_f_curves(probability, target)
+            answers = Answers(
+                torch.stack([probabilities[i] for i in same]),
+                torch.stack([masks[i] for i in same]),
+                self.conventions.evaluation,
+            )
+            curves, sounding = metrics.f_curves(*answers.pixels)
             self.curves[places], self.sounding[places] = curves.cpu().numpy(), sounding.cpu().numpy()
-            threshold = self.conventions.evaluation.threshold
-            self.iou[places] = metrics.probability_iou(probability, target, threshold).cpu().numpy()
-            self.iou_04[places] = metrics.probability_iou(probability, target, RELEASED_THRESHOLD).cpu().numpy()
-            self.area[places] = metrics.probability_area(probability, threshold).cpu().numpy()
+            self.labelled[places] = True
+            for name, measure in self.of_masks.items():
+                self.values[name][places] = _of_each(measure(answers), len(same), name)
 
     def add_boxes(self, number: int, probability: Tensor, boxes: Sequence[Sequence[float]]) -> None:
         """probability: (H, W). With `box_crop: reference` only its central square is stretched over the boxes."""
         if self.conventions.box_crop == "reference":
             probability = central_square(probability)
         heat = probability.cpu()
-        self.ciou[number] = metrics.ciou(heat, boxes)
-        self.ciou_float64[number] = metrics.ciou(heat, boxes, torch.float64)
-        self.ciou_fixed[number] = metrics.fixed_ciou(heat, boxes, self.conventions.evaluation.threshold)
+        self.boxed[number] = True
+        for name, measure in self.of_boxes.items():
+            self.values[name][number] = measure(heat, boxes, self.conventions.evaluation)
 
     def rows(self, numbers: np.ndarray, frames: pd.DataFrame, **names: object) -> pd.DataFrame:
         """Score rows of one selection.
 
         numbers: for each row of `frames` (of the frame table) its answer. names: selection, method, seed.
         """
-        labelled = ~np.isnan(self.iou[numbers])
-        masks, boxed = numbers[labelled], numbers[~np.isnan(self.ciou[numbers])]
+        labelled, boxed = self.labelled[numbers], self.boxed[numbers]
         parts = []
-        if len(masks):
-            parts += [*self._frame_rows(masks, frames[labelled]), *self._call_rows(masks, frames[labelled])]
-        if len(boxed):
-            parts += self._box_rows(boxed, frames[~np.isnan(self.ciou[numbers])])
+        if labelled.any():
+            parts += self._frame_rows(numbers[labelled], frames[labelled])
+            parts += self._call_rows(numbers[labelled], frames[labelled])
+        if boxed.any():
+            parts += self._box_rows(numbers[boxed], frames[boxed])
         if not parts:
             return pd.DataFrame(columns=COLUMNS)
         rows = pd.concat(parts, ignore_index=True).assign(**names)
         return rows[COLUMNS].astype(TYPES)
 
     def _frame_rows(self, numbers: np.ndarray, frames: pd.DataFrame) -> list[pd.DataFrame]:
-        evaluation = self.conventions.evaluation
-        iou, sounding = self.iou[numbers], self.sounding[numbers]
-        hit, wrong, inside = metrics.object_choice(
-            torch.from_numpy(iou), torch.from_numpy(sounding), evaluation.hit_iou, evaluation.wrong_iou
-        )
-        about, judged = frames[[*CLIP_COLUMNS, "frame"]], frames.loc[sounding, [*CLIP_COLUMNS, "frame"]]
-        return [
-            about.assign(metric="miou", value=iou),
-            about.assign(metric="miou_04", value=self.iou_04[numbers]),
-            judged.assign(metric="hit_rate", value=hit.numpy()),
-            judged.assign(metric="wrong_rate", value=wrong.numpy()),
-            judged[hit.numpy() > 0].assign(metric="iou_in_hits", value=inside.numpy()),
-            about.assign(metric="area", value=self.area[numbers]),
-            about.assign(metric="alarm", value=(self.area[numbers] > evaluation.alarm_area).astype(float)),
-        ]
+        about = frames[[*CLIP_COLUMNS, "frame"]]
+        rows = [about.assign(metric=name, value=self.values[name][numbers]) for name in self.of_masks]
+        return [of_metric[of_metric["value"].notna()] for of_metric in rows]
 
     def _call_rows(self, numbers: np.ndarray, frames: pd.DataFrame) -> list[pd.DataFrame]:
         """F of each call, for every grouping into calls; `f_score` is that of the settings."""
@@ -161,13 +150,21 @@ class Tally:
         members = _members(pd.factorize(frames["clip"])[0])
         first = frames[CLIP_COLUMNS].iloc[[rows[0] for rows in members]].assign(frame=WHOLE_CLIP)
         return [
-            first.assign(metric=name, value=[measured[numbers[rows]].mean() for rows in members])
-            for name, measured in (
-                ("ciou", self.ciou),
-                ("ciou_float64", self.ciou_float64),
-                ("ciou_fixed", self.ciou_fixed),
-            )
+            first.assign(metric=name, value=[self.values[name][numbers[rows]].mean() for rows in members])
+            for name in self.of_boxes
         ]
+
+
+def _of_each(values: Tensor, count: int, metric: str) -> np.ndarray:
+    """What a metric gives for each of some frames. Raises InputError for anything else."""
+    if not isinstance(values, Tensor) or values.shape != (count,):
+        got = f"a tensor {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+        raise InputError(
+            f"metric '{metric}' gives {got} for {count} frames",
+            path=registry.metrics()[metric].module,
+            remedy=f"return a tensor of shape ({count},), NaN where a frame does not count",
+        )
+    return values.cpu().double().numpy()
 
 
 def _members(group_of: np.ndarray) -> list[np.ndarray]:

@@ -185,8 +185,14 @@ def over_worlds(leads: Sequence[Estimate]) -> Estimate:
     if not leads:
         raise ValueError("no worlds")
     values = np.array([lead.value for lead in leads])
-    counts = {"n_videos": sum(lead.n_videos for lead in leads), "n_seeds": min(lead.n_seeds for lead in leads)}
-    return Estimate(float(values.mean()), WORLDS, _seed_terms(values), n_worlds=len(leads), **counts)
+    return Estimate(
+        float(values.mean()),
+        WORLDS,
+        _seed_terms(values),
+        n_videos=sum(lead.n_videos for lead in leads),
+        n_seeds=min(lead.n_seeds for lead in leads),
+        n_worlds=len(leads),
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,15 +1,11 @@
-"""From score rows to a dataset's values, by each metric's own grouping.
+"""From score rows to a dataset's values, by each metric's own grouping (`registry.Metric.mean`).
 
-- miou, miou_04: mean over clips of the mean over their frames.
-- f_score, f_score_clip, f_score_batch2, f_score_batch4: mean over calls (clips, or groups of them, as scored); a last
-  call of fewer clips weighs the same.
-- hit_rate, wrong_rate, iou_in_hits: over all judged frames alike, so rates are shares of frames.
-- area, alarm: over all labelled frames alike.
-- retrieval, retrieval_chance, margin_kept, modality_gap (evaluation/alignment.py): likewise. Broken down by kind the
-  gap is the kind's part in the direction of the whole selection's.
-- knowledge, knowledge_untouched (evaluation/knowledge.py): mean over pictures.
-- ciou, ciou_float64, ciou_fixed: share of clips with an overlap of 0.5 or more ("cIoU" in the VGG-SS tables).
-- auc, auc_float64, auc_fixed: area under the curve of such shares; made from the rows of the three.
+- clips: mean over clips of the mean over their frames (of pictures without sound: over pictures).
+- calls: mean over calls (clips, or groups of them, as scored); a last call of fewer clips weighs the same.
+- frames: over all judged frames alike, so rates are shares of frames. Broken down by kind the modality gap is the
+  kind's part in the direction of the whole selection's.
+- successes: share of clips with an overlap of 0.5 or more ("cIoU" in the VGG-SS tables).
+- curves: area under the curve of such shares; made from the same rows.
 """
 
 from __future__ import annotations
@@ -21,19 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from soundprompt import records, registry
 from soundprompt.evaluation import metrics as formulas
 from soundprompt.evaluation import statistics
 from soundprompt.evaluation.statistics import Contributions, Estimate
-from soundprompt.params import FLOORS
-
-F_SCORES = ("f_score", "f_score_clip", "f_score_batch2", "f_score_batch4")
-BY_CLIP = ("miou", "miou_04", *F_SCORES, "knowledge", "knowledge_untouched")
-ALIGNMENT = ("retrieval", "retrieval_chance", "margin_kept", "modality_gap")
-BY_FRAME = ("hit_rate", "wrong_rate", "iou_in_hits", "area", "alarm", *ALIGNMENT)
-BY_SUCCESS = ("ciou", "ciou_float64", "ciou_fixed")
-BY_AREA = {"auc": "ciou", "auc_float64": "ciou_float64", "auc_fixed": "ciou_fixed"}
-METRICS = (*BY_CLIP, *BY_FRAME, *BY_SUCCESS, *BY_AREA)
-
+from soundprompt.registry import Metric
 
 TEXTS = ("selection", "method", "clip", "video", "class_name", "kind", "metric")
 
@@ -45,14 +33,21 @@ def coded(scores: pd.DataFrame) -> pd.DataFrame:
 
 def rows_of(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows that a metric is made from."""
-    return scores[scores["metric"] == BY_AREA.get(metric, metric)]
+    return scores[scores["metric"] == (_registered(metric).rows or metric)]
+
+
+def _registered(metric: str) -> Metric:
+    """Raises ValueError for an unknown metric."""
+    if metric not in registry.metrics():
+        raise ValueError(f"unknown metric {metric!r}")
+    return registry.metrics()[metric]
 
 
 def contributions(scores: pd.DataFrame, metric: str) -> Contributions:
     """What each video adds to the value of one metric, for each seed.
 
     scores: the rows of ONE selection and ONE method (see `scores.COLUMNS`), other metrics allowed; `coded`
-    or not. For iou_in_hits, seeds without a hit are left out.
+    or not. Of a metric that only some answers have (`some_frames`), seeds without any are left out.
     Raises ValueError when there is no row, or when a seed lacks clips that another has.
     """
     rows = rows_of(scores, metric)
@@ -62,14 +57,14 @@ def contributions(scores: pd.DataFrame, metric: str) -> Contributions:
         raise ValueError("rows of several selections or methods")
     (seed, seeds), (video, videos), (clip, clips) = (_codes(rows[name]) for name in ("seed", "video", "clip"))
     place, counts, sums = _by_clip(seed, len(seeds), video * len(clips) + clip, _measured(rows, metric))
-    if metric != "iou_in_hits" and not ((counts > 0) == (counts > 0)[0]).all():
+    if not _registered(metric).some_frames and not ((counts > 0) == (counts > 0)[0]).all():
         raise ValueError(f"not every seed has scored every clip on {metric!r}")
-    by_frame = metric in BY_FRAME
+    by_frame = _registered(metric).mean == "frames"
     weights = counts if by_frame else (counts > 0).astype(float)
     totals = sums if by_frame else np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     of_video = place // len(clips)
     summed = [np.stack([np.bincount(of_video, row, len(videos)) for row in part]) for part in (totals, weights)]
-    trained = rows["method"].iloc[0] not in FLOORS
+    trained = rows["method"].iloc[0] not in registry.floors()
     return Contributions(*summed, tuple(map(int, seeds)), tuple(map(str, videos)), trained)
 
 
@@ -93,13 +88,10 @@ def _by_clip(seed: np.ndarray, n_seeds: int, clip: np.ndarray, value: np.ndarray
 def _measured(rows: pd.DataFrame, metric: str) -> np.ndarray:
     """What is averaged: the rows' values, or what a metric makes of them."""
     values = rows["value"].to_numpy(float)
-    if metric in BY_SUCCESS:
+    mean = _registered(metric).mean
+    if mean == "successes":
         return (values >= 0.5).astype(float)
-    if metric in BY_AREA:
-        return formulas.curve_areas(formulas.success_curves(values))
-    if metric not in BY_CLIP + BY_FRAME:
-        raise ValueError(f"unknown metric {metric!r}")
-    return values
+    return formulas.curve_areas(formulas.success_curves(values)) if mean == "curves" else values
 
 
 def dataset_values(scores: pd.DataFrame, metrics: Sequence[str], by: Sequence[str] = ()) -> pd.DataFrame:
@@ -130,8 +122,10 @@ def overview(runs: Sequence[Path], floors: Path) -> str:
 
     runs: score files of one model's seeds; floors: that of the methods without training.
     """
+    for path in (*runs, floors):
+        records.check(path)
     rows = pd.concat([pd.read_parquet(path) for path in (*runs, floors)], ignore_index=True)
-    values = dataset_values(rows, METRICS)
+    values = dataset_values(rows, registry.metrics_of("score", "examine"))
     means = values.groupby(["selection", "method", "metric"], sort=False)["value"].mean().unstack("metric")
     return means.dropna(axis=1, how="all").round(3).to_string(na_rep="")
 
@@ -142,8 +136,8 @@ def lead(first: Contributions, second: Contributions, metric: str) -> Estimate:
 
 
 def _on_same_videos(first: Contributions, second: Contributions, metric: str) -> tuple[Contributions, Contributions]:
-    """The pair as it is; for iou_in_hits a video without a hit has no row, and counts with weight 0."""
-    if metric == "iou_in_hits" and first.videos != second.videos:
+    """The pair as it is; of what only some answers have, a video without a row counts with weight 0."""
+    if _registered(metric).some_frames and first.videos != second.videos:
         first, second = _on_all_videos(first, second)
     return first, second
 

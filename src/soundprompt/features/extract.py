@@ -17,7 +17,6 @@ from soundprompt import devices, finite
 from soundprompt.data import media
 from soundprompt.errors import InputError
 from soundprompt.features import background, plan, store
-from soundprompt.files import digest_file
 from soundprompt.foundation import audio as audio_models
 from soundprompt.foundation import sam as sam_models
 from soundprompt.foundation.audio import FrozenAudio
@@ -132,8 +131,7 @@ def _check_size(pictures: int, shapes: Iterable[tuple[int, ...]], dtype: torch.d
 
 def _picture(path: str, digest: str) -> np.ndarray:
     """RGB uint8 (H, W, 3), after a look at whether it is the picture that was planned."""
-    _check_digest(path, digest)
-    return media.read_image(path)
+    return media.read_image(path, digest)
 
 
 # -------------------------------------------------------------------------------- sounds
@@ -141,8 +139,7 @@ def _encode_sounds(encoder: FrozenAudio, sounds: pd.DataFrame) -> Iterator[tuple
     """Yields (audio digest, (n_seconds, 128) float32) sound by sound."""
     progress = Progress("sounds", len(sounds))
     for path, digest in zip(sounds["audio"], sounds["audio_digest"], strict=True):
-        _check_digest(path, digest)
-        seconds = encoder.embed(encoder.examples(media.read_audio(path)))
+        seconds = encoder.embed(encoder.examples(media.read_audio(path, digest)))
         finite.check(seconds, "its embedding is", path=path, remedy="look at the sound file")
         yield digest, seconds
         progress.advance()
@@ -166,12 +163,6 @@ def _kept(path: Path, recipe: dict[str, Any], rows: Sequence[str], names: Sequen
     os.utime(path)
     print(f"{path}: whole and up to date, kept", file=sys.stderr)
     return True
-
-
-def _check_digest(path: str, digest: str) -> None:
-    if digest_file(path) != digest:
-        remedy = "delete the frame tables and run: soundprompt tables"
-        raise InputError("changed since the frame tables were made", path=path, remedy=remedy)
 
 
 def _batches(items: list[Any], size: int) -> Iterator[tuple[int, list[Any]]]:

@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from soundprompt import registry
 from soundprompt.data import media
 from soundprompt.errors import InputError
 from soundprompt.features import background, extract, plan
 from soundprompt.features.store import Store
-from soundprompt.files import digest_file
 from soundprompt.foundation.pyramid import normalise
 from soundprompt.layout import Layout
 
@@ -143,7 +143,7 @@ class Frames:
         self._valid = encoder.valid_cells(self._shapes)
         self._grids = [_Grid(size, encoder) for size in self._shapes]
         self._target_valid = torch.stack([grid.valid for grid in self._grids])[:, None]
-        self._labels = _Labels(self.rows["mask"].tolist(), self._sizes, [self._grids[i] for i in self._shape_of])
+        self._labels = _Labels(self.rows, self._sizes, [self._grids[i] for i in self._shape_of])
         self.supervised = np.flatnonzero(self.rows["mask"].notna().to_numpy())
 
     def __len__(self) -> int:
@@ -293,11 +293,7 @@ class _Pixels:
 
     def _picture(self, number: int) -> Tensor:
         """uint8 (3, S, S). Raises InputError when it is missing, unreadable, or not the frame table's."""
-        path, digest = self._pictures[number]
-        if digest_file(path) != digest:
-            remedy = "delete the frame tables and run: soundprompt tables"
-            raise InputError("changed since the frame tables were made", path=path, remedy=remedy)
-        return self._encoder.shrink(media.read_image(path), self._bgr)
+        return self._encoder.shrink(media.read_image(*self._pictures[number]), self._bgr)
 
 
 def whole_clips(group: Tensor, indices: Sequence[int], size: int) -> list[list[int]]:
@@ -349,10 +345,12 @@ def _sounds(rows: pd.DataFrame, layout: Layout) -> Tensor:
 
 # -------------------------------------------------------------------------------- labels
 def _repeat_masks(rows: pd.DataFrame) -> pd.DataFrame:
-    """Frames of single-source clips without a mask get the mask of their clip's first frame, if that has one."""
-    first = rows[(rows["frame"] == 0) & rows["mask"].notna()].drop_duplicates("clip").set_index("clip")["mask"]
-    lone = (rows["dataset"] == "v1s") & rows["mask"].isna()
-    return rows.assign(mask=rows["mask"].where(~lone, rows["clip"].map(first)))
+    """Where clips have a mask of their first frame alone, all of their frames get it."""
+    first = rows[(rows["frame"] == 0) & rows["mask"].notna()].drop_duplicates("clip").set_index("clip")
+    named = [name for name, dataset in registry.datasets().items() if dataset.first_mask_only]
+    lone = rows["dataset"].isin(named) & rows["mask"].isna()
+    columns = ("mask", "mask_digest")
+    return rows.assign(**{name: rows[name].where(~lone, rows["clip"].map(first[name])) for name in columns})
 
 
 def _distinct(sizes: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], Tensor]:
@@ -398,15 +396,16 @@ def _overlaps(length: int, resized: int, cells: int, side: int) -> Tensor:
 class _Labels:
     """Masks and low-resolution targets, each made once when they are small, else whenever asked for."""
 
-    def __init__(self, paths: list[str | None], sizes: list[tuple[int, int]], grids: list[_Grid]):
-        self._paths = [path if isinstance(path, str) else None for path in paths]
+    def __init__(self, rows: pd.DataFrame, sizes: list[tuple[int, int]], grids: list[_Grid]):
+        self._paths = [path if isinstance(path, str) else None for path in rows["mask"]]
+        self._digests = rows["mask_digest"].tolist()
         self._sizes, self._grids = sizes, grids
         labelled = [i for i, path in enumerate(self._paths) if path]
         cells = grids[0].valid.numel() if grids else 0
         small = sum(sizes[i][0] * sizes[i][1] + 4 * cells for i in labelled) <= IN_MEMORY
         self._masks: dict[int, Tensor] | None = {} if small else None
-        self._made = np.zeros(len(paths), bool)
-        self._targets = torch.zeros((len(paths), 1, *grids[0].valid.shape)) if small and labelled else None
+        self._made = np.zeros(len(rows), bool)
+        self._targets = torch.zeros((len(rows), 1, *grids[0].valid.shape)) if small and labelled else None
 
     def of(self, indices: list[int]) -> bool:
         """Whether these frames have masks; a batch in which some have and some have not is a mistake."""
@@ -419,7 +418,7 @@ class _Labels:
         """(H, W) bool."""
         if self._masks is not None and index in self._masks:
             return self._masks[index]
-        mask = torch.from_numpy(media.read_mask(self._paths[index], self._sizes[index]))
+        mask = torch.from_numpy(media.read_mask(self._paths[index], self._sizes[index], self._digests[index]))
         if self._masks is not None:
             self._masks[index] = mask
         return mask

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from soundprompt import records
 from soundprompt.features import plan, store
-from soundprompt.files import digest_file, digest_value
+from soundprompt.files import digest_value
 from soundprompt.layout import Layout
 from soundprompt.params import Model
 
@@ -13,7 +14,7 @@ def visual_inputs(model: Model, layout: Layout) -> dict[str, str]:
 
     The recipe, with the frame tables, determines every feature. Pixels are checked against the tables when read.
     """
-    found = {model.reads: digest_file(layout.foundation(model.reads))}
+    found = {model.reads: records.digest(layout.foundation(model.reads))}
     if model.reads == "sam":
         shard = int(plan.read(layout)["shard"].min())
         found["visual features"] = digest_value(store.Store(layout.visual_shard(shard)).recipe)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from soundprompt import records
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import store
@@ -23,7 +24,7 @@ COLUMNS = ("image_digest", "image", "width", "height", "shard", "row")
 
 def run(view: FeaturesView, layout: Layout) -> None:
     """Writes `layout.visual_plan`: parquet with the COLUMNS, one row per different picture."""
-    with publish(layout.visual_plan) as aside:
+    with publish(layout.visual_plan, recorded=True) as aside:
         pictures(view.tables, view.features.shards, layout).to_parquet(aside, index=False)
 
 
@@ -38,6 +39,7 @@ def read(layout: Layout) -> pd.DataFrame:
     path = layout.visual_plan
     if not path.exists():
         raise InputError("missing", path=path, remedy="run: soundprompt features --step plan")
+    records.check(path)
     try:
         return pd.read_parquet(path, columns=list(COLUMNS))
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors

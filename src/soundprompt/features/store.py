@@ -16,15 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
-from soundprompt import finite
+from soundprompt import finite, tensorfile
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_value, publish
+from soundprompt.files import canonical_json, digest_value
 
 FORMAT = 1
 DTYPES = {"F16": np.float16, "F32": np.float32}
-NAMES = {torch.float16: "F16", torch.float32: "F32"}
 REDO = "delete it and run: soundprompt features"
 
 
@@ -43,13 +41,10 @@ def write(path: Path, recipe: Mapping[str, Any], rows: Sequence[str], tensors: M
         "key": key(recipe),
         "recipe": dict(recipe),
         "rows": list(rows),
-        "tensors": {name: [NAMES[t.dtype], list(t.shape)] for name, t in tensors.items()},
+        "tensors": {name: [tensorfile.NAMES[t.dtype], list(t.shape)] for name, t in tensors.items()},
         "checksums": {name: [_checksum(row) for row in t.numpy()] for name, t in tensors.items()},
     }
-    # one entry only: safetensors writes several in an order that changes from run to run
-    metadata = {"store": canonical_json({**content, "seal": digest_value(content)})}
-    with publish(path) as aside:
-        save_file(dict(tensors), aside, metadata)
+    tensorfile.write(path, tensors, {"store": canonical_json({**content, "seal": digest_value(content)})})
 
 
 class Store:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundprompt import params, provenance
+from soundprompt import params, provenance, records, tensorfile
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_file, write_json
+from soundprompt.files import canonical_json, digest_file
 from soundprompt.foundation import weights
 from soundprompt.foundation.packages import submodule
 from soundprompt.foundation.sam import count_parameters
@@ -163,7 +163,7 @@ def save(module: nn.Module, settings: params.Audio, path: Path | str) -> None:
         "architecture": settings.architecture,
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, module.state_dict(), facts)
+    tensorfile.write(path, module.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenAudio:
@@ -177,7 +177,7 @@ def load(path: Path | str) -> FrozenAudio:
     with torch.random.fork_rng(devices=[]):
         module = build(settings)
     weights.load_strictly(module, tensors, path, settings.architecture)
-    return FrozenAudio(module, settings.architecture, digest_file(path))
+    return FrozenAudio(module, settings.architecture, records.sha256(path))
 
 
 def import_checkpoint(settings: params.Audio, layout: Layout) -> None:
@@ -198,7 +198,7 @@ def import_checkpoint(settings: params.Audio, layout: Layout) -> None:
     save(module, settings, layout.foundation("audio"))
     origin = provenance.record("pretrain/audio", settings, None, inputs, watch)
     quality = {"parameters": count_parameters(module), "measured": None}
-    write_json(layout.foundation_quality("audio"), {"quality": quality, "provenance": origin})
+    weights.conclude(layout.foundation("audio"), quality, origin)
 
 
 def read_pca(path: Path) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from soundprompt.foundation import geometry
@@ -19,7 +20,12 @@ Encoder: TypeAlias = Union["FrozenSam", "FrozenPyramid"]
 
 def load(model: Model, layout: Layout) -> Encoder:
     """What `model.reads` names. Raises InputError when its weights are missing or damaged."""
-    found = importlib.import_module(f"soundprompt.foundation.{model.reads}").load(layout.foundation(model.reads))
+    return load_file(layout.foundation(model.reads), model)
+
+
+def load_file(path: Path, model: Model) -> Encoder:
+    """The same from a file that lies elsewhere."""
+    found = importlib.import_module(f"soundprompt.foundation.{model.reads}").load(path)
     return found.used_as(model.pyramid) if model.reads == "pyramid" else found
 
 

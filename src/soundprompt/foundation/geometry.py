@@ -60,5 +60,14 @@ def square(encoder: Literal["sam", "pyramid"], side: int) -> Square:
     return Square(side, PADDED[encoder])
 
 
+def overlap(found: Tensor, truth: Tensor) -> Tensor:
+    """Intersection over union of masks (..., H, W), bool; 0 where both are empty.
+
+    For choosing and for the foundation models' own quality; the published metrics have conventions of their own
+    (`evaluation/metrics.py`).
+    """
+    return (found & truth).sum(dim=(-2, -1)) / (found | truth).sum(dim=(-2, -1)).clamp(min=1)
+
+
 def _bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size, mode="bilinear", align_corners=False)

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from soundprompt import finite, params, provenance
-from soundprompt.files import write_json
-from soundprompt.foundation import process, resume
+from soundprompt.foundation import process, resume, weights
 from soundprompt.foundation.pictures import Picture
 from soundprompt.layout import Layout
 from soundprompt.progress import Progress
@@ -71,7 +70,7 @@ def run(
             finite.check(weight, f"{name}: weights after pre-training are", remedy=LOWER_RATE)
         digest, quality = finish(trainer, target)
     origin = provenance.record(stage, view, seed, {}, watch, weights=digest, resumed_at=resumed_at)
-    write_json(layout.foundation_quality(name), {"quality": quality, "provenance": origin})
+    weights.conclude(target, quality, origin)
     resume.clear(target)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
 
 from soundprompt.data.world import pretraining
 from soundprompt.params import Scene
@@ -17,11 +20,10 @@ TRAINING, HELD_OUT, PROBES, STEPS = 101, 102, 103, 104
 
 @dataclass(frozen=True)
 class Picture:
-    """image: uint8 (S, S, 3) RGB. masks: bool (objects, S, S). small: float32 (objects, S/4, S/4), area averages."""
+    """image: uint8 (S, S, 3) RGB. masks: bool (objects, S, S)."""
 
     image: np.ndarray
     masks: np.ndarray
-    small: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,7 @@ def draw(seed: int, stream: int, index: int, scene: Scene) -> Picture | None:
     image, masks = pretraining.picture(np.random.default_rng([seed, stream, index]), scene)
     if not masks:
         return None
-    stacked = np.stack(masks)
-    return Picture(image, stacked, shrink(stacked))
+    return Picture(image, np.stack(masks))
 
 
 def resize(picture: Picture, side: int) -> Picture | None:
@@ -58,13 +59,12 @@ def resize(picture: Picture, side: int) -> Picture | None:
     ]
     masks = np.stack([np.asarray(share) >= 0.5 for share in shares])
     masks = masks[masks.any(axis=(1, 2))]
-    return Picture(image, masks, shrink(masks)) if len(masks) else None
+    return Picture(image, masks) if len(masks) else None
 
 
-def shrink(masks: np.ndarray) -> np.ndarray:
-    """Area averages over 4 x 4 pixels: bool (n, S, S) to float32 (n, S/4, S/4), on the grid of decoder logits."""
-    count, side, _ = masks.shape
-    return masks.reshape(count, side // 4, 4, side // 4, 4).mean(axis=(2, 4), dtype=np.float32)
+def shrink(masks: np.ndarray, cell: int) -> Tensor:
+    """The share of each cell of `cell` x `cell` pixels that is a mask's: bool (n, S, S) to float32 (n, 1, h, w)."""
+    return F.avg_pool2d(torch.from_numpy(masks)[:, None].float(), cell)
 
 
 def pool(seed: int, count: int, scene: Scene, side: int | None = None) -> list[Picture]:

@@ -41,9 +41,9 @@ def run(view: params.PyramidView, layout: Layout) -> None:
 class Step:
     """One step's data: P pictures in two views each (B = 2P), M objects a picture (N = B M rows).
 
-    images: uint8 (B, 3, S, S). foreground, outline: float32 (B, 1, S/4, S/4), shares of a cell that show objects,
-    and how much an object ends there. objects: float32 (N, 1, S/4, S/4), masks of the objects to compare.
-    hidden: bool (B, 1, S/16, S/16), patches that the encoder does not get to see.
+    images: uint8 (B, 3, S, S). foreground: float32 (B, 1, S, S), 1 where an object is. outline: float32
+    (B, 1, S/4, S/4), how much an object ends in a cell. objects: float32 (N, 1, S/4, S/4), masks of the objects to
+    compare. hidden: bool (B, 1, S/16, S/16), patches that the encoder does not get to see.
     """
 
     images: Tensor
@@ -109,6 +109,8 @@ class Trainer(making.PictureTrainer):
         features = self.encoder(images * ~F.interpolate(data.hidden.float(), images.shape[-1]).bool())
         joined = self.heads.join(features)
         foreground, outline = self.heads.masks(joined).split(1, dim=1)
+        # As it is measured: what is averaged to cells first cannot be drawn again with an IoU above .96.
+        foreground = F.interpolate(foreground, images.shape[-1], mode="bilinear")
         loss = mask_loss(foreground, data.foreground).mean() + mask_loss(outline, data.outline).mean()
         loss = loss + F.smooth_l1_loss(self.heads.rebuild(features[2]), patch_targets(images))
         rows = joined.repeat_interleave(len(data.objects) // len(joined), dim=0)
@@ -140,19 +142,20 @@ def draw_step(pool: list[Picture], settings: params.Pyramid, step: int) -> Step:
         picture = pool[rng.integers(len(pool))]
         count, wanted = len(picture.masks), settings.objects_per_picture
         chosen = rng.choice(count, wanted, replace=count < wanted)
-        foreground = picture.small.sum(axis=0)
-        outline = (4 * picture.small * (1 - picture.small)).max(axis=0)  # 1 where half of a cell is the object's
+        small = pictures.shrink(picture.masks, 4)[:, 0].numpy()
+        foreground = picture.masks.any(axis=0)
+        outline = (4 * small * (1 - small)).max(axis=0)  # 1 where half of a cell is the object's
         for _ in range(2):
             view = View(bool(rng.random() < 0.5), int(rng.integers(4)))
             images.append(view.of(picture.image))
             together.append(view.of(foreground))
             outlines.append(view.of(outline))
-            objects += [view.of(picture.small[number]) for number in chosen]
+            objects += [view.of(small[number]) for number in chosen]
     side = settings.image_size // PATCH
     shares = rng.uniform(0, 0.25, (len(images), 1, 1, 1))  # of hidden patches, in each picture
     return Step(
         images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
-        foreground=torch.from_numpy(np.stack(together))[:, None].clamp(0, 1),
+        foreground=torch.from_numpy(np.stack(together))[:, None].float(),
         outline=torch.from_numpy(np.stack(outlines))[:, None],
         objects=torch.from_numpy(np.stack(objects))[:, None],
         hidden=torch.from_numpy(rng.random((len(images), 1, side, side)) < shares),

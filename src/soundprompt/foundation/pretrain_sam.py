@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from soundprompt import params
 from soundprompt.files import digest_file
-from soundprompt.foundation import making, pictures, prompting, quality
+from soundprompt.foundation import making, pictures, prompting, quality, upscaling
 from soundprompt.foundation import sam as foundation_sam
+from soundprompt.foundation.geometry import overlap
+from soundprompt.foundation.mini_sam import PATCH
 from soundprompt.foundation.pictures import Picture, View
 from soundprompt.layout import Layout
 
@@ -38,7 +40,7 @@ def run(view: params.PretrainView, layout: Layout) -> None:
 class Step:
     """One step's data: P pictures in two views each (B = 2P), M masks a picture (N = B M rows).
 
-    images: float32 (B, 3, S, S), normalised. prompts: N. masks: float32 (N, 1, S/4, S/4).
+    images: float32 (B, 3, S, S), normalised. prompts: N. masks: float32 (N, 1, n, n), on the decoder's grid of masks.
     hidden: bool (B, 1, h, w), patches that the encoder does not get to see.
     by_concept: bool (N,), rows prompted by a concept.
     """
@@ -100,7 +102,7 @@ class Trainer(making.PictureTrainer):
         logits, predicted = prompting.decode(self.sam, rows, tokens)
         of_mask = mask_loss(logits, data.masks)
         ambiguous = torch.from_numpy(data.prompts.labels[:, 1] == prompting.NOT_A_POINT)
-        found = iou(logits.detach(), data.masks)
+        found = overlap(logits.detach() > 0, data.masks > 0.5)
         loss = of_mask[:, 0].mean() + 0.5 * (of_mask[:, 1:].amin(dim=1) * ambiguous).mean()
         loss = loss + 0.2 * F.mse_loss(predicted, found)
         loss = loss + F.smooth_l1_loss(self.rebuild(features), patch_targets(data.images))
@@ -121,15 +123,15 @@ def draw_step(pool: list[Picture], settings: params.Sam, step: int, sam: nn.Modu
             images.append(view.of(picture.image))
             for number in chosen:
                 prompts.append(prompting.training_prompt(rng, view.of(picture.masks[number])))
-                masks.append(view.of(picture.small[number]))
+                masks.append(view.of(picture.masks[number]))
     pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-    grid = sam.prompt_encoder.image_embedding_size
+    grid, cell = sam.prompt_encoder.image_embedding_size, PATCH // upscaling.factor(sam.mask_decoder.output_upscaling)
     shares = rng.uniform(0, 0.25, (len(images), 1, 1, 1))  # of hidden patches, in each picture
     concept_share = 0.5 if settings.prompts == "concept" else 0.0
     return Step(
         images=sam.preprocess(pixels).contiguous(),
         prompts=prompting.collect(prompts),
-        masks=torch.from_numpy(np.stack(masks))[:, None],
+        masks=pictures.shrink(np.stack(masks), cell),
         hidden=torch.from_numpy(rng.random((len(images), 1, *grid)) < shares),
         by_concept=torch.from_numpy(rng.random(len(masks)) < concept_share),
     )
@@ -146,13 +148,6 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return 5 * cross_entropy + dice
 
 
-def iou(logits: Tensor, masks: Tensor) -> Tensor:
-    """Intersection over union at threshold one half, on the decoder's grid: (N, k)."""
-    found, truth = logits > 0, masks > 0.5
-    both = (found & truth).sum(dim=(2, 3))
-    return both / (found | truth).sum(dim=(2, 3)).clamp(min=1)
-
-
 TARGETS = 96  # numbers that describe a patch, below
 
 
@@ -162,7 +157,7 @@ def patch_targets(images: Tensor) -> Tensor:
     images: (B, 3, S, S), normalised. Mean colours of 4 x 4 cells (48 numbers), and on 2 x 2 cells the log energy
     of brightness changes in four directions at three scales (48 numbers): hue, outline and stripes.
     """
-    grid = images.shape[-1] // foundation_sam.PATCH
+    grid = images.shape[-1] // PATCH
     parts = [F.pixel_unshuffle(F.adaptive_avg_pool2d(images, 4 * grid), 4)]
     brightness = images.mean(dim=1, keepdim=True)
     for scale in (1, 2, 4):

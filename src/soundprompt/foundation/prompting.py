@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soundprompt.foundation import upscaling
+
 # SAM's labels of a coordinate.
 NOT_A_POINT, BACKGROUND, FOREGROUND, CORNER_FIRST, CORNER_SECOND = -1, 0, 1, 2, 3
 
@@ -66,7 +68,7 @@ def embed(encoder: nn.Module, prompts: Prompts) -> Tensor:
 def decode(sam: nn.Module, embeddings: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """SAM's mask decoder where every row has its own picture and prompt (the package's own takes one picture).
 
-    embeddings: (N, C, h, w). tokens: (N, n, C). Returns the logits of all four masks (N, 4, 4h, 4w), the single
+    embeddings: (N, C, h, w). tokens: (N, n, C). Returns the logits of all four masks (N, 4, n, n), the single
     mask first, and the predicted IoU of each (N, 4).
     """
     decoder, encoder = sam.mask_decoder, sam.prompt_encoder
@@ -76,10 +78,9 @@ def decode(sam: nn.Module, embeddings: Tensor, tokens: Tensor) -> tuple[Tensor, 
     source = embeddings + encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
     positions = encoder.get_dense_pe().expand(count, -1, -1, -1)
     tokens, source = decoder.transformer(source, positions, tokens)
-    upscaled = decoder.output_upscaling(source.transpose(1, 2).reshape(embeddings.shape))
     kernels = [mlp(tokens[:, 1 + number]) for number, mlp in enumerate(decoder.output_hypernetworks_mlps)]
-    masks = torch.stack(kernels, dim=1) @ upscaled.flatten(2)
-    return masks.reshape(count, len(kernels), *upscaled.shape[2:]), decoder.iou_prediction_head(tokens[:, 0])
+    masks = upscaling.draw(decoder.output_upscaling, source, torch.stack(kernels, dim=1), embeddings.shape[2:])
+    return masks, decoder.iou_prediction_head(tokens[:, 0])
 
 
 class Concept(nn.Sequential):

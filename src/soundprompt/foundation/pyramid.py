@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from soundprompt import params, provenance
+from soundprompt import params, provenance, records, tensorfile
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_file, write_json
+from soundprompt.files import canonical_json, digest_file
 from soundprompt.foundation import weights
 from soundprompt.foundation.geometry import square
 from soundprompt.layout import Layout
@@ -213,7 +213,7 @@ def save(encoder: nn.Module, settings: params.Pyramid, path: Path | str) -> None
         "image_size": str(settings.image_size),
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, encoder.state_dict(), facts)
+    tensorfile.write(path, encoder.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenPyramid:
@@ -226,7 +226,7 @@ def load(path: Path | str) -> FrozenPyramid:
     with torch.random.fork_rng(devices=[]):  # the random values that `build` draws are overwritten
         encoder = build(architecture)
     weights.load_strictly(encoder, tensors, path, f"pyramid {architecture}")
-    return FrozenPyramid(encoder, architecture, int(size), digest_file(path))
+    return FrozenPyramid(encoder, architecture, int(size), records.sha256(path))
 
 
 def import_checkpoint(settings: params.Pyramid, layout: Layout) -> None:
@@ -244,7 +244,7 @@ def import_checkpoint(settings: params.Pyramid, layout: Layout) -> None:
     save(encoder, settings, layout.foundation("pyramid"))
     origin = provenance.record("pretrain/pyramid", settings, None, {"checkpoint": digest_file(path)}, watch)
     quality = {"parameters": sum(weight.numel() for weight in encoder.parameters()), "measured": None}
-    write_json(layout.foundation_quality("pyramid"), {"quality": quality, "provenance": origin})
+    weights.conclude(layout.foundation("pyramid"), quality, origin)
 
 
 def rename(name: str) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from soundprompt.data.world import pretraining
 from soundprompt.foundation import pictures, probes
+from soundprompt.foundation.geometry import overlap
 from soundprompt.foundation.prompting import mask_pool
 from soundprompt.foundation.pyramid import FrozenPyramid
 from soundprompt.foundation.quality import BATCH, PICTURES, PROBE_PICTURES
@@ -43,7 +44,7 @@ def foreground_iou(frozen: FrozenPyramid, heads: Heads, scene: Scene, seed: int)
         logits = heads.masks(heads.join(features))[:, :1]
         truth = torch.from_numpy(np.stack([picture.masks.any(axis=0) for picture in batch]))
         found = torch.stack(frozen.restore(logits, [tuple(mask.shape) for mask in truth])) > 0
-        scores.append((found & truth).sum(dim=(1, 2)) / (found | truth).sum(dim=(1, 2)).clamp(min=1))
+        scores.append(overlap(found, truth))
     values = torch.cat(scores)
     error = values.std().item() / len(values) ** 0.5
     return {"mean": values.mean().item(), "standard_error": error, "pictures": len(values)}
@@ -64,8 +65,8 @@ def probe(frozen: FrozenPyramid, scene: Scene, seed: int) -> dict:
         maps = frozen.features(frozen.preprocess([image for image, _, _ in drawn]))
         for row, (_, masks, levels) in enumerate(drawn):
             visible = [number for number, mask in enumerate(masks) if mask.sum() > 60]
-            small = torch.from_numpy(pictures.shrink(np.stack([masks[number] for number in visible])))[:, None]
-            features.append(_looks([scale[row] for scale in maps], small))
+            whole = torch.from_numpy(np.stack([masks[number] for number in visible])).float()[:, None]
+            features.append(_looks([scale[row] for scale in maps], whole))
             labels.append(torch.from_numpy(levels[visible]))
             fit += [start + row < PROBE_PICTURES // 2] * len(visible)
     levels, kind_of = torch.cat(labels), probes.class_kinds(scene.levels)

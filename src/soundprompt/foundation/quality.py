@@ -11,6 +11,7 @@ from torch import Tensor
 from soundprompt.data.world import pretraining
 from soundprompt.foundation import pictures, probes, prompting
 from soundprompt.foundation.audio import FrozenAudio
+from soundprompt.foundation.geometry import overlap
 from soundprompt.foundation.pictures import Picture, View
 from soundprompt.foundation.sam import FrozenSam, count_parameters
 from soundprompt.params import Scene
@@ -53,7 +54,7 @@ def measure_sam(frozen: FrozenSam, concept: prompting.Concept | None, scene: Sce
 
 
 @dataclass(frozen=True)
-class Asked:
+class PointedPicture:
     """A held-out picture, the number of the object asked for, and a point in that as `prompting.point` gives it.
 
     index: of the picture in its stream.
@@ -70,24 +71,24 @@ class Asked:
         return self.picture.masks[self.number]
 
 
-def held_out(scene: Scene, seed: int) -> list[Asked]:
+def held_out(scene: Scene, seed: int) -> list[PointedPicture]:
     """Pictures that pre-training never saw, each with one of its objects to find: always the same for a seed."""
     drawn = {index: pictures.draw(seed, pictures.HELD_OUT, index, scene) for index in range(PICTURES)}
     usable = {index: picture for index, picture in drawn.items() if picture is not None}
     rng = np.random.default_rng([seed, pictures.HELD_OUT])
     chosen = {index: int(rng.integers(len(picture.masks))) for index, picture in usable.items()}
     return [
-        Asked(index, picture, chosen[index], prompting.point(rng, picture.masks[chosen[index]]))
+        PointedPicture(index, picture, chosen[index], prompting.point(rng, picture.masks[chosen[index]]))
         for index, picture in usable.items()
     ]
 
 
-def _concept_tokens(frozen: FrozenSam, concept: prompting.Concept, batch: list[Asked]) -> Tensor:
+def _concept_tokens(frozen: FrozenSam, concept: prompting.Concept, batch: list[PointedPicture]) -> Tensor:
     """Tokens of what each object looks like in the mirrored picture."""
     mirrored = [np.ascontiguousarray(MIRROR.of(each.picture.image)) for each in batch]
-    masks = np.stack([MIRROR.of(each.picture.small[each.number]) for each in batch])
+    masks = np.stack([MIRROR.of(each.mask) for each in batch])
     features = frozen.prefix(frozen.preprocess(mirrored), [None])[None]
-    looks = prompting.mask_pool(features, torch.from_numpy(masks)[:, None])
+    looks = prompting.mask_pool(features, torch.from_numpy(masks)[:, None].float())
     return concept.tokens(looks, frozen.sam.prompt_encoder)
 
 
@@ -95,8 +96,7 @@ def _iou(frozen: FrozenSam, features: Tensor, tokens: Tensor, masks: np.ndarray)
     """IoU of the single mask with bool masks (N, H, W), at their size."""
     logits, _ = prompting.decode(frozen.sam, features, tokens)
     restored = frozen.restore(logits[:, :1], [mask.shape for mask in masks])
-    found, truth = torch.stack(restored) > 0, torch.from_numpy(masks)
-    return (found & truth).sum(dim=(1, 2)) / (found | truth).sum(dim=(1, 2)).clamp(min=1)
+    return overlap(torch.stack(restored) > 0, torch.from_numpy(masks))
 
 
 def _summary(values: Tensor) -> dict[str, float]:
@@ -116,9 +116,9 @@ def probe_sam(frozen: FrozenSam, scene: Scene, seed: int) -> dict:
         maps = frozen.prefix(frozen.preprocess([image for image, _, _ in drawn]), [None])[None]
         for row, (_, masks, levels) in enumerate(drawn):
             visible = [number for number, mask in enumerate(masks) if mask.sum() > 60]
-            small = pictures.shrink(np.stack([masks[number] for number in visible]))
+            whole = torch.from_numpy(np.stack([masks[number] for number in visible])).float()[:, None]
             of_objects = maps[row].expand(len(visible), -1, -1, -1)
-            features.append(prompting.mask_pool(of_objects, torch.from_numpy(small)[:, None]))
+            features.append(prompting.mask_pool(of_objects, whole))
             labels.append(torch.from_numpy(levels[visible]))
             fit += [start + row < PROBE_PICTURES // 2] * len(visible)
     return _probe(torch.cat(features), torch.cat(labels), torch.tensor(fit), scene, ("hue", "texture", "shape"))

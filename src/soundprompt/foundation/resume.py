@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from soundprompt.files import publish
+from soundprompt import states
 
 
 def place(weights: Path) -> Path:
@@ -19,21 +16,15 @@ def place(weights: Path) -> Path:
 
 def save(weights: Path, key: str, state: dict[str, Any]) -> None:
     """Writes the state, whole or not at all. key: names what is being made, so that nothing else continues it."""
-    with publish(place(weights)) as aside:
-        torch.save({"key": key, "state": state}, aside)
+    states.save(place(weights), key, state)
 
 
 def load(weights: Path, key: str) -> dict[str, Any] | None:
-    """The state to continue from; None when there is none, it is damaged, or it belongs to other settings."""
-    path = place(weights)
-    if not path.exists():
-        return None
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError):
-        print(f"{path}: damaged, pre-training starts anew", file=sys.stderr)
-        return None
-    return saved["state"] if saved.get("key") == key else None
+    """The state to continue from; None, and a line that says why, when it is damaged or belongs to other settings."""
+    state, why = states.load(place(weights), key)
+    if why:
+        print(f"{why}: pre-training starts anew", file=sys.stderr, flush=True)
+    return state
 
 
 def clear(weights: Path) -> None:

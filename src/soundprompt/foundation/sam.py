@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -14,22 +13,19 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from soundprompt import params, provenance
+from soundprompt import params, provenance, records, tensorfile
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_file, write_json
-from soundprompt.foundation import weights
+from soundprompt.files import canonical_json, digest_file
+from soundprompt.foundation import mini_sam, upscaling, weights
 from soundprompt.foundation.geometry import square
 from soundprompt.foundation.packages import submodule
 from soundprompt.layout import Layout
 
-modeling = submodule("segment_anything", "modeling")
 released_builders = submodule("segment_anything", "build_sam").sam_model_registry
-Sam = modeling.Sam
+Sam = mini_sam.modeling.Sam
 
-PATCH = 16
+PATCH = mini_sam.PATCH  # of the released models too
 RELEASED_SIZE = 1024  # side of the released models' input, pixels
-# The mini SAM: the released classes at a small size. 1.83 M parameters.
-MINI_WIDTH, MINI_DEPTH, MINI_HEADS, MINI_PROMPT_WIDTH = 128, 4, 4, 128
 
 
 class FrozenSam:
@@ -37,7 +33,7 @@ class FrozenSam:
 
     sam: the package's module, in evaluation mode; no parameter requires a gradient.
     image_size: side S of the padded input, pixels. square: how pictures lie there. grid: side h = w of F_V (S / 16).
-    cells: side of the grid that masks are drawn on, 4h.
+    cells: side n of the grid that masks are drawn on, 4h; of the mini SAM 8h.
     depth: encoder blocks. dim: width of their tokens. prompt_dim: channels C of F_V and of prompt tokens.
     digest: sha256 of the weight file; names everything that is computed with it.
     """
@@ -52,7 +48,7 @@ class FrozenSam:
         self.dim = encoder.patch_embed.proj.out_channels
         self.prompt_dim = sam.prompt_encoder.embed_dim
         self.grid = sam.prompt_encoder.image_embedding_size[0]
-        self.cells = 4 * self.grid
+        self.cells = self.grid * upscaling.factor(sam.mask_decoder.output_upscaling)
 
     def to(self, device: torch.device | str) -> Self:
         """Moves the module; returns self."""
@@ -130,7 +126,7 @@ class FrozenSam:
         return found
 
     def restore(self, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """Decoder logits (B, 1, 4h, 4w) at the pictures' own sizes: B tensors (H, W). See `Square.restore`."""
+        """Decoder logits (B, 1, n, n) at the pictures' own sizes: B tensors (H, W). See `Square.restore`."""
         return self.square.restore(logits, sizes)
 
 
@@ -140,38 +136,10 @@ def build(architecture: str, image_size: int) -> Sam:
     if image_size % PATCH:
         raise InputError(f"foundation.sam.image_size: {image_size} is not a multiple of {PATCH}")
     if architecture == "mini":
-        return _build_mini(image_size)
+        return mini_sam.build(image_size)
     sam = released_builders[architecture]()
     resize_tables(sam, image_size)
     return sam
-
-
-def _build_mini(image_size: int) -> Sam:
-    """Patches of 16, 4 blocks of global attention, a decoder of 2 two-way blocks; masks at a quarter of S."""
-    grid, width = image_size // PATCH, MINI_PROMPT_WIDTH
-    return Sam(
-        image_encoder=modeling.ImageEncoderViT(
-            img_size=image_size,
-            patch_size=PATCH,
-            embed_dim=MINI_WIDTH,
-            depth=MINI_DEPTH,
-            num_heads=MINI_HEADS,
-            out_chans=width,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
-            use_rel_pos=True,
-        ),
-        prompt_encoder=modeling.PromptEncoder(
-            embed_dim=width,
-            image_embedding_size=(grid, grid),
-            input_image_size=(image_size, image_size),
-            mask_in_chans=16,
-        ),
-        mask_decoder=modeling.MaskDecoder(
-            transformer_dim=width,
-            transformer=modeling.TwoWayTransformer(depth=2, embedding_dim=width, num_heads=8, mlp_dim=512),
-            iou_head_hidden_dim=width,
-        ),
-    )
 
 
 @torch.no_grad()
@@ -209,7 +177,7 @@ def save(sam: Sam, settings: params.Sam, path: Path | str) -> None:
         "image_size": str(sam.image_encoder.img_size),
         "settings": canonical_json(settings.model_dump(mode="json")),
     }
-    weights.write(path, sam.state_dict(), facts)
+    tensorfile.write(path, sam.state_dict(), facts)
 
 
 def load(path: Path | str) -> FrozenSam:
@@ -222,7 +190,7 @@ def load(path: Path | str) -> FrozenSam:
     with torch.random.fork_rng(devices=[]):  # the random values that `build` draws are overwritten
         sam = build(facts["architecture"], int(facts["image_size"]))
     weights.load_strictly(sam, tensors, path, f"SAM {facts['architecture']}")
-    return FrozenSam(sam, facts["architecture"], digest_file(path))
+    return FrozenSam(sam, facts["architecture"], records.sha256(path))
 
 
 def import_checkpoint(settings: params.Sam, layout: Layout) -> None:
@@ -242,7 +210,7 @@ def import_checkpoint(settings: params.Sam, layout: Layout) -> None:
     save(sam, settings, layout.foundation("sam"))
     origin = provenance.record("pretrain/sam", settings, None, {"checkpoint": digest_file(path)}, watch)
     quality = {"parameters": count_parameters(sam), "measured": None}
-    write_json(layout.foundation_quality("sam"), {"quality": quality, "provenance": origin})
+    weights.conclude(layout.foundation("sam"), quality, origin)
 
 
 def count_parameters(module: nn.Module) -> int:

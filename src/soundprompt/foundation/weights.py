@@ -1,40 +1,23 @@
-"""Weights on disk: safetensors with the facts about them in the header, equal bytes for equal content."""
+"""Weights on disk: safetensors with the facts about them in the header (`tensorfile`), and released ones."""
 
 from __future__ import annotations
 
-import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from soundprompt import finite
+from soundprompt import finite, records
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, publish
-
-
-def write(path: Path | str, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
-    """Writes tensors and header metadata (text to text), whole or not at all.
-
-    safetensors orders its metadata by chance, anew in each process; here the header is written sorted, so that
-    equal weights have equal bytes and digests.
-    """
-    content = safetensors.torch.save({name: tensor.detach().contiguous() for name, tensor in tensors.items()})
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    head = canonical_json({**header, "__metadata__": facts}).encode()
-    head += b" " * (-len(head) % 8)  # the format wants the tensors aligned to 8 bytes
-    with publish(path) as aside, open(aside, "wb") as stream:
-        stream.write(len(head).to_bytes(8, "little"))
-        stream.write(head)
-        stream.write(memoryview(content)[8 + length :])
+from soundprompt.files import write_sealed
 
 
 def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors (on the CPU) and header metadata. Raises InputError when the file is missing, cut short or altered."""
+    records.check(path)
     try:
         with safetensors.safe_open(path, "pt") as stream:
             return {name: stream.get_tensor(name) for name in stream.keys()}, stream.metadata() or {}  # noqa: SIM118
@@ -43,6 +26,12 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (safetensors.SafetensorError, OSError) as error:
         remedy = "delete the file and run `soundprompt pretrain` again"
         raise InputError(f"not a whole weight file ({error})", path=path, remedy=remedy) from error
+
+
+def conclude(path: Path, quality: dict[str, Any], origin: dict[str, Any]) -> None:
+    """Writes the json beside finished weights: what they are worth, where they come from, and their digest."""
+    content = {"quality": quality, "provenance": origin, **records.of_files(path.parent, [path.name])}
+    write_sealed(path.with_suffix(".json"), content)
 
 
 def read_released(path: Path | str, trusted: tuple = ()) -> dict[str, Tensor]:

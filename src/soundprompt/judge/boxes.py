@@ -71,7 +71,7 @@ def median(heat: np.ndarray) -> np.floating:
 
 def adaptive(heat: np.ndarray, truth: np.ndarray) -> np.floating:
     """The value that as many pixels reach as the truth has; the median where it has none."""
-    area = np.count_nonzero(truth)
+    area = int(np.count_nonzero(truth))
     return _ranked(heat, heat.size - area if area else heat.size // 2)
 
 

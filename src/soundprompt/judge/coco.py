@@ -77,3 +77,20 @@ def _decompressed(text: str) -> list[int]:
                 value |= -1 << shift
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
     return runs
+
+
+def run_lengths(mask: np.ndarray) -> str:
+    """A mask (H, W) bool in COCO's compressed form, what `Annotation.mask` reads."""
+    flat = np.concatenate([[False], mask.T.reshape(-1), [False]])
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    runs = np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
+    if len(runs) > 1 and runs[-1] == 0:
+        runs.pop()  # the mask reaches its last pixel
+    text = []
+    for place, run in enumerate(runs):
+        value, more = run - (runs[place - 2] if place > 2 else 0), True
+        while more:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            text.append(chr(48 + (bits | 32 if more else bits)))
+    return "".join(text)

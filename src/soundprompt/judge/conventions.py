@@ -639,6 +639,14 @@ def _pictures(m: measured.NegativeBoxes, values: np.ndarray) -> Sums:
     return mean_of(values, m.video_of, m.videos)
 
 
+def _off(m: measured.NegativeBoxes, kind: str, cut: str, of: Callable[[np.ndarray], np.ndarray]) -> Sums:
+    return _pictures(m, of(m.area(kind, cut)))
+
+
+def _above(m: measured.NegativeBoxes, cut: str, of: Callable[[np.ndarray], np.ndarray]) -> Sums:
+    return _pictures(m, of(_defined(m, cut)))
+
+
 def _five(m: measured.NegativeBoxes, of: Callable[[np.ndarray], np.ndarray]) -> Sums:
     return _pictures(m, np.stack([of(m.overlap(cut)) for cut in negatives.LISTED], 1).mean(1))
 
@@ -686,7 +694,7 @@ def negative_boxes(kinds: tuple[str, ...]) -> tuple[Convention, ...]:
             _MEANING[cut],
             VSSL,
             "picture",
-            lambda m, kind=kind, cut=cut, of=of: _pictures(m, of(m.area(kind, cut))),
+            partial(_off, kind=kind, cut=cut, of=of),
             higher_is_better=better,
         )
         for kind in kinds
@@ -725,7 +733,7 @@ def negative_boxes(kinds: tuple[str, ...]) -> tuple[Convention, ...]:
             f"{rule}{_MEANING[cut]}",
             VSSL,
             "picture",
-            lambda m, cut=cut, of=of: _pictures(m, of(_defined(m, cut))),
+            partial(_above, cut=cut, of=of),
         )
         for cut in ("half", "max", "max10", "max_q3")
         for key, figure, rule, of in (

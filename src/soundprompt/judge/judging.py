@@ -103,9 +103,9 @@ def judge(methods: Sequence[Method], truth: Truth, options: Options) -> Judgemen
         result.notes.append(f"the dataset's folder lacks {len(truth.lacking)} clips of the test, such as {examples}")
     figures: list[dict[str, np.ndarray]] = []
     for name, method in zip(names, methods, strict=True):
-        one = _Pass(name, method, truth, options, result)
-        one.run()
-        figures.append(one.drawn)
+        judged = _Pass(name, method, truth, options, result)
+        judged.run()
+        figures.append(judged.drawn)
     values = {(row.method, row.convention.name): row for row in result.rows if row.part == "all"}
     for (i, first), (j, second) in combinations(enumerate(names), 2):
         for name in figures[i]:
@@ -306,7 +306,10 @@ def _under(kind: str, of: Sequence[Convention]) -> list[Convention]:
 
 
 def _answer(reader: reading.Reader, file: Path | None, size: tuple[int, ...]) -> binary.Answer:
-    return binary.Answer.of_probabilities(np.zeros(size, np.float32)) if file is None else reader.answer(file, size)
+    height, width = size
+    if file is None:
+        return binary.Answer.of_probabilities(np.zeros((height, width), np.float32))
+    return reader.answer(file, (height, width))
 
 
 def _heat(reader: reading.Reader, file: Path | None) -> np.ndarray:

@@ -10,7 +10,7 @@ from soundprompt.errors import InputError
 
 def list_file(name: str, lists: Path | None, downloads: Path) -> Path:
     """A list of the catalogue, verified: from the user's folder `lists`, or fetched once into `downloads`."""
-    entry = catalog.find(name)
+    entry = catalog.load().files[name]
     if lists is None:
         try:
             return fetch.fetch(entry, downloads)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -189,7 +190,7 @@ class BoxTally:
         self.hard = self.hard and bool(((heat == 0) | (heat == 1)).all())
         up, centred = boxes.aligned(heat), boxes.half_pixel(heat)
         scaled, flipped = boxes.normalised(up), boxes.flipped_twice(centred)
-        found = {
+        found: dict[str, Any] = {
             "median": boxes.overlap(scaled > boxes.median(scaled), truth),
             "adaptive": boxes.overlap(scaled > boxes.adaptive(scaled, truth), truth),
             "flipped_median": boxes.overlap(flipped > boxes.median(flipped), truth),
@@ -206,7 +207,7 @@ class BoxTally:
         own = boxes.median(up)
         if len(self.overlaps) % ACL_BATCH == 0:
             self.first = own
-        cuts = {"acl_median": own, "acl_median_batch": self.first}
+        cuts: dict[str, Any] = {"acl_median": own, "acl_median_batch": self.first}
         cuts |= {f"acl_{threshold:.2f}": np.float32(threshold) for threshold in ACL_THRESHOLDS}
         found |= {name: boxes.acl_overlap(up >= cut, truth) for name, cut in cuts.items()}
         self.overlaps.append(found)

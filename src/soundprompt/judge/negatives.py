@@ -79,7 +79,8 @@ def measure(
 
 def cuts_of(positive: np.ndarray, truth: np.ndarray, constants: Sequence[float]) -> dict[str, np.floating]:
     """The six thresholds of a picture; those of the median and the adaptive cut come from its positive map."""
-    values = (0.5, boxes.median(positive), boxes.adaptive(positive, truth), *constants)
+    own = float(boxes.median(positive)), float(boxes.adaptive(positive, truth))
+    values = (0.5, *own, *constants)
     return {cut: np.float32(value) for cut, value in zip(CUTS, values, strict=True)}
 
 

@@ -280,7 +280,7 @@ class Reader:
 
     def _probabilities(self, path: Path, array: np.ndarray) -> np.ndarray:
         if array.ndim == 3:
-            array = array.any(2 if array.dtype == np.uint8 else 0)
+            array = np.any(array, axis=2 if array.dtype == np.uint8 else 0)
         values = array.astype(np.float32) / np.float32(self.form.scale)
         if not ((values >= 0) & (values <= 1) | np.isnan(values)).all():
             low, high = np.nanmin(array), np.nanmax(array)

@@ -12,7 +12,7 @@ from soundprompt.judge import judging, negatives, truth, writing
 
 
 @dataclass(frozen=True)
-class Asked:
+class Options:
     """The options of the command line, as they were given."""
 
     dataset: str
@@ -28,7 +28,7 @@ class Asked:
     out: Path | None
 
 
-def run(masks: Sequence[Path], asked: Asked, others: Mapping[str, Sequence[Path]]) -> None:
+def run(masks: Sequence[Path], asked: Options, others: Mapping[str, Sequence[Path]]) -> None:
     """Judges the folders, prints the table and writes the files. others: folders under other sounds, by kind."""
     if asked.missing not in ("error", "empty"):
         raise InputError(f"--missing: '{asked.missing}' is not one of error, empty")

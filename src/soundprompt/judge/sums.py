@@ -34,7 +34,7 @@ class Sums:
     """
 
     rows: np.ndarray
-    finish: Callable[[np.ndarray], np.ndarray]
+    finish: Callable[[np.ndarray], np.ndarray | float]
 
     def value(self) -> float:
         return float(self.finish(self.rows.sum(0)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -35,7 +36,7 @@ class Frame:
 
     clip: int
     number: str
-    source: object
+    source: Any
     annotated: bool = True
 
 
@@ -48,9 +49,9 @@ class Truth:
     kind: str
     clips: list[Clip]
     frames: list[Frame]
-    read: Callable[[object], np.ndarray]
+    read: Callable[[Any], np.ndarray]
     lacking: list[str] = field(default_factory=list)
-    labels: Callable[[object], np.ndarray] | None = None
+    labels: Callable[[Any], np.ndarray] | None = None
     silent: tuple[protocols.Pair, ...] = ()
 
     def key(self, frame: Frame) -> tuple[str, str]:
@@ -94,17 +95,20 @@ def load(
 
 # ---------------------------------------------------------------------------------- AVSBench
 def _avsbench(dataset: str, root: Path, split: str) -> Truth:
+    read: Callable[[Any], np.ndarray]
+    found: list[tuple[Any, Callable[[], Files]]]
+    labels, first = None, 1
     if avsbench_object.is_there(root, dataset) and not (root / "metadata.csv").exists():
         rows = avsbench_object.read_metadata(root, dataset)
         rows = rows[rows["split"] == split]
-        found = [(row, lambda row=row: avsbench_object.find_clip(root, dataset, row)) for row in rows.itertuples()]
-        read, labels, first = {"v1s": s4_mask, "v1m": ms3_mask}[dataset], None, 1
+        found = [(row, partial(avsbench_object.find_clip, root, dataset, row)) for row in rows.itertuples()]
+        read = {"v1s": s4_mask, "v1m": ms3_mask}[dataset]
     else:
         found = list(_semantic_clips(dataset, root, split))
         read, labels, first = _filled(media.read_mask), _filled(LabelReader()), 0
     if not found:
         raise InputError(f"no clips in split '{split}' of {dataset}", path=root, remedy="give another --split")
-    clips, frames, lacking = [], [], []
+    clips, frames, lacking = list[Clip](), list[Frame](), list[str]()
     for row, find in found:
         try:
             files = find()
@@ -119,7 +123,7 @@ def _avsbench(dataset: str, root: Path, split: str) -> Truth:
     return Truth(dataset, "masks", clips, frames, read, lacking, labels)
 
 
-def _semantic_clips(dataset: str, root: Path, split: str) -> Iterator[tuple[object, Callable[[], Files]]]:
+def _semantic_clips(dataset: str, root: Path, split: str) -> Iterator[tuple[Any, Callable[[], Files]]]:
     metadata = avsbench.read_metadata(root)
     if dataset == "v3":
         splits = avs_v3.read_splits(root.parent / "avs_v3" if _v3_beside(root) else root, metadata)
@@ -130,7 +134,7 @@ def _semantic_clips(dataset: str, root: Path, split: str) -> Iterator[tuple[obje
         rows = metadata[metadata["label"].isin(labels) & (metadata["split"] == split)]
     kinds = avsbench.read_kinds(root)
     for row in rows.itertuples():
-        yield row, lambda row=row: avsbench.find_clip(root, row, kinds)
+        yield row, partial(avsbench.find_clip, root, row, kinds)
 
 
 def _v3_beside(root: Path) -> bool:
@@ -152,7 +156,7 @@ class Blank:
     like: Path
 
 
-def _filled(read: Callable[[Path], np.ndarray]) -> Callable[[object], np.ndarray]:
+def _filled(read: Callable[[Path], np.ndarray]) -> Callable[[Any], np.ndarray]:
     """As `read`, and for a Blank a truth without anything."""
     return lambda source: np.zeros_like(read(source.like)) if isinstance(source, Blank) else read(source)
 
@@ -208,7 +212,7 @@ class LabelReader:
 def _vggss(root: Path, protocol: protocols.Protocol | None, lists: Path | None, downloads: Path) -> Truth:
     annotations = {one.file: one for one in vggss.read_annotations(root)}
     silent: list[protocols.Pair] = []
-    if protocol and protocol.name in ("heard", "unheard"):
+    if protocol and protocol.file and protocol.name in ("heard", "unheard"):
         path = list_file(protocol.file, lists, downloads)
         ids = protocols.read_ids(path, protocol)
         strange = [name for name in ids if name not in annotations]
@@ -216,7 +220,7 @@ def _vggss(root: Path, protocol: protocols.Protocol | None, lists: Path | None, 
             what = f"names {strange[0]} ({len(strange)} such clips), which vggss.json has not"
             raise InputError(what, path=path, remedy="use the annotations of the release")
         annotations = {name: annotations[name] for name in ids}
-    elif protocol:
+    elif protocol and protocol.file:
         silent = protocols.read_silent_pairs(list_file(protocol.file, lists, downloads))
     clips = [Clip(one.file, one.video, one.class_name, 1) for one in annotations.values()]
     frames = [Frame(i, "0", tuple(map(tuple, one.boxes))) for i, one in enumerate(annotations.values())]
@@ -238,7 +242,7 @@ def _is3(root: Path, lists: Path | None, downloads: Path) -> Truth:
 
 
 def _vpo(root: Path, protocol: protocols.Protocol | None, lists: Path | None, downloads: Path) -> Truth:
-    if protocol is None:
+    if protocol is None or protocol.file is None:
         raise InputError("--protocol: VPO has two tests", remedy="give --protocol vpo-single or vpo-multi")
     samples = protocols.read_vpo(list_file(protocol.file, lists, downloads), protocol)
     annotations = coco.read_annotations(root, {sample.annotation for sample in samples})

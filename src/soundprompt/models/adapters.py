@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundprompt import params as p
+from soundprompt.foundation.upscaling import norm_channels
 from soundprompt.models.seeding import seeded
 
 if TYPE_CHECKING:
@@ -158,8 +159,3 @@ def cell_indicator(side: int) -> Tensor:
     """(side * side, 2 side): ones where a cell's row and column are."""
     eye = torch.eye(side)
     return torch.cat([eye.repeat_interleave(side, 0), eye.repeat(side, 1)], 1)
-
-
-def norm_channels(norm: nn.Module, x: Tensor) -> Tensor:
-    """SAM's LayerNorm2d on a tensor with channels last: one fused call instead of eight."""
-    return F.layer_norm(x, (x.shape[-1],), norm.weight, norm.bias, norm.eps)

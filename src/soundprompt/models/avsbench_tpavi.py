@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundprompt import params as p
-from soundprompt.models.multiscale import AUDIO_DIM, Drawing, PyramidSegmenter
+from soundprompt.models.multiscale import Drawing, PyramidSegmenter
 from soundprompt.models.seeding import seeded
-from soundprompt.models.segmenter import Prediction
+from soundprompt.models.segmenter import AUDIO_DIM, Prediction
+from soundprompt.registry import Architecture
 
 if TYPE_CHECKING:
     from soundprompt.foundation.pyramid import FrozenPyramid
@@ -173,3 +174,13 @@ def masked_divergence(logits: Tensor, x: Tensor, sound: Tensor) -> Tensor:
     mask = torch.sigmoid(F.adaptive_avg_pool2d(logits, x.shape[2:]))
     looks = (F.relu(x) * mask).mean(dim=(2, 3)).float().log_softmax(-1)
     return F.kl_div(looks, sound.float().log_softmax(-1), reduction="none", log_target=True).sum(-1)
+
+
+REGISTERED = Architecture(
+    name="avsbench_tpavi",
+    code=AvsbenchTpavi,
+    title="AVSBench (TPAVI)",
+    colour="#5a8f3c",
+    reads="pyramid",
+    temporal={"tpavi.temporal": True},
+)

@@ -15,9 +15,10 @@ from torch.nn import functional as F
 
 from soundprompt import params as p
 from soundprompt.draws import Attention, Dropout
-from soundprompt.models.multiscale import AUDIO_DIM, Drawing, PyramidSegmenter, enlarge
+from soundprompt.models.multiscale import Drawing, PyramidSegmenter, enlarge
 from soundprompt.models.seeding import seeded
-from soundprompt.models.segmenter import Prediction
+from soundprompt.models.segmenter import AUDIO_DIM, Prediction
+from soundprompt.registry import Architecture
 
 if TYPE_CHECKING:
     from soundprompt.foundation.pyramid import FrozenPyramid
@@ -267,3 +268,6 @@ def grid_centres(height: int, width: int) -> Tensor:
     """x and y of the cells' middles, in 0..1, row by row: (height * width, 2)."""
     rows, columns = (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width
     return torch.stack([columns.repeat(height), rows.repeat_interleave(width)], dim=1)
+
+
+REGISTERED = Architecture(name="avsegformer", code=AvsegFormer, title="AVSegFormer", colour="#c2578a", reads="pyramid")

@@ -30,9 +30,9 @@ def build(model: p.Model, encoder: Encoder, seed: int) -> Segmenter:
             remedy="name an earlier block, or null for an encoder without adapters",
         )
     device = encoder.image_pe.device if model.reads == "sam" else encoder.device
-    place = p.ARCHITECTURES[model.architecture]
+    architecture = model.registered
     # loaded here alone, so that no model's results depend on the file of another
-    kind: type[Segmenter] = getattr(importlib.import_module(f"soundprompt.models.{place.module}"), place.name)
+    kind: type[Segmenter] = getattr(importlib.import_module(architecture.module), architecture.code)
     return kind(model, encoder, seed).to(device)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundprompt import params as p
-from soundprompt.models.adapters import norm_channels
+from soundprompt.foundation import upscaling
 from soundprompt.models.cola import CorrelationAdapter
 from soundprompt.models.seeding import seeded
 
@@ -58,7 +58,7 @@ class MaskDecoder(nn.Module):
         return nn.ModuleList(made).to(self.no_mask.device)
 
     def forward(self, features: Tensor, prompts: Tensor) -> Tensor:
-        """features: F_V (B, h, w, C); prompts: (B, n, C), n may be 0. Returns logits (B, 1, 4h, 4w)."""
+        """features: F_V (B, h, w, C); prompts: (B, n, C), n may be 0. Logits (B, 1, N, N), N the `cells` of SAM."""
         b, h, w, c = features.shape
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(b, -1, -1), prompts], 1)
@@ -71,26 +71,8 @@ class MaskDecoder(nn.Module):
         asked = slice(1, 2)  # mask token 0; the other tokens' last update is read by nobody
         query = queries[:, asked]
         query = query + attend(final, query + tokens[:, asked], image + self.image_pe, image)
-        return self.draw(self.transformer.norm_final_attn(query), image, h, w)
-
-    def draw(self, token: Tensor, image: Tensor, h: int, w: int) -> Tensor:
-        """token (B, 1, C) and image (B, h*w, C): upscales four times, then the product with the token's network.
-
-        A transposed convolution with kernel = stride = 2 is one matrix product that gives each cell its
-        2 x 2 children; they are put in their places once, at the end, when only one channel is left.
-        """
-        up1, norm, act1, up2, act2 = self.upscaling
-        children = act1(norm_channels(norm, split(up1, image)))
-        grandchildren = act2(split(up2, children)).flatten(1, 3)
-        logits = grandchildren @ self.hypernetwork(token).mT
-        logits = logits.view(-1, h, w, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
-        return logits.reshape(-1, 1, 4 * h, 4 * w)
-
-
-def split(up: nn.ConvTranspose2d, x: Tensor) -> Tensor:
-    """(..., C) to (..., 4, C'): the 2 x 2 children of each cell, row by row."""
-    weight = up.weight.permute(2, 3, 1, 0).flatten(0, 2)
-    return F.linear(x, weight, up.bias.repeat(4)).unflatten(-1, (4, -1))
+        kernels = self.hypernetwork(self.transformer.norm_final_attn(query))
+        return upscaling.draw(self.upscaling, image, kernels, (h, w))
 
 
 def two_way(
@@ -141,5 +123,5 @@ def attend_to_few(attention: nn.Module, q: Tensor, k: Tensor, v: Tensor) -> Tens
     heads, n, width = attention.num_heads, k.shape[1], k.shape[2] // attention.num_heads
     own = torch.eye(heads, dtype=k.dtype, device=k.device).repeat_interleave(width, 1)
     k, v = (k[:, :, None] * (own * width**-0.5)).flatten(1, 2), (v[:, :, None] * own).flatten(1, 2)
-    scores = (k @ q.mT).view(len(q), n, -1)  # over heads x N in the last axis
-    return attention.out_proj(scores.softmax(1).view(len(q), n * heads, -1).mT @ v)
+    scores = (k @ q.mT).view(q.shape[0], n, -1)  # over heads x N in the last axis
+    return attention.out_proj(scores.softmax(1).view(q.shape[0], n * heads, -1).mT @ v)

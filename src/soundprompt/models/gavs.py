@@ -10,6 +10,7 @@ from soundprompt import params as p
 from soundprompt.models.decoder import MaskDecoder
 from soundprompt.models.sap import SemanticAudioPrompt
 from soundprompt.models.segmenter import Prediction, Segmenter
+from soundprompt.registry import Architecture
 
 if TYPE_CHECKING:
     from soundprompt.foundation.sam import FrozenSam
@@ -29,3 +30,15 @@ class Gavs(Segmenter):
     def segment(self, features: Tensor, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
         prompts, cue, sound = self.sap(features, audio, valid)
         return Prediction(self.decoder(features, prompts), cue, sound)
+
+
+REGISTERED = Architecture(
+    name="gavs",
+    code=Gavs,
+    title="GAVS",
+    colour="#2f7de1",
+    cola=True,
+    hears={"sap.audio_token": True},
+    compares={"sap.visual_cue": True, "sap.audio_token": True},
+    sam_decoder={},
+)

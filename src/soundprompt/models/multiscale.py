@@ -16,8 +16,6 @@ from soundprompt.models.segmenter import Segmenter
 if TYPE_CHECKING:
     from soundprompt.foundation.pyramid import FrozenPyramid
 
-AUDIO_DIM = 128
-
 
 class PyramidSegmenter(Segmenter):
     """A model that runs a private copy of the pyramid on pixels, and trains it unless `pyramid.tune` is 'none'."""

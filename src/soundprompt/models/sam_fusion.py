@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from soundprompt import params as p
 from soundprompt.models.decoder import MaskDecoder
-from soundprompt.models.sap import AUDIO_DIM
 from soundprompt.models.seeding import seeded
-from soundprompt.models.segmenter import Prediction, Segmenter
+from soundprompt.models.segmenter import AUDIO_DIM, Prediction, Segmenter
+from soundprompt.registry import Architecture
 
 if TYPE_CHECKING:
     from soundprompt.foundation.sam import FrozenSam
@@ -33,7 +33,7 @@ class SamFusion(Segmenter):
             self.decoder = MaskDecoder(sam, model.decoder, seed=seed)
         else:
             with seeded(seed, "scratch"):
-                self.decoder = ScratchDecoder(sam.prompt_dim, model.fusion.width)
+                self.decoder = ScratchDecoder(sam.prompt_dim, model.fusion.width, sam.cells // sam.grid)
 
     def segment(self, features: Tensor, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
         fused = self.fusion(features, audio, valid)
@@ -77,20 +77,19 @@ class AudioVisualFusion(nn.Module):
 
 
 class ScratchDecoder(nn.Module):
-    """3 x 3 convolutions with GroupNorm and two doublings: (B, h, w, C) to logits (B, 1, 4h, 4w)."""
+    """3 x 3 convolutions with GroupNorm, and as many doublings as SAM's decoder has; the first two halve the width.
 
-    def __init__(self, inputs: int, width: int):
+    (B, h, w, C) to logits (B, 1, factor h, factor w); factor: a power of two.
+    """
+
+    def __init__(self, inputs: int, width: int, factor: int):
         super().__init__()
-        half, quarter = max(width // 2, 1), max(width // 4, 1)
-        self.layers = nn.Sequential(
-            *convolution(inputs, width),
-            *convolution(width, width),
-            nn.Upsample(scale_factor=2, mode="bilinear"),
-            *convolution(width, half),
-            nn.Upsample(scale_factor=2, mode="bilinear"),
-            *convolution(half, quarter),
-            nn.Conv2d(quarter, 1, 1),
-        )
+        layers = [*convolution(inputs, width), *convolution(width, width)]
+        for number in range(factor.bit_length() - 1):
+            narrower = max(width // 2, 1) if number < 2 else width
+            layers += [nn.Upsample(scale_factor=2, mode="bilinear"), *convolution(width, narrower)]
+            width = narrower
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features.permute(0, 3, 1, 2))
@@ -99,3 +98,8 @@ class ScratchDecoder(nn.Module):
 def convolution(inputs: int, outputs: int) -> list[nn.Module]:
     """3 x 3 convolution, GroupNorm with up to eight groups, ReLU."""
     return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(math.gcd(8, outputs), outputs), nn.ReLU()]
+
+
+REGISTERED = Architecture(
+    name="sam_fusion", code=SamFusion, title="SAM-Fusion", colour="#e0762b", sam_decoder={"fusion.decoder": "sam"}
+)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from soundprompt import params as p
 from soundprompt.draws import normal_like
 from soundprompt.models.seeding import seeded
+from soundprompt.models.segmenter import AUDIO_DIM
 
 if TYPE_CHECKING:
     from soundprompt.foundation.sam import FrozenSam
 
-AUDIO_DIM = 128
 NOISE_SCALE = 0.02  # standard deviation of the learned noise at the start
 
 
@@ -49,7 +49,7 @@ class SemanticAudioPrompt(nn.Module):
         sound = self.sound(audio) if self.sound is not None else audio
         tokens = [cue] if cue is not None else []
         if self.settings.noise == "token":
-            tokens.append(self.noise.expand(len(audio), -1))
+            tokens.append(self.noise.expand(audio.shape[0], -1))
         if self.settings.audio_token:
             tokens.append(self.disturbed(sound))
         prompts = self.project(torch.stack(tokens, 1))

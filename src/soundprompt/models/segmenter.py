@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from soundprompt.features.frames import Batch
     from soundprompt.foundation.encoders import Encoder
 
+AUDIO_DIM = 128  # of VGGish's embedding of a second
+
 
 @dataclass
 class Prediction:

@@ -7,21 +7,11 @@ them. Unknown keys, wrong types and impossible combinations are errors that name
 from soundprompt.params.base import Positive, Settings
 from soundprompt.params.data import Clips, Data, Levels, Reading, Scene, SceneSplit, World, Youtube
 from soundprompt.params.evaluation import Cost, Evaluation
-from soundprompt.params.experiments import (
-    COST_METRICS,
-    EXAMINED,
-    FLOORS,
-    MEASURED,
-    Experiment,
-    Setting,
-    model_of,
-    plain,
-    variant_of,
-)
+from soundprompt.params.experiments import Experiment, Setting, model_of, plain, variant_of
 from soundprompt.params.foundation import Audio, Features, Pyramid, Sam
 from soundprompt.params.loading import merge, read_base, read_layers, resolve_models
 from soundprompt.params.messages import describe, refusal
-from soundprompt.params.models import ARCHITECTURES, Avsegformer, Cola, Model, Sap, Schedule, Tpavi, Visual
+from soundprompt.params.models import Avsegformer, Cola, Model, Sap, Schedule, Tpavi, Visual
 from soundprompt.params.plots import Curve, Dots, Panel
 from soundprompt.params.reading import read_yaml
 from soundprompt.params.study import Params, load, read, read_written, validate, write
@@ -57,7 +47,7 @@ from soundprompt.params.views import (
 )
 
 __all__ = [
-    "ARCHITECTURES", "COST_METRICS", "EXAMINED", "FLOORS", "MEASURED", "READS", "Audio", "Avsegformer", "Clips", "Cola",
+    "READS", "Audio", "Avsegformer", "Clips", "Cola",
     "Cost", "CostView", "Curve", "Data", "Dots", "Evaluation", "ExamineView", "Experiment", "Features",
     "FeaturesView", "FetchView", "FloorsView", "HeldOut", "LeaksView", "Levels", "Model", "Panel",
     "Params", "Positive", "PretrainView", "Pyramid", "PyramidView", "Reading", "Sam", "Sap", "Scene", "SceneSplit",

@@ -7,6 +7,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from soundprompt import registry
+
 MOST = 2**31 - 1  # what numpy, torch and a scheduler all take
 
 LARGEST = 8192  # side of a picture, pixels
@@ -18,13 +20,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]  # of a loss, or of noise, beside what counts 1
 Item = TypeVar("Item")
 
-# What stands for itself beside models, settings, experiments and studies, as a rule, a stage of DVC or a folder.
+# What stands for itself beside models, settings, experiments and studies, as a rule or a folder.
 RESERVED = frozenset(
     {
         *("all", "all_tables", "all_runs", "fetch", "downloads", "world_part", "world", "frame_table", "leaks"),
-        *("pretrain", "foundation", "feature_plan", "visual_features", "audio_features", "train", "score"),
-        *("floors", "all_positive", "all_objects", "centre_disc", "cost", "table", "metrics"),
-        *("report", "latest_report", "feature_index", "examine"),
+        *("pretrain", "foundation", "feature_plan", "feature_index", "visual_features", "audio_features", "train"),
+        *("score", "examine", "floors", "cost", "table", "report", "latest_report"),
     }
 )
 
@@ -44,8 +45,8 @@ def _name(value: str) -> str:
         likely = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_")[:60]
         hint = f"; did you mean '{likely}'?" if likely else ""
         raise ValueError(f"a name is lower-case letters and digits, single '_' or '-' between them, at most 60{hint}")
-    if value in RESERVED or value.startswith(("foundation_", "runs_")):
-        raise ValueError("this name is taken by a rule, a stage of DVC or a folder of the project")
+    if value in RESERVED or value in registry.floors():
+        raise ValueError("this name is taken by a rule or a folder of the project")
     return value
 
 

@@ -5,27 +5,16 @@ Everything here is found before a job runs, and told as 'key: what is wrong', on
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from soundprompt import registry
 from soundprompt.errors import InputError
-from soundprompt.params.data import PROTOCOLS
-from soundprompt.params.experiments import (
-    COST_METRICS,
-    FLOORS,
-    METRICS,
-    PROBES,
-    Experiment,
-    Setting,
-    model_of,
-    plain,
-    variant_of,
-)
+from soundprompt.params.experiments import Experiment, Setting, model_of, plain, variant_of
 from soundprompt.params.foundation import BLOCKS
 from soundprompt.params.messages import nearest, not_one_of
 from soundprompt.params.study import Params
-
-TESTS_ONLY = {"vggss": "has boxes and no masks", "scenes": "is made for tests"}
 
 
 def problems(params: Params) -> list[str]:
@@ -51,14 +40,14 @@ def of_source(params: Params) -> list[str]:
         f"settings.{name}.test: '{selection}' is of the generated world, data.source is '{params.data.source}'"
         for name, setting in params.settings.items()
         for selection in setting.test
-        if selection.partition("/")[0] == "scenes"
+        if (dataset := registry.datasets().get(selection.partition("/")[0])) and dataset.generated == "only"
     ]
     return found + [
         f"experiments.{name}.methods: '{method}': in real videos nobody has annotated the silent objects, "
-        "off_screen needs them"
+        f"{probe} needs them"
         for name, experiment in params.experiments.items()
         for method in experiment.methods
-        if method.partition("@")[2] == "off_screen"
+        if (probe := method.partition("@")[2]) and registry.probes()[probe].needs_silent
     ]
 
 
@@ -102,7 +91,7 @@ def _of_models(params: Params) -> Iterator[str]:
 
 
 def _too_alike(block: str, names: Iterable[str]) -> Iterator[str]:
-    """Names become stages of DVC and rules, which write '_' for '-'."""
+    """Names that nobody tells apart."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.replace("-", "_"), name)
@@ -113,12 +102,17 @@ def _too_alike(block: str, names: Iterable[str]) -> Iterator[str]:
 # --------------------------------------------------------------------------------------- settings
 def splits(params: Params) -> dict[str, tuple[str, ...]]:
     """Dataset -> the splits that it has."""
-    each = ("train", "val", "test")
-    few = tuple(f"{shots}_shot_{part}" for shots in params.data.shots for part in ("train", "test"))
-    found = {"v1s": each, "v1m": each, "v2": each, "v3": ("seen_train", "seen_val", "unseen_val", "unseen", *few)}
-    found |= {"vggss": ("test",), "scenes": tuple(params.world.scenes)}
-    published = {} if params.data.source == "generated" else PROTOCOLS
-    return {dataset: (*own, *published.get(dataset, ())) for dataset, own in found.items()}
+    return {name: tuple(_splits_of(dataset, params)) for name, dataset in registry.datasets().items()}
+
+
+def _splits_of(dataset: registry.Dataset, params: Params) -> Iterator[str]:
+    yield from (split for split in dataset.splits if "{shots}" not in split)
+    for shots in params.data.shots:
+        yield from (split.format(shots=shots) for split in dataset.splits if "{shots}" in split)
+    if dataset.splits_of:
+        yield from operator.attrgetter(dataset.splits_of)(params)
+    if params.data.source != "generated":
+        yield from dataset.protocols
 
 
 def _of_setting(params: Params, where: str, name: str, setting: Setting) -> Iterator[str]:
@@ -150,8 +144,8 @@ def _of_selection(params: Params, selection: str, key: str) -> Iterator[str]:
         everything = [f"{one}/{part}" for one, parts in known.items() for part in parts]
         there = [f"{dataset}/{part}" for part in known.get(dataset, ())] or [f"{one}/..." for one in known]
         yield f"'{selection}' is not a dataset/split, there are {', '.join(there)}{nearest(selection, everything)}"
-    elif key != "test" and dataset in TESTS_ONLY:
-        yield f"'{selection}' is for tests, {dataset} {TESTS_ONLY[dataset]}"
+    elif key != "test" and (why := registry.datasets()[dataset].tests_only):
+        yield f"'{selection}' is for tests, {dataset} {why}"
 
 
 def _lineage(params: Params, name: str) -> list[str]:
@@ -182,7 +176,7 @@ def _of_experiment(params: Params, where: str, experiment: Experiment) -> Iterat
     if params.parent is None:
         named = [variant_of(setting) for setting in experiment.settings if "@" in setting]
         yield from _unknown(f"{where}.settings", named, params.variants)
-    yield from _unknown(f"{where}.metrics", experiment.metrics, [*METRICS, *COST_METRICS])
+    yield from _unknown(f"{where}.metrics", experiment.metrics, registry.metrics())
     strange = [what for method in experiment.methods for what in _of_method(params, method, experiment)]
     yield from (f"{where}.methods: {what}" for what in strange)
     if strange or not set(map(plain, experiment.settings)) <= set(params.settings):
@@ -199,14 +193,14 @@ def _of_experiment(params: Params, where: str, experiment: Experiment) -> Iterat
 
 def _of_method(params: Params, method: str, experiment: Experiment) -> Iterator[str]:
     model, at, probe = method.partition("@")
-    known = [*params.models, *FLOORS]
+    known, probes = [*params.models, *registry.floors()], registry.probes()
     if model not in known:
         yield not_one_of(model, known)
-    elif at and probe not in PROBES[1:]:
-        yield f"{method}: {not_one_of(probe, PROBES[1:])}"
-    elif at and model in FLOORS:
+    elif at and probe not in probes:
+        yield f"{method}: {not_one_of(probe, probes)}"
+    elif at and model in registry.floors():
         yield f"'{method}': {model} hears nothing, it has no other sound"
-    elif experiment.of_validation and (at or model in FLOORS):
+    elif experiment.of_validation and (at or model in registry.floors()):
         yield f"'{method}' is not trained, so that nothing validated it"
 
 
@@ -228,7 +222,7 @@ def _of_plots(params: Params, where: str, experiment: Experiment) -> Iterator[st
         for panel in dots.panels:
             yield from _unknown(f"{at}.metric", filter(None, [panel.metric, panel.against]), experiment.metrics)
             yield from _unknown(f"{at}.setting", filter(None, [panel.setting]), experiment.settings)
-            yield from _unknown(f"{at}.probe", filter(None, [panel.probe]), PROBES)
+            yield from _unknown(f"{at}.probe", filter(None, [panel.probe]), ["own", *registry.probes()])
             whose = params.settings.get(plain(panel.setting or experiment.settings[0]))
             yield from _unknown(f"{at}.selection", filter(None, [panel.selection]), whose.test if whose else ())
     for kind, plots in (("curves", experiment.curves), ("dots", experiment.dots)):

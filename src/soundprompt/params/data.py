@@ -8,9 +8,6 @@ from pydantic import Field, field_validator
 
 from soundprompt.params.base import LARGEST, Count, Distinct, Positive, Settings, Share
 
-PROTOCOLS = {"v2": ("base_train", "base_val", "base", "novel"), "vggss": ("heard", "unheard")}
-"""Splits of real datasets by published protocols (data/protocols.py)."""
-
 
 class Levels(Settings):
     """How many levels each latent attribute of the generated world has (at most 5, 3, 3).

@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from soundprompt import registry
 from soundprompt.params.base import Count, Distinct, Named, Settings
 from soundprompt.params.foundation import FOUNDATIONS
+from soundprompt.params.messages import not_one_of
 from soundprompt.params.plots import Curve, Dots
 
-FLOORS = ("all_positive", "all_objects", "centre_disc")
-Probe = Literal["mismatched", "muted", "silence", "ambient", "off_screen"]
-PROBES = ("own", *get_args(Probe))
-METRICS = (
-    "miou",
-    "miou_04",
-    "f_score",
-    "f_score_clip",
-    "f_score_batch2",
-    "f_score_batch4",
-    "hit_rate",
-    "wrong_rate",
-    "iou_in_hits",
-    "area",
-    "alarm",
-    "ciou",
-    "auc",
-    "ciou_float64",
-    "auc_float64",
-    "ciou_fixed",
-    "auc_fixed",
-    "retrieval",
-    "retrieval_chance",
-    "margin_kept",
-    "modality_gap",
-    "knowledge",
-    "knowledge_untouched",
-    "validation",
-)
-# Metrics that `examine` measures, and what it has to look at for them (Model.measures).
-EXAMINED = {
-    "retrieval": "alignment",
-    "retrieval_chance": "alignment",
-    "margin_kept": "alignment",
-    "modality_gap": "alignment",
-    "knowledge": "knowledge",
-    "knowledge_untouched": "knowledge",
-}
-# Of a model, whatever it answers: measured by the stage `cost`, the last two read from the runs' provenance.
-MEASURED = (
-    "trained_parameters",
-    "total_parameters",
-    "gflops",
-    "gflops_cached",
-    "latency_ms",
-    "latency_cached_ms",
-    "rtf_1",
-    "rtf_25",
-    "peak_mib",
-)
-COST_METRICS = (*MEASURED, "training_s", "training_steps")
+
+def _probe(value: str) -> str:
+    if value not in registry.probes():
+        raise ValueError(not_one_of(value, registry.probes()))
+    return value
+
+
+Probe = Annotated[str, AfterValidator(_probe)]
 
 
 class Setting(Settings):
@@ -122,8 +81,8 @@ def _line(value: str) -> str:
 class Experiment(Settings):
     """Which settings and methods make a table, and which plots beside it.
 
-    A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (its sound at test time:
-    mismatched, muted, silence, ambient, off_screen), or a floor. Its file is experiments/<name>.yaml.
+    A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (another sound at test
+    time), or a floor. Its file is experiments/<name>.yaml.
     """
 
     title: Annotated[str, AfterValidator(_line)] = Field(min_length=1)
@@ -149,12 +108,21 @@ class Experiment(Settings):
     @property
     def examines(self) -> bool:
         """Whether its table shows what the stage `examine` measures."""
-        return bool(set(self.metrics) & set(EXAMINED))
+        return bool(set(self.metrics) & set(registry.metrics_of("examine")))
+
+    @property
+    def asks(self) -> set[str]:
+        """What the stage `examine` has to look at for its metrics (`Model.measures`)."""
+        return {
+            measured
+            for name, metric in registry.metrics().items()
+            if name in self.metrics and (measured := metric.measures)
+        }
 
     @property
     def measures_cost(self) -> bool:
         """Whether its table shows what the stage `cost` measures."""
-        return bool(set(self.metrics) & set(MEASURED))
+        return bool(set(self.metrics) & set(registry.metrics_of("cost")))
 
     @model_validator(mode="after")
     def _validation_stands_alone(self) -> Experiment:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from soundprompt import registry
 from soundprompt.errors import InputError
-from soundprompt.params.experiments import FLOORS, model_of
+from soundprompt.params.experiments import model_of
 from soundprompt.params.messages import nearest, not_one_of, refusal
 from soundprompt.params.reading import read_yaml
 
@@ -66,9 +67,9 @@ def merge_layers(layers: Iterable[Layer]) -> dict[str, Any]:
     return functools.reduce(merge, (layer.content for layer in layers), {})
 
 
-def read_base(base: str | Path = "params.yaml") -> dict[str, Any]:
-    """The settings of `base` and of the experiments that it lists, as one mapping. Raises InputError."""
-    return merge_layers(read_layers(base))
+def read_base(base: str | Path = "params.yaml", overlays: Iterable[Path] = ()) -> dict[str, Any]:
+    """The settings of `read_layers` as one mapping. Raises InputError."""
+    return merge_layers(read_layers(base, overlays))
 
 
 def _base_layers(base: Path, files: Mapping[str, Path]) -> list[Layer]:
@@ -124,7 +125,7 @@ def _left_out_in_vain(base: dict[str, Any], overlay: dict[str, Any]) -> Iterable
 
 
 # --------------------------------------------------------------------------------- what null leaves out
-def left_in(raw: dict[str, Any]) -> dict[str, Any]:
+def without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
     """The settings without what is given as null.
 
     With a setting go those that start from it or borrow its model, with settings and models their places in
@@ -141,12 +142,12 @@ def left_in(raw: dict[str, Any]) -> dict[str, Any]:
         gone["settings"] |= more
     kept = {name: {k: v for k, v in block.items() if k not in gone[name]} for name, block in blocks.items()}
     if gone["settings"] or gone["models"] or gone["variants"]:
-        left = {name: _experiment_left_in(value, gone) for name, value in kept["experiments"].items()}
+        left = {name: _experiment_without(value, gone) for name, value in kept["experiments"].items()}
         kept["experiments"] = {name: value for name, value in left.items() if value is not None}
     return {**raw, **{name: block for name, block in kept.items() if name in raw}}
 
 
-def _experiment_left_in(experiment: Any, gone: dict[str, set[str]]) -> Any:
+def _experiment_without(experiment: Any, gone: dict[str, set[str]]) -> Any:
     """An experiment without the settings, variants and models that are left out; None where none are left."""
     if not isinstance(experiment, dict):
         return experiment
@@ -168,24 +169,24 @@ def _experiment_left_in(experiment: Any, gone: dict[str, set[str]]) -> Any:
     if "reference" in changed and not tried(changed["reference"]):
         changed["reference"] = None
     try:
-        return changed | _plots_left_in(experiment, stays, tried)
+        return changed | _plots_without(experiment, stays, tried)
     except (AttributeError, IndexError, TypeError):
         return changed  # plots of another form stay as they are, and validation says what is wrong with them
 
 
-def _plots_left_in(experiment: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any]:
+def _plots_without(experiment: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any]:
     """Its curves and dot plots without what is left out, and without those left empty; strange ones as they are."""
     found: dict[str, Any] = {}
     if _of_mappings(experiment.get("curves")):
-        curves = [_curve_left_in(curve, stays, tried) for curve in experiment["curves"]]
+        curves = [_curve_without(curve, stays, tried) for curve in experiment["curves"]]
         found["curves"] = [curve for curve in curves if curve is not None]
     if _of_mappings(experiment.get("dots")):
-        dots = [_dots_left_in(plot, stays, tried) for plot in experiment["dots"]]
+        dots = [_dots_without(plot, stays, tried) for plot in experiment["dots"]]
         found["dots"] = [plot for plot in dots if plot is not None]
     return found
 
 
-def _curve_left_in(curve: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any] | None:
+def _curve_without(curve: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any] | None:
     along, x = curve.get("along"), curve.get("x")
     holds = {"settings": stays, "methods": tried}.get(str(curve.get("over")))
     if holds and isinstance(along, list | tuple):
@@ -193,18 +194,18 @@ def _curve_left_in(curve: dict[str, Any], stays: Holds, tried: Holds) -> dict[st
         points = {"x": [x[i] for i in kept]} if isinstance(x, list | tuple) and len(x) == len(along) else {}
         curve = {**curve, "along": [along[i] for i in kept], **points}
     whole = stays(curve.get("setting")) and (along is None or curve["along"])
-    return _lines_left_in(curve, tried) if whole else None
+    return _lines_without(curve, tried) if whole else None
 
 
-def _dots_left_in(plot: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any] | None:
+def _dots_without(plot: dict[str, Any], stays: Holds, tried: Holds) -> dict[str, Any] | None:
     panels = plot.get("panels")
     if not _of_mappings(panels):
         return plot
     kept = [panel for panel in panels if stays(panel.get("setting"))]
-    return _lines_left_in({**plot, "panels": kept}, tried) if kept else None
+    return _lines_without({**plot, "panels": kept}, tried) if kept else None
 
 
-def _lines_left_in(plot: dict[str, Any], tried: Holds) -> dict[str, Any] | None:
+def _lines_without(plot: dict[str, Any], tried: Holds) -> dict[str, Any] | None:
     methods = plot.get("methods")
     if not isinstance(methods, list | tuple) or not methods:
         return plot
@@ -222,14 +223,14 @@ def _origins(setting: Any) -> set[str]:
 
 
 # ------------------------------------------------------------------------------------------- models
-def under_probes(raw: dict[str, Any]) -> dict[str, Any]:
+def with_probes(raw: dict[str, Any]) -> dict[str, Any]:
     """The settings with the methods of each experiment written out: behind each that hears the same under `probes`."""
 
     def written_out(experiment: Any) -> Any:
         methods, probes = (experiment.get(k) for k in ("methods", "probes")) if isinstance(experiment, dict) else (0, 0)
         if not isinstance(methods, list) or not isinstance(probes, list):
             return experiment
-        hearing = [method for method in methods if "@" not in str(method) and method not in FLOORS]
+        hearing = [method for method in methods if "@" not in str(method) and method not in registry.floors()]
         product = [[method, *(f"{method}@{probe}" for probe in probes if method in hearing)] for method in methods]
         return {**experiment, "methods": list(itertools.chain.from_iterable(product))}
 

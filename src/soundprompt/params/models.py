@@ -1,14 +1,16 @@
-"""The trainable models: their parts, their schedule, and the registry of architectures."""
+"""The trainable models: their parts and their schedule."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+import functools
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from soundprompt import registry
 from soundprompt.params.base import Count, Distinct, Positive, Rate, Settings, Share, Weight
 from soundprompt.params.loading import merge
-from soundprompt.params.messages import describe
+from soundprompt.params.messages import describe, not_one_of
 
 
 class Sap(Settings):
@@ -197,22 +199,6 @@ class Schedule(Settings):
     )
 
 
-class Architecture(NamedTuple):
-    """Where a model is written (a class in a module of `soundprompt.models`) and which image encoder it reads."""
-
-    module: str
-    name: str
-    reads: Literal["sam", "pyramid"] = "sam"
-
-
-ARCHITECTURES = {
-    "gavs": Architecture("gavs", "Gavs"),
-    "sam_fusion": Architecture("sam_fusion", "SamFusion"),
-    "avsbench_tpavi": Architecture("avsbench_tpavi", "AvsbenchTpavi", "pyramid"),
-    "avsegformer": Architecture("avsegformer", "AvsegFormer", "pyramid"),
-}
-
-
 class Model(Settings):
     """One trainable architecture with everything in it that may train."""
 
@@ -233,6 +219,7 @@ class Model(Settings):
     pyramid: Tuning = Tuning()
     tpavi: Tpavi = Tpavi()
     avsegformer: Avsegformer = Avsegformer()
+    options: dict[str, Any] = Field({}, description="what the architecture has of its own (`registry.Architecture`)")
     schedule: Schedule = Schedule()
     per_setting: dict[str, dict[str, Any]] = Field(
         {}, description="setting that trains -> what differs there, as an overlay of these settings"
@@ -241,22 +228,37 @@ class Model(Settings):
     @field_validator("architecture")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in ARCHITECTURES:
-            raise ValueError(f"'{value}' is not one of {', '.join(ARCHITECTURES)}")
+        if value not in registry.architectures():
+            raise ValueError(f"'{value}' is not one of {', '.join(registry.architectures())}")
         return value
 
     @model_validator(mode="after")
+    def _options_fit(self) -> Model:
+        known = self.registered.options
+        for name, value in self.options.items():
+            if name not in known:
+                raise ValueError(
+                    f"options: {not_one_of(name, known)}" if known else f"{self.architecture} has no options"
+                )
+            if type(value) is not type(known[name]) and (type(value), type(known[name])) != (int, float):
+                kind = type(known[name]).__name__
+                raise ValueError(f"options.{name}: {value!r} is no {kind}, such as {known[name]!r}")
+        complete = {**known, **self.options}
+        self.options.clear()
+        self.options.update(complete)  # in the registered order, so that equal settings are equal texts
+        return self
+
+    @model_validator(mode="after")
     def _parts_fit(self) -> Model:
-        if self.architecture != "gavs" and self.cola.enabled:
+        if not self.registered.cola and self.cola.enabled:
             raise ValueError(f"{self.architecture} has no ColA: set cola.enabled to false")
         if self.reads == "pyramid" and self.visual.tune_from is not None:
             raise ValueError(f"{self.architecture} reads the pyramid, not SAM: set visual.tune_from to null")
-        if self.triplet.weight and not (self.architecture == "gavs" and self.sap.visual_cue and self.sap.audio_token):
+        if self.triplet.weight and not self._is(self.registered.compares):
             raise ValueError(
                 "a triplet loss needs gavs with sap.visual_cue and sap.audio_token: set triplet.weight to 0"
             )
-        deaf = self.mute or (self.architecture == "gavs" and not self.sap.audio_token)
-        if self.schedule.negatives and deaf:
+        if self.schedule.negatives and (self.mute or not self._is(self.registered.hears)):
             raise ValueError("a model without sound cannot tell negatives: set schedule.negatives to 0")
         return self
 
@@ -283,22 +285,43 @@ class Model(Settings):
 
     def measures(self) -> tuple[str, ...]:
         """What can be measured of it besides its masks: 'alignment' of sound and visual cue, 'knowledge' of SAM."""
-        gavs = self.architecture == "gavs"
         found = {
-            "alignment": gavs and self.sap.visual_cue and self.sap.audio_token and not self.mute,
-            "knowledge": gavs or (self.architecture == "sam_fusion" and self.fusion.decoder == "sam"),
+            "alignment": self._is(self.registered.compares) and not self.mute,
+            "knowledge": self._is(self.registered.sam_decoder),
         }
         return tuple(name for name, possible in found.items() if possible)
 
     @property
+    def registered(self) -> registry.Architecture:
+        """What its architecture is registered with."""
+        return registry.architectures()[self.architecture]
+
+    def _is(self, when: registry.When | None) -> bool:
+        """Whether its settings are what a registration asks for."""
+        if when is None:
+            return False
+        return all(self._setting(name) == value for name, value in when.items())
+
+    def _setting(self, name: str) -> Any:
+        """The value of a setting by its dotted name, as registrations have it."""
+        try:
+            return functools.reduce(
+                lambda at, key: at[key] if isinstance(at, dict) else getattr(at, key), name.split("."), self
+            )
+        except (AttributeError, KeyError) as error:
+            raise ValueError(
+                f"{self.architecture} is registered with '{name}', which is no setting of a model"
+            ) from error
+
+    @property
     def reads(self) -> Literal["sam", "pyramid"]:
         """The foundation model behind it: 'sam' is read from the cache, 'pyramid' runs on pixels and may be tuned."""
-        return ARCHITECTURES[self.architecture].reads
+        return self.registered.reads
 
     @property
     def temporal(self) -> bool:
         """Whether it looks across the seconds of a clip, so that batches must hold whole clips."""
-        return self.architecture == "avsbench_tpavi" and self.tpavi.temporal
+        return self._is(self.registered.temporal)
 
     @property
     def tap(self) -> int | Literal["pixels"] | None:

@@ -9,23 +9,23 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from soundprompt import files
+from soundprompt import files, registry
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params.base import Count, Distinct, Internal, Name, Positive, Settings
-from soundprompt.params.data import PROTOCOLS, Data, World
+from soundprompt.params.data import Data, World
 from soundprompt.params.evaluation import Cost, Evaluation
-from soundprompt.params.experiments import EXAMINED, PROBES, Experiment, Setting, Variant, model_of, plain, variant_of
+from soundprompt.params.experiments import Experiment, Setting, Variant, model_of, plain, variant_of
 from soundprompt.params.foundation import Features, Foundation
 from soundprompt.params.loading import (
     Layer,
-    left_in,
     lift_models,
     merge,
     merge_layers,
     read_layers,
     resolve_models,
-    under_probes,
+    with_probes,
+    without_nulls,
 )
 from soundprompt.params.messages import Refusal, describe, nearest, refusal
 from soundprompt.params.models import Model, Schedule
@@ -145,7 +145,7 @@ class Params(Settings):
             for method in experiment.methods
             if model_of(method) == model
         }
-        return tuple(probe for probe in PROBES if probe == "own" or probe in asked)
+        return ("own", *(probe for probe in registry.probes() if probe in asked))
 
     def on(self, setting: str, model: str) -> Model:
         """A model's settings for a setting: those with which it is, or was, trained for it."""
@@ -184,8 +184,18 @@ class Params(Settings):
         return tuple(measure for measure in self.models[model].measures() if measure in asked)
 
     def _wanted(self, experiment: Experiment, model: str) -> set[str]:
-        wanted = {EXAMINED[metric] for metric in experiment.metrics if metric in EXAMINED}
-        return wanted & set(self.models[model].measures())
+        return experiment.asks & set(self.models[model].measures())
+
+    def extra_metrics(self, setting: str, model: str | None = None) -> tuple[str, ...]:
+        """The metrics of other packages that some experiment asks of a setting: of one model, or of floors."""
+        extra = [name for name in registry.metrics_of("score") if not registry.metrics()[name].built_in]
+        asked = {
+            metric
+            for experiment in (self.experiments.values() if extra else ())
+            if setting in experiment.settings and (model is None or model in map(model_of, experiment.methods))
+            for metric in experiment.metrics
+        }
+        return tuple(name for name in extra if name in asked)
 
     def packs(self, setting: str, model: str, *, evaluate: bool = False) -> list[tuple[int, ...]]:
         """The seeds of (setting, model), divided into jobs of at most `seeds_per_job`."""
@@ -205,7 +215,7 @@ class Params(Settings):
 
     def protocols(self) -> tuple[str, ...]:
         """The selections by published protocols that the settings draw from, such as vggss/heard."""
-        published = {f"{dataset}/{split}" for dataset, splits in PROTOCOLS.items() for split in splits}
+        published = {f"{name}/{split}" for name, dataset in registry.datasets().items() for split in dataset.protocols}
         return tuple(sorted(published & self._selections()))
 
     def _selections(self) -> set[str]:
@@ -292,11 +302,11 @@ def validate(raw: dict[str, Any], *, fetching: bool = False) -> Params:
     """Resolves model bases and validates. Raises InputError that lists every problem.
 
     An entry of models, settings, experiments or variants that an overlay gives as null is left out: a study of one
-    dataset says so (`left_in`). fetching: as for `load`.
+    dataset says so (`without_nulls`). fetching: as for `load`.
     """
     if own := {"parent", "borrows"} & set(raw):
         raise refusal(f"{key}: unknown key" for key in sorted(own))  # variants alone have them
-    raw = under_probes(left_in(raw))
+    raw = with_probes(without_nulls(raw))
     models = raw.get("models")
     resolved = resolve_models(models, raw.get("schedule"))
     params = _validated({**raw, "models": resolved}, models=models, fetching=fetching)

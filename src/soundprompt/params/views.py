@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from soundprompt import registry
 from soundprompt.layout import Layout
 from soundprompt.params.base import Count, Positive, Settings
 from soundprompt.params.data import Data, Reading, Scene, World
@@ -28,6 +29,10 @@ class View(Settings):
     def layout(self) -> Layout:
         """Where the stage reads and writes."""
         return Layout(self.study, self.parent, self.borrows)
+
+    def chosen(self) -> list[registry.Entry]:
+        """What the stage works with of what is registered."""
+        return []
 
 
 class WorldView(View):
@@ -93,6 +98,11 @@ class FloorsView(View):
     setting: Setting
     data: Reading
     evaluation: Evaluation
+    metrics: tuple[str, ...] = Field((), description="those of other packages that are measured too")
+
+    def chosen(self) -> list[registry.Entry]:
+        """The metrics of other packages."""
+        return [registry.metrics()[name] for name in self.metrics]
 
 
 class TrainView(View):
@@ -104,12 +114,21 @@ class TrainView(View):
     model: Model
     data: Reading
 
+    def chosen(self) -> list[registry.Entry]:
+        """The model's architecture."""
+        return [self.model.registered]
+
 
 class ScoreView(TrainView):
     """All that scoring one pack of runs depends on, besides its input files."""
 
     evaluation: Evaluation
     probes: tuple[str, ...]
+    metrics: tuple[str, ...] = Field((), description="those of other packages that are measured too")
+
+    def chosen(self) -> list[registry.Entry]:
+        """The model's architecture and the metrics of other packages."""
+        return [self.model.registered, *(registry.metrics()[name] for name in self.metrics)]
 
 
 class CostView(View):
@@ -121,6 +140,10 @@ class CostView(View):
     models: dict[str, Model]
     picture: tuple[Positive, Positive]
     cost: Cost
+
+    def chosen(self) -> list[registry.Entry]:
+        """The models' architectures."""
+        return list({model.architecture: model.registered for model in self.models.values()}.values())
 
 
 class HeldOut(Settings):
@@ -150,16 +173,16 @@ class TableView(View):
 
 def world_view(params: Params) -> WorldView:
     """The part of the settings that generating the world may read."""
-    return WorldView(**_whose(params), world=params.world, shots=params.data.shots)
+    return WorldView(**_identity(params), world=params.world, shots=params.data.shots)
 
 
 def fetch_view(params: Params) -> FetchView:
     """The part of the settings that fetching may read."""
     used = [getattr(params.foundation, name) for name in params.foundations()]
     paths = [path for model in used for path in (model.checkpoint, getattr(model, "pca_checkpoint", None))]
-    given = [name for name in params.tables() if name != "scenes"]  # those the generated world alone has
+    given = [name for name in params.tables() if registry.datasets()[name].generated != "only"]
     return FetchView(
-        **_whose(params),
+        **_identity(params),
         data=params.data,
         checkpoints=tuple(filter(None, paths)),
         datasets=tuple(given) if params.data.source == "avsbench" else (),
@@ -171,28 +194,29 @@ def tables_view(params: Params, dataset: str) -> TablesView:
     """The part of the settings that reading a dataset may read."""
     apart = params.settings if params.data.leaks == "drop" else {}
     named = (one for one in params.protocols() if apart or one.startswith(f"{dataset}/"))
-    return TablesView(**_whose(params), dataset=dataset, data=_reading(params), apart=apart, protocols=tuple(named))
+    return TablesView(**_identity(params), dataset=dataset, data=_reading(params), apart=apart, protocols=tuple(named))
 
 
 def leaks_view(params: Params) -> LeaksView:
     """The part of the settings that the leak check may read."""
-    return LeaksView(**_whose(params), settings=params.settings, leaks=params.data.leaks)
+    return LeaksView(**_identity(params), settings=params.settings, leaks=params.data.leaks)
 
 
 def features_view(params: Params) -> FeaturesView:
     """The part of the settings that the feature cache may read."""
     tables, taps = tuple(params.tables()), tuple(params.taps())
-    return FeaturesView(**_whose(params), tables=tables, taps=taps, features=params.features, bgr=params.data.bgr)
+    return FeaturesView(**_identity(params), tables=tables, taps=taps, features=params.features, bgr=params.data.bgr)
 
 
 def floors_view(params: Params, setting: str) -> FloorsView:
     """The part of the settings that scoring the floors of a setting may read."""
     return FloorsView(
-        **_whose(params),
+        **_identity(params),
         setting_name=setting,
         setting=params.settings[setting],
         data=_reading(params),
         evaluation=params.evaluation,
+        metrics=params.extra_metrics(setting),
     )
 
 
@@ -202,14 +226,14 @@ def pretrain_view(params: Params, name: Literal["sam", "audio", "pyramid"]) -> P
     if name == "pyramid":
         sam = params.foundation.sam
         pool = {"pool_seed": sam.seed, "pictures": sam.pictures}
-        return PyramidView(**_whose(params), model=params.foundation.pyramid, scene=scene, **pool)
-    return PretrainView(**_whose(params), model=getattr(params.foundation, name), scene=scene)
+        return PyramidView(**_identity(params), model=params.foundation.pyramid, scene=scene, **pool)
+    return PretrainView(**_identity(params), model=getattr(params.foundation, name), scene=scene)
 
 
 def train_view(params: Params, setting: str, model: str) -> TrainView:
     """The part of the settings that training (setting, model) may read."""
     return TrainView(
-        **_whose(params),
+        **_identity(params),
         setting_name=setting,
         setting=params.settings[setting],
         model_name=model,
@@ -224,6 +248,7 @@ def score_view(params: Params, setting: str, model: str) -> ScoreView:
         **dict(train_view(params, setting, model)),
         evaluation=params.evaluation,
         probes=params.probes(setting, model),
+        metrics=params.extra_metrics(setting, model),
     )
 
 
@@ -235,14 +260,14 @@ def cost_view(params: Params) -> CostView:
     }
     side = params.world.size
     picture = params.cost.picture or (side, side)
-    return CostView(**_whose(params), models=models, picture=picture, cost=params.cost)
+    return CostView(**_identity(params), models=models, picture=picture, cost=params.cost)
 
 
 def examine_view(params: Params, setting: str, model: str) -> ExamineView:
     """The part of the settings that examining (setting, model) may read; by hand also what no experiment asks for."""
     measures = params.measures(setting, model) or params.models[model].measures()
     sam, scene = params.foundation.sam, Scene(size=params.world.size, levels=params.world.levels)
-    drawn = "knowledge" in measures and sam.source == "pretrain"
+    drawn = "knowledge" in measures and sam.is_own
     return ExamineView(
         **dict(train_view(params, setting, model)),
         measures=measures,
@@ -259,7 +284,7 @@ def table_view(params: Params, name: str) -> TableView:
     experiment = params.experiments[name]
     judged = {"test": ("validation",)} if experiment.of_validation else {}
     return TableView(
-        **_whose(params),
+        **_identity(params),
         name=name,
         experiment=experiment,
         settings={
@@ -293,7 +318,7 @@ READS: dict[str, Callable[..., Settings]] = {
 }
 
 
-def _whose(params: Params) -> dict[str, Any]:
+def _identity(params: Params) -> dict[str, Any]:
     return {"study": params.study, "parent": params.parent, "borrows": params.borrows}
 
 

@@ -13,6 +13,11 @@ from PIL.PngImagePlugin import PngInfo
 from soundprompt.errors import InputError
 
 CONTAINERS = (".mp4", ".mov", ".mkv")
+PAGES = (".html", ".htm")
+VIDEOS = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"),
+    *(".ts", ".mts", ".m2ts", ".3gp", ".wmv", ".flv", ".ogv"),
+)
 SHORTEST = 0.1  # seconds between predictions
 COLUMNS = ("second", "start_s", "end_s", "area", "probability_inside", "probability", "threshold")
 SOFTWARE = "soundprompt predict"
@@ -27,7 +32,8 @@ class Request:
 
     video: a video file, a picture, or a folder of pictures, one for each second. out: the video to write.
     audio: a sound file to hear instead of the video's own track. start, end: part of the video, seconds; None: to
-    its end. every: seconds between predictions. threshold: a pixel sounds when its probability is above.
+    its end. every: seconds between predictions. threshold: a pixel sounds when its probability is above. coco: write
+    the masks as run lengths too. page: an HTML page to write. timeline: draw how much sounds along the lower edge.
 
     Raises InputError when a value makes no sense or a file is missing or would be overwritten.
     """
@@ -40,6 +46,9 @@ class Request:
     every: float = 1.0
     threshold: float = 0.5
     device: str | None = None
+    coco: bool = False
+    page: Path | None = None
+    timeline: bool = True
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -54,6 +63,17 @@ class Request:
     def table(self) -> Path:
         """One row for each prediction."""
         return self.out.with_suffix(".csv")
+
+    @property
+    def files(self) -> list[Path]:
+        """All that is written besides the masks."""
+        more = [self.run_lengths] if self.coco else []
+        return [self.out, self.table, *more, *([self.page] if self.page else [])]
+
+    @property
+    def run_lengths(self) -> Path:
+        """The masks as COCO's run lengths, with `coco`."""
+        return self.out.with_suffix(".coco.json")
 
     def _check_numbers(self) -> None:
         for option, value in (("--start", self.start), ("--end", self.end), ("--every", self.every)):
@@ -83,16 +103,20 @@ class Request:
             raise InputError("--audio: is no file", path=self.audio, remedy="give a sound file, such as a wav")
         if self.out.suffix.lower() not in CONTAINERS:
             raise InputError(f"--out: ends in none of {', '.join(CONTAINERS)}", path=self.out, remedy="write OUT.mp4")
-        for path in (self.out, self.table):
+        if self.page is not None and self.page.suffix.lower() not in PAGES:
+            raise InputError("--page: is no .html", path=self.page, remedy="write --page heard.html")
+        for path in self.files:
             if path.is_dir():
                 raise InputError("is a folder, a file would be written here", path=path, remedy=OTHER_OUT)
-        for path in filter(Path.exists, (self.out, self.table, self.masks)):
+        for path in filter(Path.exists, (*self.files, self.masks)):
             if any(path.samefile(file) or path.resolve() in file.resolve().parents for file in given):
                 raise InputError("--out would overwrite what it is made from", path=path, remedy=OTHER_OUT)
         if self.table.exists():
             self._check_table()
         if self.masks.exists():
             self._check_masks()
+        if self.coco and self.run_lengths.exists():
+            self._check_run_lengths()
 
     def _check_table(self) -> None:
         """The command line does not name the table, so only one that predict wrote is replaced."""
@@ -100,6 +124,12 @@ class Request:
             first = stream.readline().rstrip("\r\n")
         if first != ",".join(COLUMNS):
             raise InputError("is not a table of predict; it would be replaced", path=self.table, remedy=AWAY)
+
+    def _check_run_lengths(self) -> None:
+        with open(self.run_lengths, encoding="utf-8", errors="replace") as stream:
+            if SOFTWARE not in stream.read(100):
+                what = "are not run lengths of predict; they would be replaced"
+                raise InputError(what, path=self.run_lengths, remedy=AWAY)
 
     def _check_masks(self) -> None:
         """So with the folder of masks: it is replaced as a whole, and each picture in it must be one of predict's."""
@@ -109,6 +139,13 @@ class Request:
             if not (_MASK_NAME.fullmatch(path.name) and _is_ours(path)):
                 what = f"holds '{path.name}', which predict did not write; the folder would be replaced"
                 raise InputError(what, path=self.masks, remedy=AWAY)
+
+
+def videos_in(path: Path) -> list[Path]:
+    """The videos of a folder, by name; empty for a file and a folder of pictures."""
+    if not path.is_dir():
+        return []
+    return sorted(one for one in path.iterdir() if one.suffix.lower() in VIDEOS and not one.name.startswith("."))
 
 
 def mask_marks() -> PngInfo:

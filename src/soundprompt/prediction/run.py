@@ -4,143 +4,89 @@ from __future__ import annotations
 
 import csv
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from soundprompt import devices, finite, models
-from soundprompt.errors import InputError
-from soundprompt.features import extract
-from soundprompt.features.frames import Batch
-from soundprompt.files import digest_value, publish, publish_folder, read_json
-from soundprompt.foundation import audio as audio_models
-from soundprompt.foundation import encoders
-from soundprompt.foundation.audio import EXAMPLE_SAMPLES
+from soundprompt.files import publish, publish_folder
+from soundprompt.prediction import timeline
+from soundprompt.prediction.listener import Listener
 from soundprompt.prediction.moments import REST, ROUNDING, Moment, expected, moments, timed
 from soundprompt.prediction.overlay import Overlay
-from soundprompt.prediction.request import COLUMNS, Request, mask_marks
+from soundprompt.prediction.page import Page
+from soundprompt.prediction.request import COLUMNS, SOFTWARE, Request, mask_marks
+from soundprompt.prediction.run_lengths import RunLengths
 from soundprompt.prediction.runs import TrainedRun
-from soundprompt.prediction.video_in import Sound, Source, Track, open_source
+from soundprompt.prediction.video_in import Shown, Source, Track, open_source
 from soundprompt.prediction.video_out import Writer, writing
 from soundprompt.progress import Progress
-from soundprompt.training import checkpoint
-
-TOGETHER = 8  # moments asked at once, at most
-WINDOW = 5  # moments that a model looks across, if it does: the seconds of most clips it was trained on
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says about a moment. mask: (H, W) bool at the picture's size.
+    """What a model says about a moment. probability: (H, W) float32; mask: (H, W) bool, at the picture's size.
 
     inside, overall: mean probability in the mask (None when it is empty) and in the whole picture.
     """
 
     number: int
     begin: float
+    probability: np.ndarray
     mask: np.ndarray
     inside: float | None
     overall: float
 
 
-def predict(request: Request, run: TrainedRun) -> int:
-    """Writes the video, its folder of masks and its table, each whole or not at all; returns how many moments.
+def predict(request: Request, run: TrainedRun) -> list[dict[str, str]]:
+    """Writes the video, its folder of masks, its table and what else is asked for, each whole or not at all.
 
-    Pictures, sound and masks pass through memory a few seconds at a time, however long the video is.
-    Raises InputError for input that cannot be used, naming the remedy.
+    Pictures, sound and masks pass through memory a few seconds at a time, however long the video is. Returns the rows
+    of the table. Raises InputError for input that cannot be used, naming the remedy.
     """
     source = open_source(request.video, request.audio)
-    listener = Listener(run, request.device)
-    with publish_folder(request.masks) as masks, publish(request.table) as table, publish(request.out) as out:
-        span = (request.start, request.end)
-        with writing(out, source.look, Track.of(source.sound), *span) as writer:
-            painter = _Painter(request, source, writer, masks)
+    return paint(request, source, Listener(run, request.device))
+
+
+def paint(request: Request, source: Source, listener: Listener) -> list[dict[str, str]]:
+    """The same with a video that is open and a model that is loaded."""
+    with ExitStack() as outputs:
+        places = {path: outputs.enter_context(publish(path)) for path in request.files}
+        masks = outputs.enter_context(publish_folder(request.masks))
+        scratch = Path(outputs.enter_context(tempfile.TemporaryDirectory(prefix="soundprompt-")))
+        page = Page(scratch, source, request.start, request.end) if request.page else None
+        with (
+            writing(places[request.out], source.look, Track.of(source.sound), request.start, request.end) as writer,
+            page.filming() if page else nullcontext() as film,
+        ):
+            painter = _Painter(request, source, [writer, *([film] if film else [])], masks, page)
             until = painter.paint(_answers(request, source, listener))
-        _write_table(table, painter.answered, until, request.threshold)
-    return len(painter.answered)
+        rows = _rows(painter.answered, until, request.threshold)
+        _write_table(places[request.table], rows)
+        if request.coco:
+            painter.run_lengths.write(places[request.run_lengths])
+        if page is not None:
+            model = f"{listener.run.view.model_name}, trained on {listener.run.view.setting_name}"
+            page.write(places[request.page], until, request.threshold, request.video.name, model)
+    return rows
 
 
 # --------------------------------------------------------------------------------- asking
-class Listener:
-    """A trained model with the frozen encoders it was trained on.
-
-    Raises InputError when these are missing, damaged, or not the ones it was trained on.
-    """
-
-    def __init__(self, run: TrainedRun, device: str | None = None):
-        if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("--device: no CUDA GPU can be used here", remedy="leave --device out to use the CPU")
-        device = device or devices.best()
-        devices.keep_float32()
-        self.run, self.device = run, torch.device(device)
-        self.encoder = encoders.load(run.view.model, run.layout).to(self.device)
-        self.audio = audio_models.load(run.layout.foundation("audio")).to(self.device)
-        self.model = models.build(run.view.model, self.encoder, run.seed).to(self.device).eval()
-        facts = checkpoint.load_into(self.model, run.checkpoint, run.expected)
-        self._check_encoders(facts.get(run.view.model.reads))
-        most = WINDOW if self.model.temporal else TOGETHER
-        self.together = max(1, min(most, 2**14 // self.encoder.grid**2))  # 4 pictures at 1024 pixels
-
-    def _check_encoders(self, visual: str | None) -> None:
-        """visual: digest of the image encoder that the checkpoint belongs to. A run without provenance says nothing
-        of its sound."""
-        origin = self.run.folder / "provenance.json"
-        inputs = read_json(origin)["inputs"] if origin.exists() else {}
-        recipe = extract.audio_recipe(self.audio)
-        for name, trained_on, here in (
-            (self.run.view.model.reads, visual, self.encoder.digest),
-            ("audio", inputs.get("audio features"), digest_value(recipe)),
-        ):
-            if trained_on not in (None, here):
-                path, remedy = self.run.layout.foundation(name), "train the model again, or bring back the weights"
-                raise InputError(f"not the weights that {self.run.folder} was trained on", path=path, remedy=remedy)
-
-    @torch.inference_mode()
-    def logits(self, pictures: list[np.ndarray], sounds: list[np.ndarray]) -> torch.Tensor:
-        """pictures: (H, W, 3) uint8 RGB; sounds: (15600,) float32 at 16 kHz. Returns (B, 1, 4h, 4w) on the encoder's
-        square. A model that looks across time takes them for one clip."""
-        sizes = [picture.shape[:2] for picture in pictures]
-        tap, cells = self.model.tap, self.encoder.cells
-        pixels = self.encoder.preprocess(pictures, bgr=self.run.view.data.bgr)
-        batch = Batch(
-            visual=pixels if tap == "pixels" else self.encoder.prefix(pixels, [tap])[tap].float(),
-            audio=self.audio.embed(torch.cat([self.audio.examples(sound) for sound in sounds])).to(self.device),
-            valid=self.encoder.valid_cells(sizes).to(self.device),
-            sizes=sizes,
-            masks=None,
-            targets=None,
-            target_valid=torch.zeros((len(sizes), 1, cells, cells), dtype=torch.bool),  # for training only
-            clips=[],
-            videos=[],
-            classes=[],
-            group=torch.zeros(len(sizes), dtype=torch.int64, device=self.device),
-        )
-        logits = self.model(batch).logits.float()
-        finite.check(logits, "its logits are", path=self.run.folder, remedy="train it again")
-        return logits
-
-    @torch.inference_mode()
-    def probabilities(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        """One picture's logits (1, 4h, 4w) to probabilities (H, W), at its own size."""
-        return torch.sigmoid(self.encoder.restore(logits[None], [size])[0])
-
-
 def _answers(request: Request, source: Source, listener: Listener) -> Iterator[Answer]:
     """Asks about each moment, a few at once."""
     asked = moments(source.pictures(request.start), request.start, request.end, request.every)
     for group in _groups(asked, listener.together):
         pictures = [moment.shown.pixels() for moment in group]
-        logits = listener.logits(pictures, [_sound(source.sound, moment.begin) for moment in group])
-        for moment, picture, one in zip(group, pictures, logits, strict=True):
-            probability = listener.probabilities(one, picture.shape[:2])
+        audio = listener.embed([source.sound.window(moment.begin) for moment in group])
+        for moment, probability in zip(group, listener.probabilities(pictures, audio), strict=True):
             mask = probability > request.threshold
             inside = float(probability[mask].mean()) if mask.any() else None
-            overall = float(probability.mean())
-            yield Answer(moment.number, moment.begin, mask.cpu().numpy(), inside, overall)
+            found = (probability.cpu().numpy(), mask.cpu().numpy())
+            yield Answer(moment.number, moment.begin, *found, inside, float(probability.mean()))
 
 
 def _groups(items: Iterable[Moment], size: int) -> Iterator[list[Moment]]:
@@ -154,22 +100,19 @@ def _groups(items: Iterable[Moment], size: int) -> Iterator[list[Moment]]:
         yield group
 
 
-def _sound(sound: Sound, begin: float) -> np.ndarray:
-    """(15600,) float32 from `begin` on. Cut for each moment by itself: VGGish's examples of a whole clip are 0.96 s
-    apart and would run ahead of the pictures."""
-    return sound.window(begin, EXAMPLE_SAMPLES)
-
-
 # -------------------------------------------------------------------------------- painting
 class _Painter:
     """Walks through the video a second time, just behind the answers, and lays each on the pictures it is for."""
 
-    def __init__(self, request: Request, source: Source, writer: Writer, masks: Path):
-        self.request, self.source, self.writer, self.masks = request, source, writer, masks
+    def __init__(self, request: Request, source: Source, writers: list[Writer], masks: Path, page: Page | None):
+        self.request, self.source, self.writers, self.masks, self.page = request, source, writers, masks, page
         self.answered: list[list] = []  # number, begin, area, probability inside and overall
         total = expected(source.length, request.start, request.end, request.every)
         self.progress = Progress(f"predicting {request.video.name}", total)
         self.overlay: Overlay | None = None
+        self.run_lengths = RunLengths(request.video, SOFTWARE)
+        fits = request.timeline and source.look.size[0] >= timeline.LOWEST
+        self.timeline = timeline.Timeline(source.look.size, total) if fits else None
 
     def paint(self, answers: Iterator[Answer]) -> float:
         """Writes pictures and masks; returns when the pictures end, seconds of the source."""
@@ -178,14 +121,24 @@ class _Painter:
         for time, until, shown in timed(self.source.pictures(start), start, self.request.end):
             while coming is not None and (self.overlay is None or coming.begin <= time + ROUNDING):
                 coming = self._take(coming, answers)
-            self.writer.write(time - start, self.overlay.paint(shown.pixels()))
+            self._write(time, shown)
             while coming is not None and coming.begin < until - REST:  # stays on screen into the next moment
                 begin, coming = coming.begin, self._take(coming, answers)
-                self.writer.write(begin - start, self.overlay.paint(shown.pixels()))
+                self._write(begin, shown)
         foreign = self.source.sound.path != self.source.path
-        self.writer.finish(until - start if foreign else None)
+        for writer in self.writers:
+            writer.finish(until - start if foreign else None)
         self._compare(until)
         return until
+
+    def _write(self, time: float, shown: Shown) -> None:
+        pixels = shown.pixels()
+        painted = self.overlay.paint(pixels)
+        if self.timeline is not None:
+            self.timeline.draw(painted, time)
+        self.writers[0].write(time - self.request.start, painted)
+        if self.page is not None:
+            self.page.show(time - self.request.start, pixels)
 
     def _compare(self, until: float) -> None:
         """Ends the progress where the pictures did; says so when that is well before what the header promised."""
@@ -204,16 +157,29 @@ class _Painter:
         mask.save(self.masks / f"{answer.number:05d}.png", pnginfo=mask_marks())
         area = float(answer.mask.mean())
         self.answered.append([answer.number, answer.begin, area, answer.inside, answer.overall])
+        if self.timeline is not None:
+            self.timeline.add(answer.number, area)
+        if self.request.coco:
+            self.run_lengths.add(answer.number, answer.begin, answer.mask, answer.inside)
+        if self.page is not None:
+            self.page.add(answer.begin, answer.probability)
         self.progress.advance(f"{100 * area:.1f} % of the picture sounds")
         return next(answers, None)
 
 
-def _write_table(path: Path, answered: list[list], until: float, threshold: float) -> None:
+def _rows(answered: list[list], until: float, threshold: float) -> list[dict[str, str]]:
     """Columns as COLUMNS; a moment ends where the next begins, the last with the video."""
     ends = [row[1] for row in answered[1:]] + [until]
+    found = []
+    for (number, begin, area, inside, overall), end in zip(answered, ends, strict=True):
+        shares = ["" if value is None else f"{value:.6f}" for value in (area, inside, overall)]
+        values = [f"{number}", f"{begin:.3f}", f"{end:.3f}", *shares, f"{threshold:g}"]
+        found.append(dict(zip(COLUMNS, values, strict=True)))
+    return found
+
+
+def _write_table(path: Path, rows: list[dict[str, str]]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as stream:
-        rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(COLUMNS)
-        for (number, begin, area, inside, overall), end in zip(answered, ends, strict=True):
-            shares = ["" if value is None else f"{value:.6f}" for value in (area, inside, overall)]
-            rows.writerow([number, f"{begin:.3f}", f"{end:.3f}", *shares, f"{threshold:g}"])
+        table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)

@@ -41,17 +41,38 @@ class TrainedRun:
         """Of the study it belongs to."""
         return self.view.layout
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The provenance of its training; empty where none was left."""
+        path = self.folder / "provenance.json"
+        return read_json(path) if path.exists() else {}
+
+    def weights(self, name: str) -> Path:
+        """The frozen model that it stands on, 'sam', 'audio' or 'pyramid': of its project, wherever that is."""
+        path = self.layout.foundation(name)
+        above = self.folder.absolute().parents  # seed<n> lies in <project>/runs/<study>/<setting>/<model>
+        beside = above[min(4, len(above) - 1)] / path
+        return beside if beside.exists() else path
+
     def __str__(self) -> str:
         score = "" if self.validation is None else f" (validation mIoU {100 * self.validation:.1f})"
         return f"{self.folder}{score}"
 
 
-def find(model: Path | None, study: str | None) -> TrainedRun:
-    """The run in a folder, or, without one, the best of a study. Raises InputError when there is none.
+def find(model: Path | str | None, study: str | None) -> TrainedRun:
+    """The run in a place (`opened`), or, without one, the best of a study. Raises InputError when there is none.
 
     study: None for the one that was trained last.
     """
-    return load(model) if model is not None else best(Layout(study or last_study()))
+    return opened(model) if model is not None else best(Layout(study or last_study()))
+
+
+def opened(place: Path | str) -> TrainedRun:
+    """The run in a folder: one that training left, or one that was exported, here or on the Hub (hf://owner/name)."""
+    from soundprompt.prediction import exported, hub
+
+    folder = hub.pull(str(place)) if hub.is_address(place) else Path(place)
+    return exported.load(folder) if exported.is_one(folder) else load(folder)
 
 
 def last_study() -> str:
@@ -84,17 +105,22 @@ def load(folder: Path) -> TrainedRun:
     missing = [name for name in ("params.json", "checkpoint.safetensors") if not (folder / name).exists()]
     if missing:
         what = f"--model: not a trained run, it lacks {' and '.join(missing)}"
-        remedy = "give a folder such as runs/mini/v1s/gavs/seed0, or leave --model out"
+        remedy = "give a folder such as runs/mini/v1s/gavs/seed0 or one of `soundprompt export`, or leave --model out"
         raise InputError(what, path=folder, remedy=remedy)
-    settings = read_json(folder / "params.json")
-    try:
-        seed = settings.pop("seed")
-        view = p.TrainView.model_validate(settings)
-    except (ValidationError, KeyError, AttributeError) as error:
-        what = f"not the settings of a run of this version ({str(error).splitlines()[0]})"
-        raise InputError(what, path=folder / "params.json", remedy="train the model again") from error
+    path = folder / "params.json"
+    view, seed = settings_of(read_json(path), path, "train the model again")
     written = [e for path in sorted(folder.parent.glob("trained-*.json")) if (e := _entries(path).get(str(seed)))]
     return TrainedRun(folder, view, seed, *_written_down(folder / "checkpoint.safetensors", written))
+
+
+def settings_of(written: Any, path: Path, remedy: str) -> tuple[p.TrainView, int]:
+    """What a model was trained with, and its seed, from what stands in a file. Raises InputError."""
+    try:
+        seed = written["seed"]
+        return p.TrainView.model_validate({key: value for key, value in written.items() if key != "seed"}), seed
+    except (ValidationError, KeyError, AttributeError, TypeError) as error:
+        what = f"not the settings of a run of this version ({str(error).splitlines()[0]})"
+        raise InputError(what, path=path, remedy=remedy) from error
 
 
 def _written_down(path: Path, entries: list[dict[str, Any]]) -> tuple[str | None, float | None]:

@@ -19,6 +19,7 @@ from soundprompt.data import media, video
 from soundprompt.data.soundtrack import Track
 from soundprompt.data.tracks import length_of, on_its_side, opened, remark, upright
 from soundprompt.errors import InputError
+from soundprompt.prediction import given
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 PICTURE_RATE = 10  # pictures per second that a still one is repeated at: players dislike one per second
@@ -166,16 +167,16 @@ class Sound(os.PathLike):
     def __fspath__(self) -> str:
         return str(self.path)
 
-    def window(self, begin: float, samples: int) -> np.ndarray:
-        """(samples,) float32 at 16 kHz from `begin` (seconds) on; silence where the sound has ended.
+    def window(self, begin: float) -> np.ndarray:
+        """What is heard from `begin` (seconds) on; see `given.window`.
 
-        Each window is resampled by itself. In the order of time the sound is decoded once, however long it is.
+        In the order of time the sound is decoded once, however long it is.
         """
         first = round((begin - self._begin) * self.track.rate)
         if self._coming is None or first < self._first:
             self._begin, self._first, first = begin, 0, 0
             self._coming, self._samples = self.track.blocks(begin), np.zeros(0, np.float32)
-        count = round(samples * self.track.rate / media.RATE)
+        count = self.track.rate  # a second; less is heard
         while self._first + len(self._samples) < first + count:
             block = next(self._coming, None)
             if block is None:
@@ -183,6 +184,4 @@ class Sound(os.PathLike):
             kept = self._samples[max(first - self._first, 0) :]
             self._first += len(self._samples) - len(kept)
             self._samples = np.concatenate([kept, block[0]])
-        native = self._samples[max(first - self._first, 0) :][:count]
-        wave = media.to_mono_16k(native, self.track.rate)[:samples] if len(native) else native
-        return np.pad(wave, (0, samples - len(wave)))
+        return given.window(self._samples[max(first - self._first, 0) :], self.track.rate)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -77,7 +78,7 @@ def _picture_stream(container: av.container.OutputContainer, look: Look) -> av.V
     encoder = next((name for name in ENCODERS if name in av.codecs_available), None)
     if encoder is None:
         raise InputError(f"this build of PyAV has none of {', '.join(ENCODERS)}", remedy="pip install av")
-    stream = container.add_stream(encoder, rate=look.rate)
+    stream = cast(av.VideoStream, container.add_stream(encoder, rate=look.rate))
     height, width = look.size
     stream.height, stream.width, stream.pix_fmt = height + height % 2, width + width % 2, "yuv420p"
     context = stream.codec_context

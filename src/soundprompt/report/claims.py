@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import isnan, nan
 
-from soundprompt import files
+from soundprompt import files, registry
 from soundprompt.evaluation import statistics
 from soundprompt.evaluation.statistics import TAIL
 from soundprompt.layout import Layout
@@ -62,7 +62,7 @@ def write(verdicts: Iterable[Verdict], layout: Layout) -> None:
         for comparison in verdict.comparisons or [None]:
             cells = _cells(comparison) if comparison else {}
             table.writerow(about | cells | ({"family": verdict.family} if comparison and comparison.decides else {}))
-    files.write_text(layout.claims, stream.getvalue())
+    files.write_text(layout.claims, stream.getvalue(), recorded=True)
 
 
 def _cells(c: Comparison) -> dict[str, str]:
@@ -264,10 +264,10 @@ def cross_dataset(scores: Scores) -> Verdict:
 
 # ----------------------------------------------------------------------------------- our own
 def sound_matters(scores: Scores) -> Verdict:
-    """GAVS above the model without sound and above mismatched sound, intervals apart."""
+    """GAVS above the model without sound and above mismatched sound, where the study has them, intervals apart."""
     found = []
     for setting, selection in scores.present(*HEADLINE):
-        for other in ("gavs-no_audio", "gavs@mismatched"):
+        for other in filter(lambda method: setting in scores.asked(method), ("gavs-no_audio", "gavs@mismatched")):
             for metric in ("miou", "f_score"):
                 where = f"{names.setting(setting)}, {names.metric(metric).label}"
                 label = f"{where}: lead over “{names.method(other)}”"
@@ -362,10 +362,10 @@ def quiet_without_source(scores: Scores) -> Verdict:
     found = []
     for probe in EMPTY:
         for setting, selection in scores.present(*scores.asked(f"gavs@{probe}")):
-            label = f"{names.setting(setting)}, {names.PROBES[probe]}: share of frames with a mask"
+            label = f"{names.setting(setting)}, {registry.probes()[probe].title}: share of frames with a mask"
             found.append(scores.level(label, scores.rows(setting, f"gavs@{probe}", selection), "alarm", QUIET))
             rows = (scores.rows(setting, f"{model}@{probe}", selection) for model in ("gavs", "sam_fusion"))
-            label = f"{names.setting(setting)}, {names.PROBES[probe]}: GAVS minus SAM-Fusion"
+            label = f"{names.setting(setting)}, {registry.probes()[probe].title}: GAVS minus SAM-Fusion"
             found.append(scores.compare(label, *rows, "alarm", decides=False))
     return decide(
         "GAVS draws no mask when nothing in view sounds.",
@@ -381,7 +381,7 @@ def negatives_cure(scores: Scores) -> Verdict:
     for setting, selection in scores.present(*scores.asked("gavs-negatives")):
         for probe in EMPTY:
             rows = (scores.rows(setting, f"{model}@{probe}", selection) for model in ("gavs", "gavs-negatives"))
-            label = f"{names.setting(setting)}, {names.PROBES[probe]}: fewer frames with a mask"
+            label = f"{names.setting(setting)}, {registry.probes()[probe].title}: fewer frames with a mask"
             found.append(scores.compare(label, *rows, "alarm"))
         rows = (scores.rows(setting, model, selection) for model in ("gavs-negatives", "gavs"))
         label = f"{names.setting(setting)}, mIoU on true sound: a loss below {NO_WORSE} counts as none"

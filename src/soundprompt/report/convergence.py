@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from soundprompt import records
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.layout import Layout
@@ -70,7 +71,7 @@ def read(folder: Path) -> Training:
     try:
         result = read_json(path)["result"]
         validation, best, steps = result["validation"], result["best_step"], result["steps"]
-        floor = result.get("validation_floor", 0.0)  # runs of earlier versions did not write it down
+        floor = result["validation_floor"]
     except (KeyError, TypeError) as error:
         what = f"does not say how validation went ({error})"
         raise InputError(what, path=path, remedy="delete it and run `soundprompt train` again") from error
@@ -79,6 +80,7 @@ def read(folder: Path) -> Training:
 
 def _gain(path: Path) -> float:
     """What the last interval between validations brought; 0 where there was one validation only."""
+    records.check(path)
     try:
         scores = pd.read_csv(path, usecols=["validation"])["validation"].dropna()
     except (OSError, ValueError) as error:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from soundprompt import registry
 from soundprompt.errors import InputError
 from soundprompt.evaluation import statistics
 from soundprompt.files import read_json
 from soundprompt.layout import Layout
-from soundprompt.params import COST_METRICS, MEASURED, TableView
+from soundprompt.params import TableView
 
 
 def rows(view: TableView, layout: Layout, setting: str, selection: str) -> list[dict[str, Any]]:
@@ -21,13 +22,14 @@ def rows(view: TableView, layout: Layout, setting: str, selection: str) -> list[
     sound cost what the model costs and have no rows, nor have floors. What is not there is left out.
     Raises InputError when the stage's file is damaged.
     """
-    wanted = [metric for metric in view.experiment.metrics if metric in COST_METRICS]
+    counted = registry.metrics_of("cost")
+    wanted = [metric for metric in view.experiment.metrics if metric in registry.metrics_of("cost", "train")]
     measured = measurements(layout, setting) if view.experiment.measures_cost else {}
     head = {"setting": setting, "selection": selection, "kind": "all"}
     found = []
     for model in (method for method in view.experiment.methods if method in view.models):
         for metric in wanted:
-            if metric in MEASURED:
+            if metric in counted:
                 own = _measured(measured.get(model, {}).get(metric))
             else:
                 taken = training(view, layout, setting, model)[metric]

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from soundprompt.params import COST_METRICS, TableView, plain, variant_of
+from soundprompt import registry
+from soundprompt.params import TableView, plain, variant_of
 from soundprompt.report import drawing, evidence, fragments, names
 
 AXES = ("latency_ms", "gflops", "trained_parameters")
@@ -33,7 +34,9 @@ def draw(view: TableView, table: pd.DataFrame, folder: Path) -> None:
     A setting and its variants, such as v1s and v1s@size_64, share a plot, unless the input size does not change the
     cost: then the first of them stands alone. Nothing is drawn without a score.
     """
-    score = next((metric for metric in view.experiment.metrics if metric not in COST_METRICS), None)
+    score = next(
+        (metric for metric in view.experiment.metrics if metric not in registry.metrics_of("cost", "train")), None
+    )
     for base in dict.fromkeys(map(plain, view.settings)):
         settings = [setting for setting in view.settings if plain(setting) == base]
         for axis in (name for name in AXES if name in view.experiment.metrics and score):

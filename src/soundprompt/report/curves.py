@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from soundprompt import registry
 from soundprompt.params import Curve, TableView
 from soundprompt.report import drawing, evidence, names, published
 
 LOG_FROM = 8  # largest over smallest place from which `auto` spaces places by their logarithm
-DASHES = {"all_objects": (4, 2), "centre_disc": (1, 1.5), "all_positive": (6, 1.5, 1, 1.5)}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _lines(view: TableView, curve: Curve) -> list[Line]:
             ]
         else:
             at = [{"setting": setting, "selection": name, "method": method} for name in axis.names]
-        dashes = DASHES.get(method) if names.is_floor(method) else None
+        dashes = registry.floors()[method].dashes or None if names.is_floor(method) else None
         lines.append(Line(names.method(method), colours[method], at, dashes))
     return lines
 

@@ -64,5 +64,5 @@ def write(params: Params, layout: Layout) -> None:
         table = pd.DataFrame({"dataset": [""], "reasons": [" ".join(str(error).split())]})
     numbers = [name for name in COUNTS if name in table]
     table[numbers] = table[numbers].astype("Int64")  # whole numbers, empty where unknown
-    with publish(layout.data_ledger) as aside:
+    with publish(layout.data_ledger, recorded=True) as aside:
         table.to_csv(aside, index=False)

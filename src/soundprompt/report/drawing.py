@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from soundprompt import files
 
@@ -17,7 +17,7 @@ WIDTH = 5.3  # inches of 72 points: a column of the report, or a phone's whole s
 INK, MUTED, LINE, PAPER = "#20242b", "#6b727e", "#d9dce2", "#ffffff"
 # When a plot stands inside the report its greys follow the page's light or dark colours.
 _THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", LINE: "var(--line)", PAPER: "var(--card)"}
-_SETTINGS = {
+_SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "soundprompt",
     "font.family": "sans-serif",

@@ -9,10 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from soundprompt import finite
+from soundprompt import finite, records, registry
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
-from soundprompt.params import EXAMINED, FLOORS, Model, Setting, model_of
+from soundprompt.params import Model, Setting, model_of
 
 COLUMNS = (
     "selection",
@@ -31,14 +31,14 @@ COLUMNS = (
 
 def paths(layout: Layout, setting: str, method: str, seeds: Iterable[int]) -> list[Path]:
     """The files that hold a method's scores on a setting, one per seed; floors share one file."""
-    if method in FLOORS:
+    if method in registry.floors():
         return [layout.floors(setting)]
     return [layout.run(setting, model_of(method), seed) / "scores.parquet" for seed in seeds]
 
 
 def examined_paths(layout: Layout, setting: str, method: str, seeds: Iterable[int]) -> list[Path]:
     """The files with what `examine` measured in a method's runs; none for floors and sounds other than its own."""
-    if method in FLOORS or method != model_of(method):
+    if method in registry.floors() or method != model_of(method):
         return []
     return [layout.run(setting, method, seed) / "examined.parquet" for seed in seeds]
 
@@ -68,7 +68,7 @@ def unexamined(
     layout: Layout, setting: str, models: Mapping[str, Model], metrics: Iterable[str], seeds: Iterable[int]
 ) -> list[str]:
     """Sentences that name what a table asks of `examine` but does not have. models: of the table's methods."""
-    asked = {EXAMINED[metric] for metric in metrics if metric in EXAMINED}
+    asked = {registry.metrics()[metric].measures for metric in metrics if metric in registry.metrics()}
     able = [name for name, model in models.items() if asked & set(model.measures())]
     absent = [(name, path) for name in able for path in examined_paths(layout, setting, name, seeds)]
     return [f"{name} on {setting}: {path} is missing" for name, path in absent if not path.exists()]
@@ -80,6 +80,7 @@ def read(path: Path) -> pd.DataFrame:
     Raises InputError when it cannot be read, lacks a column, or holds a score that is not finite.
     """
     remedy = f"delete the file and run `soundprompt {'examine' if path.stem == 'examined' else 'score'}` again"
+    records.check(path)
     try:
         rows = pq.read_table(path).to_pandas()
     except (pa.ArrowException, OSError) as error:

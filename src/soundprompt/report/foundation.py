@@ -8,6 +8,7 @@ from typing import Any
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.params import Params
+from soundprompt.params.foundation import Frozen
 from soundprompt.report import fragments, names
 
 TITLES = {
@@ -51,8 +52,11 @@ def run(params: Params) -> list[Foundation]:
             continue
         quality = content.get("quality", content)
         plain = [(WORDS.get(k, k.replace("_", " ")), _text(v)) for k, v in quality.items() if not isinstance(v, dict)]
-        cost = content.get("provenance", {}).get("cost", {})
+        origin = content.get("provenance", {})
+        training = origin.get("made", origin)  # of weights that the project comes with: when they were made
+        cost = training.get("cost", {})
         plain += [("made in", f"{cost['wall_s']:.0f} s, {cost['peak_mib']:.0f} MiB")] if "wall_s" in cost else []
+        plain += [("weights", "released with this project" if "made" in origin else _source(settings))]
         sheets = [sheet for key, value in quality.items() if isinstance(value, dict) for sheet in _sheets(key, value)]
         found.append(Foundation(title, [("architecture", settings.architecture), *plain], sheets, departures))
     return found
@@ -96,6 +100,10 @@ def _with_error(entry: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "mean": f"{_text(entry['mean'])} ± {_text(entry['standard_error'])}"}
 
 
+def _source(settings: Frozen) -> str:
+    return "trained in this study" if settings.source == "train" else "released"
+
+
 def _text(value: Any) -> str:
     if value is None:
         return fragments.NOTHING  # no picture or sound asks this, or fitting never met one of the levels
@@ -106,11 +114,13 @@ def _text(value: Any) -> str:
 
 def _sam_departures(params: Params) -> list[str]:
     sam = params.foundation.sam
-    if sam.source == "checkpoint":
+    if not sam.is_own:
         return ["None in the weights: the released checkpoint, read as it is."]
     found = [
         "The modules are those of the segment_anything package; width, depth and input size are smaller, and the "
-        "weights are trained here, on generated pictures without sound.",
+        "weights are this project's own, trained on generated pictures without sound.",
+        "Beside the patch embedding convolutions look at the picture, and the decoder enlarges its grid eight times "
+        "instead of four: masks are drawn at half of the picture's side, not at a quarter.",
     ]
     if sam.prompts == "concept":
         found.append(
@@ -123,19 +133,19 @@ def _sam_departures(params: Params) -> list[str]:
 
 
 def _audio_departures(params: Params) -> list[str]:
-    if params.foundation.audio.source == "checkpoint":
+    if not params.foundation.audio.is_own:
         return ["None in the weights: the released VGGish, read as it is."]
     return [
-        "The log-mel front end is VGGish's own; the network behind it is smaller and is trained here, on generated "
+        "The log-mel front end is VGGish's own; the network behind it is smaller and is trained on generated "
         "sounds without pictures, to name attributes of a sound."
     ]
 
 
 def _pyramid_departures(params: Params) -> list[str]:
-    if params.foundation.pyramid.source == "checkpoint":
+    if not params.foundation.pyramid.is_own:
         return ["None in the weights: the released PVT-v2-b5, without its classifier."]
     return [
         "A small convolutional pyramid in place of PVT-v2-b5, which was trained to name what ImageNet's pictures show. "
-        "It is trained here on the pictures of the mini SAM, without any class: to find objects and outlines, to "
+        "It is trained on the pictures of the mini SAM, without any class: to find objects and outlines, to "
         "describe hidden patches, and to recognise an object in another view."
     ]

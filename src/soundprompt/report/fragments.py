@@ -169,7 +169,7 @@ def _best(view: TableView, indexed: pd.DataFrame, column: Column) -> str | None:
         return None
     means = {method: entry["mean"] for method, entry in known.items()}
     choose = max if higher else min
-    return choose(means, key=means.get)
+    return choose(means, key=means.__getitem__)
 
 
 def _cell(entry: pd.Series | None, best: bool, column: Column) -> Cell:

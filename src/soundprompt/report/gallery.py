@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from soundprompt.data import frame_table
+from soundprompt.data import frame_table, media
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Params, Setting
@@ -69,7 +69,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Room:
+class SettingCases:
     """The cases of one setting, those that open the page, and what could not be shown."""
 
     setting: str
@@ -123,25 +123,25 @@ class Tested:
         return f"{names.method(method)} ({heard})"
 
 
-def run(params: Params, layout: Layout) -> list[Room]:
+def run(params: Params, layout: Layout) -> list[SettingCases]:
     """The clips of the main tables' settings that train from scratch or borrow a model, where predictions are there."""
     tables = [e for name, e in params.experiments.items() if name.startswith("table_")]
     shown = {setting for e in tables or params.experiments.values() for setting in e.settings}
     settings = {s: spec for s, spec in params.settings.items() if s in shown and not spec.start_from}
     judged = [setting for setting in settings if _predictions(params, layout, setting, JUDGE).exists()]
     share = max(1, OPENING // max(1, len(judged)))
-    rooms = []
+    found = []
     for setting, spec in settings.items():
         try:
-            rooms.append(_room(params, layout, setting, spec, share))
+            found.append(_cases_of_setting(params, layout, setting, spec, share))
         except InputError as error:
-            rooms.append(Room(setting, names.setting(setting), notes=[f"No cases: {error}"]))
-    return rooms
+            found.append(SettingCases(setting, names.setting(setting), notes=[f"No cases: {error}"]))
+    return found
 
 
-def opening(rooms: list[Room]) -> list[Case]:
+def opening(settings: list[SettingCases]) -> list[Case]:
     """The clips that open the page."""
-    return [case for room in rooms for case in room.opening][:OPENING]
+    return [case for setting in settings for case in setting.opening][:OPENING]
 
 
 def how_opened(params: Params) -> str:
@@ -165,11 +165,11 @@ def how_chosen(params: Params) -> str:
     )
 
 
-def _room(params: Params, layout: Layout, setting: str, spec: Setting, n_opening: int) -> Room:
+def _cases_of_setting(params: Params, layout: Layout, setting: str, spec: Setting, n_opening: int) -> SettingCases:
     tested = _tested(params, layout, setting, spec)
     title = names.setting(setting)
     if JUDGE not in tested.drawn:
-        return Room(setting, title, notes=[f"{names.method(JUDGE)} has no predictions here."])
+        return SettingCases(setting, title, notes=[f"{names.method(JUDGE)} has no predictions here."])
     clips = {clip: rows.sort_values("frame") for clip, rows in tested.frames.groupby("clip")}
     rival = _rival(params, layout, setting, spec, tested)
     opening = []
@@ -178,7 +178,7 @@ def _room(params: Params, layout: Layout, setting: str, spec: Setting, n_opening
         opening.append(_case(tested, middle, [JUDGE, *rival], title, OPENING_HEIGHT))
     chosen = _choose(tested.scores[JUDGE].groupby("clip")["value"].mean())
     cases = [_case(tested, clips[clip], [*tested.drawn], why, HEIGHT) for clip, why in chosen.items()]
-    return Room(setting, title, opening, cases)
+    return SettingCases(setting, title, opening, cases)
 
 
 def _predictions(params: Params, layout: Layout, setting: str, model: str) -> Path:
@@ -235,7 +235,8 @@ def _choose(judged: pd.Series) -> dict[str, str]:
 def _case(tested: Tested, rows: pd.DataFrame, methods: list[str], why: str, height: int) -> Case:
     """rows: the frames of one clip that are shown, at most `height` pixels high."""
     first = rows.iloc[0]
-    strip, width, height = _strip(rows["image"].tolist(), height)
+    images = list(zip(rows["image"], rows["image_digest"], strict=True))
+    strip, width, height = _strip(images, height)
     true = [_truth(row, width, height) for row in rows.itertuples()]
     overlays = [Overlay("truth", "", true, "the true mask in each frame")]
     for method in methods:
@@ -260,14 +261,18 @@ def _case(tested: Tested, rows: pd.DataFrame, methods: list[str], why: str, heig
     )
 
 
-def _strip(images: list[str], height: int) -> tuple[str, int, int]:
-    """Data address of the frames side by side, at most `height` pixels high, and the size of one frame there."""
+def _strip(images: list[tuple[str, str]], height: int) -> tuple[str, int, int]:
+    """Data address of the frames side by side, at most `height` pixels high, and the size of one frame there.
+
+    images: paths and their digests.
+    """
     from PIL import Image
 
     pictures = []
-    for path in images:
+    for path, digest in images:
+        content = media.read_bytes(path, digest)
         try:
-            with Image.open(path) as picture:
+            with Image.open(io.BytesIO(content)) as picture:
                 pictures.append(picture.convert("RGB"))
         except OSError as error:
             raise InputError(f"picture cannot be read ({error})", path=path) from error
@@ -290,8 +295,9 @@ def _truth(row, width: int, height: int) -> str:
         return "".join(f"M{x0:.1f} {y0:.1f}H{x1:.1f}V{y1:.1f}H{x0:.1f}Z" for x0, y0, x1, y1 in edges)
     if row.mask is None:
         return ""
+    content = media.read_bytes(row.mask, row.mask_digest)
     try:
-        with Image.open(row.mask) as stored:
+        with Image.open(io.BytesIO(content)) as stored:
             mask = np.asarray(stored.convert("RGB")).any(axis=2)
     except OSError as error:
         raise InputError(f"mask cannot be read ({error})", path=row.mask) from error

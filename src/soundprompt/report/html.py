@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from soundprompt import files, provenance
+from soundprompt import files, provenance, records
 from soundprompt import params as p
-from soundprompt.data import leaks
+from soundprompt.data import leaks, ledger
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
 from soundprompt.params import Params
@@ -35,7 +35,7 @@ LIMIT = 15 * 2**20  # bytes; a report that is larger is no longer something to s
 
 
 @dataclass(frozen=True)
-class Chapter:
+class ExperimentSection:
     """One experiment in the report; group: the heading under which it stands."""
 
     name: str
@@ -52,15 +52,32 @@ class Chapter:
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Writes report.html, claims.csv, headline.txt and data_ledger.csv; what a part lacks is said in its place."""
+    """Writes report.html, claims.csv, headline.txt and data_ledger.csv; what a part lacks is said in its place.
+
+    Raises InputError that names a damaged file.
+    """
+    _check(params, layout)
     data.write(params, layout)
     found, trouble = _verdicts(params, layout)
     claims.write(found, layout)
     page = render(params, layout, (found, trouble))
     if len(page.encode()) > LIMIT:
         print(f"the report is {len(page.encode()) / 2**20:.0f} MiB, more than intended", file=sys.stderr)
-    files.write_text(layout.report, page)
-    files.write_text(layout.headline, headline(params, layout, found) + "\n")
+    files.write_text(layout.report, page, recorded=True)
+    files.write_text(layout.headline, headline(params, layout, found) + "\n", recorded=True)
+
+
+def _check(params: Params, layout: Layout) -> None:
+    """Raises InputError for the first damaged file of those that the report reads; a note there would be overlooked."""
+    results = [path for name in params.experiments for path in (layout.result_table(name), layout.result_plots(name))]
+    lists = [ledger.path(layout, dataset) for dataset in params.tables()]
+    lists += [path for study in params.studies().values() for path in (leaks.path(study.layout), study.layout.cost)]
+    weights = [s.layout.foundation_quality(name) for s in params.studies().values() for name in s.foundations()]
+    asked = [*params.everywhere(Params.runs), *params.everywhere(Params.evaluations)]
+    runs = [path for run in dict.fromkeys(asked) for path in sorted(layout.run(*run).glob("[!.]*"))]
+    floors = {layout.floors(setting) for setting, *_ in asked}
+    for path in (*results, leaks.clips_path(layout), *lists, *weights, *sorted(floors), *runs):
+        records.check(path)
 
 
 def _verdicts(params: Params, layout: Layout) -> tuple[list[Verdict], list[str]]:
@@ -151,9 +168,9 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
 
     records = attempt(lambda: origins.records(params, layout), {})
     leaked = attempt(lambda: leaks.read(layout), pd.DataFrame(columns=list(leaks.COLUMNS)))
-    chapters = [_chapter(params, layout, name, leaked) for name in params.experiments]
-    missing = list(dict.fromkeys(sentence for chapter in chapters for sentence in chapter.missing))
-    rooms = attempt(lambda: gallery.run(params, layout), [])
+    sections = [_section(params, layout, name, leaked) for name in params.experiments]
+    missing = list(dict.fromkeys(sentence for section in sections for sentence in section.missing))
+    shown = attempt(lambda: gallery.run(params, layout), [])
     return {
         "params": params,
         "seeds": sorted({len(e.seeds or params.seeds) for e in params.experiments.values() if not e.of_validation})
@@ -162,13 +179,13 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
         "generated": params.data.source == "generated",
         "verdicts": found,
         "tiles": _tiles(params, layout),
-        "chapters": chapters,
-        "groups": _grouped(chapters),
+        "sections": sections,
+        "groups": _grouped(sections),
         "missing": missing,
         "trouble": trouble,
-        "opening": gallery.opening(rooms),
+        "opening": gallery.opening(shown),
         "how_opened": gallery.how_opened(params),
-        "rooms": rooms,
+        "gallery": shown,
         "how_chosen": gallery.how_chosen(params),
         "foundations": foundation.run(params),
         "costs": origins.costs(records),
@@ -183,25 +200,29 @@ def _context(params: Params, layout: Layout, found: list[Verdict], trouble: list
     }
 
 
-def _chapter(params: Params, layout: Layout, name: str, leaked: pd.DataFrame) -> Chapter:
+def _section(params: Params, layout: Layout, name: str, leaked: pd.DataFrame) -> ExperimentSection:
     view = p.table_view(params, name)
     missing = tables.lacking(view, layout)
     paper = published.about(view.experiment.published) if view.experiment.published in published.names() else None
     try:
         table = tables.read(layout.result_table(name))
     except InputError as error:
-        return Chapter(name, view.experiment.title, names.group(name), paper=paper, missing=[str(error), *missing])
+        return ExperimentSection(
+            name, view.experiment.title, names.group(name), paper=paper, missing=[str(error), *missing]
+        )
     sheets = fragments.by_setting(view, table)
     overview, plots = fragments.overview(view, table), _plots(view, layout)
     touched = leaked[leaked["verdict"].isin(("reported", "stops")) & leaked["setting"].isin(view.settings)]
     notes = (leaks.sentences(touched), tables.cleaned(table), tables.remarks(table))
-    return Chapter(name, view.experiment.title, names.group(name), overview, sheets, plots, paper, missing, *notes)
+    return ExperimentSection(
+        name, view.experiment.title, names.group(name), overview, sheets, plots, paper, missing, *notes
+    )
 
 
-def _grouped(chapters: list[Chapter]) -> list[tuple[str, list[Chapter]]]:
-    """(heading, its chapters), groups in the order of `names.GROUPS`, chapters in that of the settings."""
+def _grouped(sections: list[ExperimentSection]) -> list[tuple[str, list[ExperimentSection]]]:
+    """(heading, its sections), groups in the order of `names.GROUPS`, sections in that of the settings."""
     headings = [*dict.fromkeys((*names.GROUPS.values(), names.OTHER_GROUP))]
-    found = {heading: [c for c in chapters if c.group == heading] for heading in headings}
+    found = {heading: [c for c in sections if c.group == heading] for heading in headings}
     return [(heading, members) for heading, members in found.items() if members]
 
 
@@ -223,6 +244,7 @@ def _plots(view: p.TableView, layout: Layout) -> list[tuple[str, list[str]]]:
     place = {name: i for i, name in enumerate([*declared, *(dots.name for dots in view.experiment.dots)])}
     found = []
     for family, heading in PLOTS.items():
+        records.check(layout.result_plots(view.name))
         paths = layout.result_plots(view.name).glob(f"{family}-*.svg")
         paths = sorted(paths, key=lambda path: (place.get(path.stem.split("-")[1], 0), path.stem))
         svgs = [drawing.inline(path.read_text(), f"{view.name}-{path.stem}") for path in paths]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from soundprompt import files
+from soundprompt import files, records
 from soundprompt.layout import Layout
 from soundprompt.params import TableView, model_of
 from soundprompt.report import cost_plots, curves, dots, drawing, evidence, names, tables
@@ -16,7 +16,7 @@ from soundprompt.report import cost_plots, curves, dots, drawing, evidence, name
 def run(view: TableView, layout: Layout) -> None:
     """Writes results/<study>/plots/<experiment>/*.svg, the folder replaced as a whole."""
     table = tables.read(layout.result_table(view.name))
-    with files.publish_folder(layout.result_plots(view.name)) as folder:
+    with files.publish_folder(layout.result_plots(view.name), recorded=True) as folder:
         if "bars" in view.experiment.plots:
             _bars(view, table, folder)
         if "shots" in view.experiment.plots:
@@ -255,6 +255,7 @@ def _curves(layout: Layout, setting: str, model: str, seeds: tuple[int, ...]):
     for seed in seeds:
         path = layout.run(setting, model, seed) / "metrics.csv"
         if path.exists():
+            records.check(path)
             curve = pd.read_csv(path, usecols=["step", "validation"]).dropna().set_index("step")["validation"]
             if len(curve):
                 yield curve

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundprompt import files
+from soundprompt import files, records, registry
 from soundprompt.data import leaks
 from soundprompt.errors import InputError
 from soundprompt.evaluation import statistics, summary
@@ -29,7 +29,8 @@ COLUMNS = (*KEYS, *OURS, *CLEAN, *PAPER, *AGAINST, "remark")
 
 
 def run(view: TableView, layout: Layout) -> None:
-    """Writes results/<study>/tables/<experiment>.csv from scores alone; says on stderr what is missing.
+    """Writes results/<study>/tables/<experiment>.csv from scores alone, and its means as DVC compares them; says on
+    stderr what is missing.
 
     Raises InputError when none of the experiment's scores exist, or when the leak check is not made or stops it.
     """
@@ -43,12 +44,24 @@ def run(view: TableView, layout: Layout) -> None:
         raise InputError(
             f"experiment '{view.name}' has no {what}", path=layout.runs, remedy=f"run `soundprompt {verb}` first"
         )
-    with files.publish(layout.result_table(view.name)) as aside:
+    with files.publish(layout.result_table(view.name), recorded=True) as aside:
         table.to_csv(aside, index=False, float_format="%.6f")
+    files.write_json(layout.result_metrics(view.name), means(table))
+
+
+def means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Method -> 'setting: selection' -> metric -> mean over all kinds of classes, to six places as in the table."""
+    nested: dict[str, dict[str, dict[str, float]]] = {}
+    rows = table[(table["kind"] == "all") & table["mean"].notna()]
+    for row in rows.itertuples():
+        place = nested.setdefault(row.method, {}).setdefault(f"{row.setting}: {row.selection}", {})
+        place[row.metric] = round(float(row.mean), 6)
+    return nested
 
 
 def read(path: Path) -> pd.DataFrame:
     """A table that `run` wrote. Raises InputError when it is missing or not one of ours."""
+    records.check(path)
     try:
         table = pd.read_csv(path, keep_default_na=True)
     except FileNotFoundError as error:
@@ -169,7 +182,7 @@ def _rows(
 def _clean(scores: pd.DataFrame, metric: str, left_out: set[str]) -> dict:
     """A method's value without some clips. F of several clips in one call cannot be had without one of them."""
     found = {"n_left_out": len(left_out)}
-    in_groups = metric in summary.F_SCORES and len(summary.rows_of(scores, metric)) < _n_clips(scores)
+    in_groups = registry.metrics()[metric].mean == "calls" and len(summary.rows_of(scores, metric)) < _n_clips(scores)
     kept = scores[~scores["clip"].isin(left_out)] if left_out and not in_groups else scores.iloc[:0]
     of = _contributions(kept, metric)
     return found | ({f"clean_{name}": statistics.own(of).columns()[name] for name in OURS[:4]} if of else {})

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, nan
+from typing import Any
 
 import pandas as pd
 
 from soundprompt.evaluation import statistics, summary
 from soundprompt.evaluation.statistics import TAIL, Contributions, Estimate
 from soundprompt.layout import Layout
-from soundprompt.params import Params, model_of, plain, variant_of
+from soundprompt.params import Params, model_of, plain
 from soundprompt.report import convergence, evidence, names
 
 HOLDS, FAILS, UNDECIDED, UNTESTED = "holds", "does not hold", "undecided at this size", "not tested here"
@@ -159,13 +160,9 @@ class Scores:
         return tuple(sorted(asked)) or self.params.seeds
 
     def present(self, *settings: str) -> list[tuple[str, str]]:
-        """(setting, selection it is about) for those that the study has; of variants those that are asked for."""
+        """(setting, selection it is about) for those that some experiment asks for."""
         asked = self.asked()
-        return [
-            (name, evidence.primary(self.params.settings[plain(name)]))
-            for name in settings
-            if plain(name) in self.params.settings and (name in asked or not variant_of(name))
-        ]
+        return [(name, evidence.primary(self.params.settings[plain(name)])) for name in settings if name in asked]
 
     def asked(self, method: str | None = None) -> list[str]:
         """The settings of all experiments, or of those with a method, each once."""
@@ -235,11 +232,21 @@ def _ends(of: Estimate) -> tuple[float, float, float]:
     return of.value, of.low, of.high
 
 
-def _comparison(label: str, of: Estimate, bar: float, *, below: bool = False, **more) -> Comparison:
+def _comparison(label: str, of: Estimate, bar: float, *, below: bool = False, **more: Any) -> Comparison:
     p = nan if of.one_seed else of.p_below(bar)
-    counts = {"n_videos": of.n_videos, "n_seeds": of.n_seeds, "n_worlds": of.n_worlds}
-    tested = {"over": of.over, "one_seed": of.one_seed, "p_against": 1 - p if below else p}
-    return Comparison(label, *_ends(of), bar=bar, below=below, **counts, **tested, **more)
+    return Comparison(
+        label,
+        *_ends(of),
+        bar=bar,
+        below=below,
+        n_videos=of.n_videos,
+        n_seeds=of.n_seeds,
+        n_worlds=of.n_worlds,
+        over=of.over,
+        one_seed=of.one_seed,
+        p_against=1 - p if below else p,
+        **more,
+    )
 
 
 # ---------------------------------------------------------------------------------- deciding

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from pathlib import Path
@@ -10,17 +9,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from soundprompt import finite
+from soundprompt import finite, records, states, tensorfile
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_bytes, digest_file, read_json, write_bytes
+from soundprompt.files import canonical_json, read_json
 from soundprompt.layout import Layout
 
 NAME = "checkpoint.safetensors"
-HEADER = "soundprompt"  # one key, since the order of several in the file is not the same in every process
+HEADER = "soundprompt"
 REDO = "delete the file and train again"
+
+save_resume, load_resume = states.save, states.load  # of a run that is not finished
 
 
 def trained_digest(layout: Layout, setting: str, model: str, seed: int) -> str:
@@ -35,7 +35,7 @@ def trained_digest(layout: Layout, setting: str, model: str, seed: int) -> str:
     remedy = f"run: soundprompt train --setting {setting} --model {model} --seeds {seed}"
     if not written or not path.exists():
         raise InputError("no trained model", path=path, remedy=remedy)
-    digest = digest_file(path)
+    digest = records.sha256(path)
     if digest not in written:
         what = f"is not the checkpoint that training wrote: its sha256 is {digest[:12]}"
         raise InputError(what, path=path, remedy=f"delete it and {remedy}")
@@ -47,10 +47,7 @@ def save(state: dict[str, Tensor], path: Path | str, facts: dict[str, Any]) -> s
 
     Frozen weights are not in it. Equal tensors and facts give equal bytes.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    content = serialise(tensors, metadata={HEADER: canonical_json(facts)})
-    write_bytes(path, content)
-    return digest_bytes(content)
+    return tensorfile.write(path, state, {HEADER: canonical_json(facts)})
 
 
 def facts(path: Path | str) -> dict[str, Any]:
@@ -70,7 +67,7 @@ def load_into(model: nn.Module, path: Path | str, expected_digest: str | None = 
     not finite.
     """
     if expected_digest is not None and Path(path).exists():
-        digest = digest_file(path)
+        digest = records.sha256(path)
         if digest != expected_digest:
             what = f"is not the checkpoint that training wrote: sha256 {digest[:12]}, expected {expected_digest[:12]}"
             raise InputError(what, path=path, remedy=REDO)
@@ -84,30 +81,6 @@ def load_into(model: nn.Module, path: Path | str, expected_digest: str | None = 
         for name, tensor in wanted.items():
             tensor.copy_(stored[name])
     return metadata
-
-
-def save_resume(path: Path, key: str, state: dict[str, Any]) -> None:
-    """Writes the state of an unfinished run; `key` names what the run depends on."""
-    content = io.BytesIO()  # not straight to the file: torch hides what is wrong with a disk
-    torch.save({"key": key, **state}, content)
-    write_bytes(path, content.getvalue())
-
-
-def load_resume(path: Path, key: str) -> tuple[dict[str, Any] | None, str]:
-    """The state of an unfinished run and why there is none (then the run starts from its beginning).
-
-    A file of another key, from older settings, data or code, is of no use; nor is a damaged one.
-    It is read without unpickling objects.
-    """
-    if not path.exists():
-        return None, ""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no common class for what a damaged file can raise
-        return None, f"{path} cannot be read ({type(error).__name__})"
-    if not isinstance(state, dict) or state.get("key") != key:
-        return None, f"{path} belongs to other settings, data or code"
-    return state, ""
 
 
 def _opened(path: Path | str):

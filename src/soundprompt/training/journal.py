@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from soundprompt.errors import InputError
+from soundprompt.files import digest_bytes, disk_errors
 
 COLUMNS = ("step", "loss", "mask", "triplet", "active", "gradient", "rate", "validation")
 
@@ -24,11 +24,9 @@ class Journal:
 
     def __init__(self, path: Path, selections: Sequence[str], offset: int | None = None):
         self.path, self.columns = path, (*COLUMNS, *selections)
-        try:
+        with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self.stream = open(path, "wb" if offset is None else "r+b", buffering=0)  # noqa: SIM115 - see `close`
-        except OSError as error:
-            raise self._unwritable(error) from error
         if offset is None:
             self._line(self.columns)
         else:
@@ -48,16 +46,12 @@ class Journal:
         self.stream.close()
 
     def _line(self, cells: Sequence[str]) -> None:
-        try:
-            self.stream.write((",".join(cells) + "\n").encode())
-        except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> InputError:
-        remedy = "free space on the disk or make the folder writable, and run again"
-        return InputError(f"cannot be written ({error.strerror})", path=self.path, remedy=remedy)
+        line = (",".join(cells) + "\n").encode()
+        with disk_errors(self.path, len(line)):
+            self.stream.write(line)
 
 
-def reaches(path: Path, offset: int) -> bool:
-    """Whether the file is still as long as when the state was saved."""
-    return path.exists() and path.stat().st_size >= offset
+def written(path: Path, offset: int) -> str:
+    """sha256 of the first `offset` bytes, '' where there are fewer: what a saved state goes on from."""
+    content = path.read_bytes()[:offset] if path.exists() else b""
+    return digest_bytes(content) if len(content) == offset else ""

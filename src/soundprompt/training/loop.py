@@ -294,7 +294,8 @@ def fit(trainer: Trainer, folder: Path, key: str, stop: Callable[[], bool] = lam
         if not leads:
             return
         seconds = time.perf_counter() - began
-        state = {**trainer.state(), "metrics": log.offset(), "seconds": seconds}
+        done = {"metrics": log.offset(), "rows": journal.written(folder / METRICS, log.offset())}
+        state = {**trainer.state(), **done, "seconds": seconds}
         checkpoint.save_resume(folder / RESUME, key, state)
 
     try:
@@ -329,8 +330,8 @@ def fit(trainer: Trainer, folder: Path, key: str, stop: Callable[[], bool] = lam
 def _begun(folder: Path, key: str, label: str) -> tuple[dict[str, Any] | None, int | None, float]:
     """State to go on from, length of its metrics file and seconds spent; None, None, 0 for a fresh start."""
     state, why = checkpoint.load_resume(folder / RESUME, key)
-    if state is not None and not journal.reaches(folder / METRICS, state["metrics"]):
-        state, why = None, f"{folder / METRICS} is missing or cut short"
+    if state is not None and journal.written(folder / METRICS, state["metrics"]) != state["rows"]:
+        state, why = None, f"{folder / METRICS} is missing, cut short or altered"
     if state is None:
         if why:
             print(f"{label}: {why}; starting from the beginning", file=sys.stderr, flush=True)

@@ -36,7 +36,7 @@ def original_loss(logits: Tensor, masks: Sequence[Tensor], restore: Restore, kin
     As in the released code, with the mean over the frames of a batch in place of those of one video.
     kind: 'dice' is `dice` in its place.
     """
-    pictures = restore(logits, [tuple(mask.shape) for mask in masks])
+    pictures = restore(logits, [(mask.shape[0], mask.shape[1]) for mask in masks])
     pairs = [(picture, mask.to(picture.dtype)) for picture, mask in zip(pictures, masks, strict=True)]
     if kind == "dice":
         losses = [dice(torch.sigmoid(picture).flatten(), mask.flatten()) for picture, mask in pairs]

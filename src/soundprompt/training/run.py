@@ -14,23 +14,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from soundprompt import finite, models, provenance
+from soundprompt import finite, models, provenance, records
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import store
 from soundprompt.features.frames import Frames
 from soundprompt.features.inputs import visual_inputs
-from soundprompt.files import digest_file, digest_value, read_json, write_json
+from soundprompt.files import digest_value, write_sealed
 from soundprompt.foundation import encoders
 from soundprompt.foundation.encoders import Encoder
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import Data, TrainView
+from soundprompt.registry import Metric
 from soundprompt.training import checkpoint, loop, subset, validation
 from soundprompt.training.sampler import Sampler
 from soundprompt.training.schedule import plan
 from soundprompt.training.team import Team, gather
 
 PARAMS, PROVENANCE = "params.json", "provenance.json"
+FILES = (checkpoint.NAME, loop.METRICS)  # what a finished run holds besides
 STOPPED = 75  # exit status of a pack that was asked to stop (EX_TEMPFAIL): start it again
 
 
@@ -52,7 +54,7 @@ def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout, processes:
         except loop.Stopped as stopped:
             print(stopped, file=sys.stderr, flush=True)
             sys.exit(STOPPED)
-    write_json(layout.trained(view.setting_name, view.model_name, pack_name(tuple(seeds))), {"runs": runs})
+    write_sealed(layout.trained(view.setting_name, view.model_name, pack_name(tuple(seeds))), {"runs": runs})
 
 
 def _runs(
@@ -76,7 +78,7 @@ class PackData:
         selections = self.view.setting.train + self.view.setting.validate_on
         datasets = sorted({selection.partition("/")[0] for selection in selections})
         return {
-            **{f"table {name}": digest_file(self.layout.table(name)) for name in datasets},
+            **{f"table {name}": records.digest(self.layout.table(name)) for name in datasets},
             **visual_inputs(self.view.model, self.layout),
             "audio features": digest_value(store.Store(self.layout.audio_features).recipe),
         }
@@ -137,7 +139,7 @@ class Run:
         self.inputs = dict(data.digests)
         if view.setting.start_from:
             self.inputs["start"] = checkpoint.trained_digest(layout, view.setting.start_from, view.model_name, seed)
-        self.key = provenance.key("train", essence(view), seed, self.inputs)
+        self.key = provenance.key("train", read_by_training(view), seed, self.inputs)
 
     def train(self, stop: Callable[[], bool]) -> dict[str, Any]:
         """Trains unless that is done; returns the run's entry in `layout.trained`."""
@@ -146,20 +148,13 @@ class Run:
             done = self._train(stop)
         if not self.team.leads:
             return done
-        write_json(self.folder / PARAMS, {**self.view.model_dump(mode="json"), "seed": self.seed})
+        write_sealed(self.folder / PARAMS, {**self.view.model_dump(mode="json"), "seed": self.seed})
         (self.folder / loop.RESUME).unlink(missing_ok=True)
         return done
 
     def _finished(self) -> dict[str, Any] | None:
         """The entry of a run that is there, whole and of the same key."""
-        path = self.folder / checkpoint.NAME
-        try:
-            origin = read_json(self.folder / PROVENANCE)
-            if origin["key"] != self.key or digest_file(path) != origin["result"]["checkpoint"]:
-                return None
-        except (InputError, KeyError, TypeError):
-            return None
-        return origin["result"] if (self.folder / loop.METRICS).exists() else None
+        return records.kept(self.folder, PROVENANCE, self.key, FILES)
 
     def _train(self, stop: Callable[[], bool]) -> dict[str, Any]:
         watch = provenance.Stopwatch()
@@ -169,7 +164,7 @@ class Run:
             return {}
         what = f"{self.label}: after step {trainer.best.step} the weights"
         finite.check_all(trainer.best.parameters, what, remedy="lower schedule.learning_rate")
-        settings = essence(self.view)
+        settings = read_by_training(self.view)
         facts = settings.model_dump(mode="json") | {"seed": self.seed}
         facts[self.view.model.reads] = self.data.encoder.digest
         facts["step"] = trainer.best.step
@@ -190,8 +185,9 @@ class Run:
         }
         cost = {"training_s": round(seconds, 3), "device": str(trainer.device), "precision": trainer.precision}
         cost["processes"] = self.team.size
+        cost |= records.of_files(self.folder, FILES)
         record = provenance.record("train", settings, self.seed, self.inputs, watch, result=result, **cost)
-        write_json(self.folder / PROVENANCE, record)
+        write_sealed(self.folder / PROVENANCE, record)
         return result
 
     def trainer(self, device: str = "cpu") -> loop.Trainer:
@@ -224,7 +220,7 @@ def spread(rows: pd.DataFrame, limit: int | None, *, whole_clips: bool = False) 
     return rows.iloc[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
 
 
-def essence(view: TrainView) -> TrainView:
+def read_by_training(view: TrainView) -> TrainView:
     """The view without what training does not look at: tests and claims about them, and how other data are read."""
     data = Data(v1s_supervision=view.data.v1s_supervision, bgr=view.data.bgr)
     return view.model_copy(
@@ -244,3 +240,11 @@ def _stop_on_sigterm() -> Iterator[Callable[[], bool]]:
         yield came.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+REGISTERED = (
+    Metric(name="training_s", stage="train", higher_is_better=False, amount=True, label="training, s",
+           meaning="Time that training a run took, validations included."),
+    Metric(name="training_steps", stage="train", higher_is_better=False, amount=True, label="training steps",
+           meaning="Steps until training stopped."),
+)  # fmt: skip

@@ -40,7 +40,7 @@ class Sampler:
         self.silent = [None] * len(clips) if silent is None else list(silent)
         self.seed, self.frames_per_clip = seed, frames_per_clip
         self.steps_per_epoch = -(-len(clips) // clips_per_step)
-        self._epoch, self._parts = -1, []
+        self._epoch, self._parts = -1, list[np.ndarray]()
 
     def batch(self, step: int) -> list[int]:
         """Frame indices of a step, clip by clip."""
@@ -91,7 +91,7 @@ class Sampler:
         """Number of a sound that nothing in a clip makes: silence (turn 0), room noise (1), another clip's (2)."""
         if turn == 0:
             return background.SILENCE
-        choice = np.flatnonzero(self._apart(clip)) if turn == 2 else []
+        choice = np.flatnonzero(self._apart(clip)) if turn == 2 else np.empty(0, int)
         if len(choice):
             return int(rng.choice(self.clips[rng.choice(choice)]))
         return background.ambient(int(rng.choice(background.TRAINING_ROOMS)), int(rng.integers(background.SECONDS)))

@@ -42,7 +42,7 @@ def order(clips: pd.DataFrame, seed: int) -> list[str]:
     waiting: dict[str, deque[str]] = {}
     for video in sorted(classes, key=lambda video: _draw(seed, "video", video)):
         waiting.setdefault(min(classes[video]), deque()).append(video)
-    count, found = Counter(), []
+    count, found = Counter[str](), list[str]()
     while waiting:
         turn = min(waiting, key=lambda name: (count[name], _draw(seed, "turn", name, str(count[name]))))
         video = waiting[turn].popleft()

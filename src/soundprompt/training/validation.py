@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from soundprompt import finite
+from soundprompt.foundation.geometry import overlap
+from soundprompt.registry import Metric
 from soundprompt.training.losses import Restore
 from soundprompt.training.team import Team
 
@@ -66,4 +68,12 @@ def frame_iou(logits: Tensor, mask: Tensor, threshold: float = 0.5) -> Tensor:
     on = logits > math.log(threshold / (1 - threshold))
     if not mask.any():
         return (~on).float().mean()
-    return (on & mask).sum() / (on | mask).sum()
+    return overlap(on, mask)
+
+
+REGISTERED = Metric(
+    name="validation",
+    stage="validation",
+    label="mIoU, validation",
+    meaning="mIoU on the validation frames at the best step of training; no test.",
+)

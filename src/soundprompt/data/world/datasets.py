@@ -24,12 +24,13 @@ from typing import Any
 
 import pandas as pd
 
+from soundprompt import records
 from soundprompt.data.world.classes import all_classes, joined_kind
 from soundprompt.data.world.parts import Plan, check_world, parts_of, plan_part
 from soundprompt.data.world.splits import COLUMNS, write_splits
 from soundprompt.data.world.writing import write_avsbench_clip, write_vggss_clip
 from soundprompt.errors import InputError
-from soundprompt.files import publish, publish_folder, write_json
+from soundprompt.files import publish, publish_folder, record_all, write_json
 from soundprompt.layout import Layout
 from soundprompt.params import World, WorldView
 from soundprompt.progress import Progress
@@ -76,6 +77,7 @@ def _make_vggss(plans: list[Plan], world: World, layout: Layout, workers: int) -
         ]
         (folder / "vggss.json").write_text(json.dumps(entries) + "\n")
         (folder / "vggss_test.csv").write_text("".join(f"{plan.uid}\n" for plan in plans))
+        record_all(folder / "vggss.json", folder / "vggss_test.csv")
     return [silent for silent, _ in written]
 
 
@@ -93,7 +95,8 @@ def _make_index(view: WorldView, layout: Layout) -> None:
     write_json(layout.avsbench / "silent.json", dict(zip(rows["uid"], rows["silent"], strict=True)))
     with publish_folder(layout.avs_v3) as folder:
         write_splits(metadata, classes, view.shots, view.world.seed, folder)
-    with publish(layout.avsbench / "metadata.csv") as aside:
+        record_all(*folder.rglob("*.csv"))
+    with publish(layout.avsbench / "metadata.csv", recorded=True) as aside:
         metadata.to_csv(aside, index=False, lineterminator="\n")
 
 
@@ -120,11 +123,12 @@ def _write_rows(plans: list[Plan], silent: list[str], path: Path) -> None:
         (plan.vid, plan.uid, plan.start // 60, plan.start % 60, plan.class_name, plan.split, plan.part, classes)
         for plan, classes in zip(plans, silent, strict=True)
     ]
-    with publish(path) as aside:
+    with publish(path, recorded=True) as aside:
         pd.DataFrame(values, columns=[*COLUMNS, "silent"]).to_csv(aside, index=False, lineterminator="\n")
 
 
 def _read_rows(path: Path) -> pd.DataFrame:
+    records.check(path)
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError as error:

@@ -174,7 +174,8 @@ def place(
     frame. Returns (objects, frames, 2) int, order y, x, at least a radius from the edge.
     """
     travel = np.zeros((len(radii), 1, 2)) if travel is None else travel
-    paths, sizes, placed = np.empty(travel.shape), np.asarray(radii), []
+    paths: np.ndarray = np.empty(travel.shape)
+    sizes, placed = np.asarray(radii), list[int]()
     for i in rng.permutation(len(radii)):  # in no fixed order: the first one has the freest choice
         starts = rng.uniform(sizes[i] * 1.1, size - sizes[i] * 1.1, (tries, 1, 2))
         candidates = np.clip(starts + travel[i], sizes[i], size - sizes[i])
@@ -189,7 +190,7 @@ def place(
 
 
 def compose(
-    ground: np.ndarray, sprites: Sequence[Sprite], centres: np.ndarray, order: Sequence[int]
+    ground: np.ndarray, sprites: Sequence[Sprite], centres: np.ndarray, order: Sequence[int] | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lays sprites over the ground, the last of `order` on top.
 

@@ -23,7 +23,7 @@ def write_splits(
     metadata: rows of v2 and v1m (columns COLUMNS), all of AVSBench's splits. Validation is a tenth
     of seen. meta_v3_unseen_val.csv has no model in AVS-V3: other unseen classes, for selection.
     """
-    roles = {cls.name: cls.role for cls in classes}
+    roles: dict[str, str] = {cls.name: cls.role for cls in classes}
     sides = {role: _rows_of(metadata, roles, role) for role in ("seen", "unseen_val", "unseen")}
     seen = sides["seen"]
     held = set(_tenth(seen, seed))

@@ -77,7 +77,8 @@ def class_colour(index: int) -> tuple[int, int, int]:
     for bit in range(index.bit_length()):
         if index >> bit & 1:
             channels[bit % 3] |= 128 >> (bit // 3)
-    return tuple(channels)
+    red, green, blue = channels
+    return red, green, blue
 
 
 def source_colours(plan: Plan) -> np.ndarray:
