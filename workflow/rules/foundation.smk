@@ -28,9 +28,6 @@ rule pretrain:
     wildcard_constraints:
         foundation="sam|audio|pyramid",
     priority: 100  # the longest chain of the study starts here
-    threads: needs("pretrain")
-    resources:
-        **asked("pretrain"),
     params:
         code=lambda wildcards: code(f"pretrain/{wildcards.foundation}"),
         settings=reads("pretrain", "foundation"),
