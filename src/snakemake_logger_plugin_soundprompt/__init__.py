@@ -18,18 +18,18 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from soundprompt.progress import clock
 
-# Seconds that a job of each rule took in the mini study, about; only for the estimate of what is left.
+# Seconds that a job of each rule takes in the default study, about; only for the estimate of what is left.
 WEIGHTS = {
-    "pretrain": 260,
-    "world_part": 28,
-    "visual_features": 25,
+    "pretrain": 40,
+    "world_part": 12,
+    "visual_features": 40,
     "audio_features": 45,
-    "train": 120,
-    "score": 18,
-    "examine": 9,
-    "floors": 8,
-    "table": 10,
-    "report": 20,
+    "train": 37,
+    "score": 13,
+    "examine": 7,
+    "floors": 6,
+    "table": 7,
+    "report": 15,
 }
 OTHERS = 3  # seconds
 TOTALS = ("total", "all", "all_tables")

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from project_copy import PROJECT
 from soundprompt import cli, params
 from soundprompt.errors import InputError
 from soundprompt.files import digest_file, read_json
@@ -104,9 +105,16 @@ def test_packed_weights_come_back_rounded_to_half_precision(given, tmp_path, mon
     assert read_json(packed.with_suffix(".json"))["files"] == {packed.name: digest_file(packed)}
 
 
-def test_the_verb_imports(given):
-    cli.app(["pretrain", "--model", "sam", "--settings", view().model_dump_json()], standalone_mode=False)
-    assert LAYOUT.foundation("sam").read_bytes() == (given / "sam.safetensors").read_bytes()
+def test_the_verb_imports(tmp_path, monkeypatch):
+    for name in ("params.yaml", "experiments", "studies"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    monkeypatch.chdir(tmp_path)
+    cli.app(["pretrain", "--model", "pyramid", "--study", "full"], standalone_mode=False)
+    given, made = released.FOLDER / "pyramid.safetensors", pyramid.load(Layout("full").foundation("pyramid"))
+    expected = pyramid.load(given).encoder.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in made.encoder.state_dict().items())
+    written = read_json(Layout("full").foundation_quality("pyramid"))["provenance"]
+    assert written["inputs"]["released"] == digest_file(given)
 
 
 # ------------------------------------------------------------- the files that lie in the repository
@@ -212,3 +220,15 @@ def test_an_exported_model_finds_them_without_a_study(tmp_path, monkeypatch):
     assert digest_file(frozen_of_exports.find("sam", wanted, tmp_path)) == wanted.sha256
     with pytest.raises(InputError, match="is not here"):
         frozen_of_exports.find("sam", wanted.model_copy(update={"sha256": "0" * 64}), tmp_path)
+
+
+def test_a_study_that_released_weights_do_not_fit_is_told_at_once(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("study: own\nworld: {v1s_classes: 6, levels: {pitch: 4, modulation: 1, timbre: 3}}\n")
+    with pytest.raises(InputError, match=r"(?s)world\.levels is .* here and .* there.*foundation\.sam\.source: train"):
+        released.check(params.load(own))
+    train = "foundation: {sam: {source: train}, audio: {source: train}}\n"
+    own.write_text(own.read_text() + train)
+    released.check(params.load(own))
+    for study in ("mini", "full", "smoke", "paper", "clip", "release"):
+        released.check(params.load(study))

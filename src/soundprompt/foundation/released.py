@@ -34,6 +34,15 @@ def files(name: str, view: params.PretrainView) -> tuple[Path, Path]:
     return weights, card
 
 
+def check(study: params.Params) -> None:
+    """Raises InputError where a study or a variant of it asks for released weights that do not fit it (`files`)."""
+    for each in study.studies().values():
+        for name in each.foundations():
+            model = getattr(each.foundation, name)
+            if name not in each.borrows and model.source == "released" and model.is_own:
+                files(name, params.pretrain_view(each, name))
+
+
 def run(name: str, view: params.PretrainView, layout: Layout) -> None:
     """Writes layout.foundation(name) from the released weights, in float32, and their quality beside it.
 
