@@ -161,6 +161,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.slow  # it mounts, which make test does not do
 def test_a_disk_that_is_really_full(small_disk):
     before = old(small_disk)
     for kind, said in answers(small_disk, 0).items():
