@@ -22,7 +22,8 @@ onstart:
     except InputError as error:
         raise WorkflowError(str(error))
     # Snakemake 9 limits jobs to 100 a second, and for that looks at all that is ready once a second *for each job that
-    # has ended*: after some hundred jobs this takes a whole core. A limit that somebody asked for stays.
+    # has ended*: after some hundred jobs this takes a whole core. Its command line and profiles cannot say "no limit",
+    # and with a longer timespan it waits for its timers when all is done. A limit that somebody asked for stays.
     limit = workflow.scheduling_settings.max_jobs_per_timespan
     if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None

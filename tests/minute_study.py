@@ -28,11 +28,6 @@ OVERLAY = {
     },
     "variants": {"points": {"foundation": {"sam": {"prompts": "points"}}}},
     "models": {"gavs": {"schedule": {"steps": 16, "validate_every": 4, "warmup": 2, "shot_epochs": 1}}},
-    "resources": {
-        "train": {"mem_mb": 1500, "runtime": 10, "gpus": 1},
-        "score": {"mem_mb": 1500, "runtime": 5, "gpus": 1},
-        "pretrain": {"mem_mb": 1500, "runtime": 10},
-    },
 }
 EXPERIMENTS = {
     "table_v3": {

@@ -204,6 +204,7 @@ def test_a_change_in_its_files_makes_stale_what_they_made(mine, file, old, new, 
         ('title="Loudness alone"', 'title=f"Loud{1}"', ("loudness.py", "line", "plain value")),
         ('colour="#6f6f2f"', 'tint="#6f6f2f"', ("loudness.py", "tint", "extra inputs")),
         ('name="loudness"', 'name="gavs"', ("'gavs' is registered by", "loudness")),
+        ("code=Loudness", "code=Loudest", ("loudness.py", "no class or function 'Loudest'")),
         ("REGISTERED =", "REGISTRED =", ("loudness.py", "registers nothing", "mine")),
     ],
 )

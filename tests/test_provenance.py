@@ -1,6 +1,6 @@
 """A key changes with everything that a result depends on, and with nothing else."""
 
-from soundprompt import params, provenance, registry
+from soundprompt import closure, params, provenance, registry
 
 
 def key(study, seed=0, inputs=None, stage="train"):
@@ -51,3 +51,10 @@ def test_only_what_a_job_works_with_of_what_is_registered_counts():
     assert "avsegformer.py" in trained and not {"gavs.py", "sam_fusion.py", "avsbench_tpavi.py", "sap.py"} & trained
     assert "measures.py" in files("score", models["gavs"]) & files("floors")
     assert "measures.py" not in trained
+
+
+def test_what_the_package_offers_to_other_code_makes_no_result_stale():
+    """`soundprompt.load` imports all of prediction, and every verb the package."""
+    for stage in ("train", "score", "table"):
+        files = {path.relative_to(closure.ROOT).as_posix() for path in provenance.code_files(stage)}
+        assert "__init__.py" in files and not any(name.startswith("prediction/") for name in files)

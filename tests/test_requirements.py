@@ -18,6 +18,7 @@ GROUPS = {"core": DECLARED["dependencies"], **DECLARED["optional-dependencies"]}
 REQUIREMENTS = {group: [Requirement(line) for line in lines] for group, lines in GROUPS.items()}
 LOCKED = ["core", "workflow", "artifacts", "hub", "report", "dev"]
 UNHASHED = {"torch", "torchvision"}
+INSTALLED = packages_distributions()  # {what is imported: the packages that bring it}
 SOURCE = PROJECT / "src"
 PLUGIN = SOURCE / "snakemake_logger_plugin_soundprompt"
 REPORTING = ("table", "report")  # verbs that draw
@@ -38,9 +39,8 @@ def imported(file):
             tops.add(node.module)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("submodule", "import_module")):
             tops |= {text.value for text in node.args[:1] if isinstance(text, ast.Constant)}
-    found = packages_distributions()
     tops = {top.partition(".")[0] for top in tops} - {"soundprompt"}
-    return {canonicalize_name(name) for top in tops for name in found.get(top, [])}
+    return {canonicalize_name(name) for top in tops for name in INSTALLED.get(top, [])}
 
 
 def test_the_core_is_what_all_verbs_but_those_that_draw_import():

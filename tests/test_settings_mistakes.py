@@ -26,7 +26,6 @@ MISTAKES = {
     "a key": ("sedes: [0]", "sedes", "unknown key", "did you mean 'seeds'"),
     "a key inside": (GAVS % "schedule: {stesp: 3}", "models.gavs.schedule.stesp", "did you mean 'steps'"),
     "a key of the world": ("world: {v1s: {trian: 3}}", "world.v1s.trian", "did you mean 'train'"),
-    "a rule": ("resources: {trian: {threads: 2}}", "resources.trian", "did you mean 'train'"),
     "a choice": (GAVS % "sap: {noise: tokn}", "models.gavs.sap.noise", "'tokn'", "did you mean 'token'"),
     "a model": ("models: {gavz: {schedule: {steps: 3}}}", "models.gavz", "`base:`", "did you mean 'gavs'"),
     "a base": ("models: {mine: {base: gavz}}", "models.mine", "'gavz'", "did you mean 'gavs'"),

@@ -1,14 +1,13 @@
-"""The facts of a cluster (workflow/profiles/slurm/cluster.yaml), and what a job asks of Slurm because of them."""
+"""The facts of a cluster (workflow/profiles/slurm/cluster.yaml), and how a job's needs are put to Slurm there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from soundprompt.params import Needs, Positive, Settings, describe, read_yaml, refusal
+from soundprompt.params import Positive, Settings, describe, read_yaml, refusal
 
 
 class Kind(Settings):
@@ -38,6 +37,26 @@ class Site(Settings):
     setup: str | None = Field(None, description="shell line before each job, such as 'module load ...'")
     python: str | None = Field(None, description="Python of the jobs; null: the one that runs Snakemake")
 
+    def asks(self, mem_mb: int, runtime: int, gpus: int = 0) -> dict[str, str | int]:
+        """What a job asks of Slurm, as `set-resources` of a profile take it.
+
+        mem_mb and runtime (minutes) are those of the first attempt; they grow with each, up to the site's limits.
+        `turn` counts inside groups only: four jobs at a time, those with a GPU one by one.
+        """
+        kind = self.gpu if gpus else self.cpu
+        found: dict[str, str | int | None] = {
+            "mem_mb": f"min({mem_mb} * attempt, {max(kind.max_mem_mb, mem_mb)})",
+            "runtime": f"min({runtime} * attempt, {max(kind.max_runtime, runtime)})",
+            **{"slurm_partition": kind.partition, "slurm_account": self.account, "slurm_extra": self.extra},
+        }
+        if gpus:
+            found["gres"] = ":".join(filter(None, ("gpu", self.gpu.type, str(gpus))))
+        for name in ("slurm_partition", "slurm_account", "slurm_extra", "gres"):
+            if isinstance(value := found.get(name), str):
+                found[name] = repr(value)  # Snakemake evaluates what a profile says, and a name may be one of Python's
+        found |= {"turn": 4, "processes": gpus} if gpus else {"turn": 1}
+        return {name: value for name, value in found.items() if value is not None}
+
 
 def load(path: Path | str) -> Site:
     """Reads a site's facts. Raises InputError that names the key."""
@@ -45,20 +64,3 @@ def load(path: Path | str) -> Site:
         return Site.model_validate(read_yaml(path), strict=True)
     except ValidationError as error:
         raise refusal((describe(Site, problem) for problem in error.errors()), path) from error
-
-
-def asked(needs: Needs, site: Site) -> dict[str, str | Callable[..., int]]:
-    """A job's `resources` for Snakemake. Memory and time grow with each attempt, up to the site's limits."""
-    kind = site.gpu if needs.gpus else site.cpu
-
-    def mem_mb(wildcards: Any, attempt: int) -> int:
-        return min(needs.mem_mb * attempt, max(kind.max_mem_mb, needs.mem_mb))
-
-    def runtime(wildcards: Any, attempt: int) -> int:
-        return min(needs.runtime * attempt, max(kind.max_runtime, needs.runtime))
-
-    found: dict[str, Any] = {"mem_mb": mem_mb, "runtime": runtime}
-    found |= {"slurm_partition": kind.partition, "slurm_account": site.account, "slurm_extra": site.extra}
-    if needs.gpus:
-        found["gres"] = ":".join(filter(None, ("gpu", site.gpu.type, str(needs.gpus))))
-    return {name: value for name, value in found.items() if value is not None}

@@ -234,7 +234,7 @@ def _entry(call: ast.expr, module: str, path: Path) -> Entry:
         remedy = f"write calls of {', '.join(KINDS)} with named values (docs/extending.md)"
         raise InputError(f"{where} holds `{ast.unparse(call)[:60]}`", path=path, remedy=remedy)
     try:
-        return kind(**{word.arg or "**": _value(word.value) for word in call.keywords}, module=module)
+        entry = kind(**{word.arg or "**": _value(word.value) for word in call.keywords}, module=module)
     except ValidationError as error:
         problem = error.errors()[0]
         what = f"{where}: {'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}"
@@ -242,11 +242,26 @@ def _entry(call: ast.expr, module: str, path: Path) -> Entry:
     except ValueError as error:
         what = f"{where} is read without being executed, and this is no plain value: {error}"
         raise InputError(what, path=path, remedy="write texts, numbers, lists and names of this file") from error
+    if entry.code is not None and entry.code not in _defined(path):
+        what = f"{where}: code: the file defines no class or function '{entry.code}'"
+        raise InputError(what, path=path, remedy="give the name of one that stands above it")
+    return entry
 
 
 def _value(node: ast.expr) -> Any:
     """A plain value; of what is defined in the file, its name."""
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+    try:
+        return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+    except ValueError as error:
+        raise ValueError(f"`{ast.unparse(node)[:60]}`") from error
+
+
+def _defined(path: Path) -> set[str]:
+    """The classes and functions of a file, and what it imports."""
+    body = ast.parse(path.read_bytes()).body
+    found = {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    imported = [alias for node in body if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    return found | {alias.asname or alias.name for alias in imported}
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import pytest
 from soundprompt import params as p
 from soundprompt.data import avs_v3, avsbench, comparisons, frame_table, leaks, tables
 from soundprompt.errors import InputError
-from soundprompt.files import digest_bytes
+from soundprompt.files import digest_bytes, write_text
 from soundprompt.layout import Layout
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +143,9 @@ def test_damaged_or_missing_table(layout):
     write(layout)
     leaks.run(view(), layout)
     leaks.path(layout).write_text("setting,shared\n")
+    with pytest.raises(InputError, match=r"leaks\.csv: damaged"):
+        leaks.read(layout)
+    write_text(leaks.path(layout), "setting,shared\n")  # as an older version left it
     with pytest.raises(InputError, match="columns differ"):
         leaks.read(layout)
 

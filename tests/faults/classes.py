@@ -2,7 +2,7 @@
 
 CLASSES = {
     "kill and resume": (
-        "tests/faults/test_stages.py::test_ended_at_any_moment_it_goes_on_to_the_same_bytes",
+        "tests/faults/test_fault_stages.py::test_ended_at_any_moment_it_goes_on_to_the_same_bytes",
         "tests/training/test_training_run.py::test_killed_runs_resume_to_the_same_bits",
         "tests/foundation/test_pretrain_sam.py::test_killed_and_resumed_equals_uninterrupted",
         "tests/foundation/test_pretrain_audio.py::test_killed_and_resumed_equals_uninterrupted",
@@ -16,7 +16,7 @@ CLASSES = {
     ),
     "flipped byte or cut, in every kind of file": ("tests/faults/test_damage.py",),
     "two processes at once": (
-        "tests/faults/test_stages.py::test_two_at_once_end_well",
+        "tests/faults/test_fault_stages.py::test_two_at_once_end_well",
         "tests/data/test_fetch.py::test_two_fetches_of_one_file_do_not_disturb_each_other",
     ),
     "killed manager, stale locks": (

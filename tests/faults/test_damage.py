@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,6 +159,27 @@ def test_verify_finds_each_and_nothing_else(made, monkeypatch):
     finally:
         lost.write_bytes(content)
     assert _verified() == before
+
+
+def test_verify_on_the_command_line(made, monkeypatch):
+    monkeypatch.chdir(made)
+    project = Path(__file__).parents[2]
+    shutil.copy(project / "params.yaml", ".")
+    shutil.copytree(project / "experiments", "experiments", dirs_exist_ok=True)
+    Path("studies").mkdir(exist_ok=True)
+    Path("studies/tiny.yaml").write_text("study: tiny\n")
+    call = [sys.executable, "-m", "soundprompt", "verify", "--study", "tiny"]
+    good = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert good.returncode == 0 and "artifacts are as recorded" in good.stdout, good.stdout + good.stderr
+    path = RUN / run.SCORES
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    try:
+        bad = subprocess.run(call, capture_output=True, text=True, check=False)
+    finally:
+        path.write_bytes(content)
+        _tell_time(path, 0)
+    assert bad.returncode == 1 and f"differs: {path}" in bad.stdout and "remedy: delete" in bad.stderr
 
 
 def _verified() -> list[verify.Trouble]:

@@ -8,12 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from project_copy import PROJECT
 from soundprompt import cli, params
 from soundprompt.errors import InputError
 from soundprompt.files import digest_file, read_json
 from soundprompt.foundation import audio, pictures, pretrain_sam, pyramid, pyramid_quality, quality, released
 from soundprompt.foundation import sam as foundation_sam
 from soundprompt.layout import Layout
+from soundprompt.prediction import foundation as frozen_of_exports
 
 SCENE = params.Scene(size=64)
 LAYOUT = Layout("t")
@@ -72,7 +74,7 @@ def test_altered_missing_and_foreign_files_are_refused(given):
     weights, card = given / "sam.safetensors", given / "sam.json"
     content, told = weights.read_bytes(), card.read_text()
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(InputError, match=r"sam\.safetensors: not the weights of its card"):
+    with pytest.raises(InputError, match=r"given/sam\.safetensors: .*sha256"):
         released.run("sam", view(), LAYOUT)
     weights.write_bytes(content)
     for broken in ("{", "[]", '{"quality": {}}', json.dumps({"quality": {}, "provenance": {"weights": "0"}})):
@@ -100,29 +102,35 @@ def test_packed_weights_come_back_rounded_to_half_precision(given, tmp_path, mon
     for name, value in after.items():
         assert value.dtype == torch.float32
         assert torch.equal(value, before[name].half().float()), name
-    card = json.loads(packed.with_suffix(".json").read_text())
-    assert card["sha256"] == digest_file(packed)
-    packed.with_suffix(".json").write_text(json.dumps({**card, "sha256": "0" * 64}))
-    with pytest.raises(InputError, match="not the weights of its card"):
-        released.run("sam", view(checkpoint=None), LAYOUT)
+    assert read_json(packed.with_suffix(".json"))["files"] == {packed.name: digest_file(packed)}
 
 
-def test_the_verb_imports(given):
-    cli.app(["pretrain", "--model", "sam", "--settings", view().model_dump_json()], standalone_mode=False)
-    assert LAYOUT.foundation("sam").read_bytes() == (given / "sam.safetensors").read_bytes()
+def test_the_verb_imports(tmp_path, monkeypatch):
+    for name in ("params.yaml", "experiments", "studies"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    monkeypatch.chdir(tmp_path)
+    cli.app(["pretrain", "--model", "pyramid", "--study", "full"], standalone_mode=False)
+    given, made = released.FOLDER / "pyramid.safetensors", pyramid.load(Layout("full").foundation("pyramid"))
+    expected = pyramid.load(given).encoder.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in made.encoder.state_dict().items())
+    written = read_json(Layout("full").foundation_quality("pyramid"))["provenance"]
+    assert written["inputs"]["released"] == digest_file(given)
 
 
 # ------------------------------------------------------------- the files that lie in the repository
 CARDS = sorted(released.FOLDER.glob("*.json"))
 
 
-def test_files_that_the_default_study_asks_for_are_there_and_fit_it():
-    study = params.load()
-    names = [name for name in ("sam", "audio", "pyramid") if getattr(study.foundation, name).source == "released"]
-    assert names == ["sam", "audio", "pyramid"]
+@pytest.mark.parametrize(("study", "names"), [("mini", ["sam", "audio"]), ("full", ["sam", "audio", "pyramid"])])
+def test_files_that_a_study_asks_for_are_there_and_fit_it(study, names):
+    settings = params.load(study)
+    assert [name for name in settings.foundations() if getattr(settings.foundation, name).source == "released"] == names
     for name in names:
-        weights, card = released.files(name, params.pretrain_view(study, name))
-        assert read_json(card)["sha256"] == digest_file(weights)
+        weights, card = released.files(name, params.pretrain_view(settings, name))
+        assert read_json(card)["files"] == {weights.name: digest_file(weights)}
+
+
+def test_every_file_has_its_card_and_all_are_small():
     assert {card.stem for card in CARDS} == {file.stem for file in released.FOLDER.glob("*.safetensors")}
     assert sum(file.stat().st_size for file in released.FOLDER.iterdir()) < 12e6
 
@@ -200,3 +208,27 @@ def same_probes(found, card, within):
     """Fitted on fewer examples they may be a little lower, never much."""
     for name, told in card["quality"]["probes"].items():
         assert found["probes"][name]["seen"] > told["seen"] - within, name
+
+
+def test_an_exported_model_finds_them_without_a_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    imported = tmp_path / "sam.safetensors"
+    released.unpack(released.FOLDER / "sam-concept.safetensors", imported)
+    wanted = frozen_of_exports.describe(imported)
+    imported.unlink()
+    assert wanted.licence == "MIT"
+    assert digest_file(frozen_of_exports.find("sam", wanted, tmp_path)) == wanted.sha256
+    with pytest.raises(InputError, match="is not here"):
+        frozen_of_exports.find("sam", wanted.model_copy(update={"sha256": "0" * 64}), tmp_path)
+
+
+def test_a_study_that_released_weights_do_not_fit_is_told_at_once(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("study: own\nworld: {v1s_classes: 6, levels: {pitch: 4, modulation: 1, timbre: 3}}\n")
+    with pytest.raises(InputError, match=r"(?s)world\.levels is .* here and .* there.*foundation\.sam\.source: train"):
+        released.check(params.load(own))
+    train = "foundation: {sam: {source: train}, audio: {source: train}}\n"
+    own.write_text(own.read_text() + train)
+    released.check(params.load(own))
+    for study in ("mini", "full", "smoke", "paper", "clip", "release"):
+        released.check(params.load(study))

@@ -112,6 +112,10 @@ def test_a_living_owner_is_named_and_not_disturbed(tormented, tmp_path):
     first = Command(tormented, tmp_path / "first.log", *words)
     first.until("train")
     owner = min(running(tormented.root, None))
+    (tormented.root / "other.yaml").write_text("study: other\n")
+    overlays = (f"studies/{minute_study.NAME}.yaml", "other.yaml")
+    another = ("--configfile", *overlays, "--", "data/other/world-vggss.csv")
+    tormented.good("snakemake", "--cores", "1", *another)
     for other in (MAKE, PLAIN, DVC):
         answer = tormented.run(*other)
         said = answer.stdout + answer.stderr

@@ -9,6 +9,7 @@ from project_copy import PROJECT, copy_project, planned_jobs
 from soundprompt import params
 
 pytestmark = pytest.mark.pipeline
+RULE = re.compile(r"^rule (\w+):\n((?: .*\n|\n)*)", re.M)  # its name and what is in it
 PAPER = params.load(PROJECT / "studies" / "paper.yaml", PROJECT / "params.yaml")
 FETCHED = (
     "sam_vit_b",
@@ -69,12 +70,24 @@ def test_the_graph_is_whole(graph):
 
 
 @pytest.mark.slow
-def test_it_says_what_jobs_ask_for(graph):
-    lines = {line.split()[0]: line.split()[1:] for line in graph.splitlines() if line.strip()}
-    for rule in type(PAPER.resources).model_fields:
-        needs = getattr(PAPER.resources, rule)
-        assert list(map(int, lines[rule])) == [needs.threads, needs.mem_mb, needs.runtime, needs.gpus]
-    assert PAPER.resources.train.gpus == 1 and PAPER.resources.table.gpus == 0
+@pytest.mark.parametrize("study", ["paper", "smoke"])
+def test_the_cluster_profile_plans_it_and_says_what_each_rule_asks_for(bare, study):
+    answer = bare.run("snakemake", "--profile", "slurm", "-n", "all_tables", STUDY=study)
+    text = answer.stdout + answer.stderr
+    assert answer.returncode == 0, text
+    smk = "".join(path.read_text() for path in (bare.root / "workflow").rglob("*.smk"))
+    rules = {rule for rule, text in RULE.findall(smk) if "shell:" in text and "localrule" not in text}
+    profile = bare.root / "workflow/profiles/slurm/config.v9+.yaml"
+    blocks = profile.read_text().split("?else:")
+    asking = [set(re.findall(r"^    (\w+): \?asks", block, re.M)) for block in blocks]
+    assert asking == [rules, rules] and {"train", "score"} <= set(planned_jobs(text))
+
+
+@pytest.mark.slow
+def test_a_machine_with_one_gpu_plans_the_paper(bare):
+    answer = bare.run("snakemake", "--profile", "workflow/profiles/gpu", "-n", "all_tables")
+    text = answer.stdout + answer.stderr
+    assert answer.returncode == 0 and planned_jobs(text)["visual_features"] == 4 * PAPER.features.shards, text
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 import artifacts
 from soundprompt.data import frame_table
+from soundprompt.files import digest_file
 from soundprompt.report import gallery
 
 
@@ -56,16 +57,16 @@ def not_square(params, layout, setting, models, size):
     selection = params.settings[setting].test[0]
     path = layout.table(selection.split("/")[0])
     frames = frame_table.read(path).assign(height=size[0], width=size[1])
-    path.unlink()  # a hard link into what other tests use, as are the pictures
-    frame_table.write(frames, path)
     top, bottom, left, right = BOX
     for row in frames[frames["split"] == selection.split("/")[1]].itertuples():
         truth = np.zeros(size, np.uint8)
         truth[round(top * size[0]) : round(bottom * size[0]), round(left * size[1]) : round(right * size[1])] = 255
-        Path(row.image).unlink()
+        Path(row.image).unlink()  # a hard link into what other tests use, as are all pictures
         Image.fromarray(truth // 2 + 60).convert("RGB").save(row.image)
         Path(row.mask).unlink()
         Image.fromarray(truth).save(row.mask)
+        frames.loc[row.Index, ["image_digest", "mask_digest"]] = [digest_file(row.image), digest_file(row.mask)]
+    frame_table.write(frames, path)
     kept = [[row.clip, int(row.frame)] for row in frame_table.select(layout, [selection]).itertuples()]
     for model, padded in models.items():
         middle = (np.arange(64) + 0.5) / 64

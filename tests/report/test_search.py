@@ -6,7 +6,7 @@ import artifacts
 from soundprompt import params as p
 from soundprompt.data import leaks
 from soundprompt.errors import InputError
-from soundprompt.files import write_json
+from soundprompt.files import write_json, write_text
 from soundprompt.report import fragments, html, plots, search, tables
 
 METHODS = ["sam_fusion", "fusion-faster", "gavs", "gavs-slow", "gavs-fast"]
@@ -129,11 +129,11 @@ def test_a_leak_stops_the_table_also_by_hand(searched):
     params, layout = searched
     found = leaks.read(layout)
     found.loc[0, ["shared", "verdict"]] = [3, "stops"]
-    found.to_csv(leaks.path(layout), index=False)
+    write_text(leaks.path(layout), found.to_csv(index=False), recorded=True)
     with pytest.raises(InputError, match="what is tested is not new"):
         tables.run(p.table_view(params, "search_rates"), layout)
     found.loc[0, "verdict"] = "reported"
-    found.to_csv(leaks.path(layout), index=False)
+    write_text(leaks.path(layout), found.to_csv(index=False), recorded=True)
     tables.run(p.table_view(params, "search_rates"), layout)
     html.run(params, layout)
     assert "Not all that is tested here is new" in layout.report.read_text()

@@ -200,7 +200,7 @@ def start(settings, cwd: Path) -> subprocess.Popen:
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
         path = folder / "metrics.csv"
         if path.exists() and path.read_bytes().count(b"\n") > step:

@@ -1,4 +1,4 @@
-# What a job asks of a scheduler: the study's needs (params.yaml, resources) at the site (cluster.yaml).
+# How jobs of Slurm start at the site (cluster.yaml). What they ask for stands in workflow/profiles/slurm.
 import os
 
 from soundprompt import cluster
@@ -11,14 +11,3 @@ if "SLURM_JOB_ID" in os.environ:
     setup = f"{SITE.setup}; " if SITE.setup else ""
     python = SITE.python or PYTHON
     SOUNDPROMPT = f"{setup}PYTHONPATH={SOURCE} SOUNDPROMPT_CHECK=1 {pretend} {python} -m soundprompt"
-
-
-def needs(rule):
-    """A rule's `threads`."""
-    return getattr(STUDY.resources, rule).threads
-
-
-def asked(rule):
-    """A rule's `resources`. `turn` counts inside groups only: four jobs at a time, those with a GPU one by one."""
-    wanted = getattr(STUDY.resources, rule)
-    return cluster.asked(wanted, SITE) | {"turn": 4 if wanted.gpus else 1}

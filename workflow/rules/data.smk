@@ -17,9 +17,6 @@ rule fetch:
     wildcard_constraints:
         name="|".join(map(re.escape, FETCHED)),
     localrule: True  # nodes of a cluster rarely reach the internet
-    threads: needs("fetch")
-    resources:
-        **asked("fetch"),
     params:
         settings=reads("fetch"),
     message:
@@ -33,9 +30,6 @@ rule world_part:
         ANY.data / "world-{part}.csv",
     log:
         "logs/{study}/world/{part}.log",
-    threads: needs("world_part")
-    resources:
-        **asked("world_part"),
     params:
         code=code("world"),
         settings=reads("world"),
@@ -58,9 +52,6 @@ rule world:
         ANY.avsbench / "metadata.csv",
     log:
         "logs/{study}/world/index.log",
-    threads: needs("world_part")
-    resources:
-        **asked("world_part"),
     params:
         code=code("world"),
         settings=reads("world"),
@@ -101,9 +92,6 @@ rule frame_table:
         ledger=ledger.path(ANY, "{dataset}"),
     log:
         "logs/{study}/tables/{dataset}.log",
-    threads: needs("frame_table")
-    resources:
-        **asked("frame_table"),
     params:
         code=lambda wildcards: code("tables", datasets_read(wildcards)),
         settings=reads("tables", "dataset"),
@@ -123,9 +111,6 @@ rule leaks:
     log:
         "logs/{study}/leaks.log",
     priority: 100
-    threads: needs("table")
-    resources:
-        **asked("table"),
     params:
         code=code("leaks"),
         settings=reads("leaks"),

@@ -18,9 +18,6 @@ rule score:
         ANY.scored("{setting}", "{model}", "{pack}"),
     log:
         "logs/{study}/score/{setting}/{model}/{pack}.log",
-    threads: needs("score")
-    resources:
-        **asked("score"),
     params:
         code=lambda wildcards: code(
             "score",
@@ -40,9 +37,6 @@ rule examine:
         ANY.examined("{setting}", "{model}", "{pack}"),
     log:
         "logs/{study}/examine/{setting}/{model}/{pack}.log",
-    threads: needs("examine")
-    resources:
-        **asked("examine"),
     params:
         code=code_of_model("examine"),
         settings=reads("examine", "setting", "model"),
@@ -59,9 +53,6 @@ rule floors:
         update(ANY.floors("{setting}")),  # kept where the frames are the same
     log:
         "logs/{study}/floors/{setting}.log",
-    threads: needs("floors")
-    resources:
-        **asked("floors"),
     params:
         code=lambda wildcards: code("floors", extra_metrics(wildcards)),
         settings=reads("floors", "setting"),
@@ -79,9 +70,6 @@ rule cost:
         ANY.cost,
     log:
         "logs/{study}/cost.log",
-    threads: needs("cost")
-    resources:
-        **asked("cost"),
     params:
         code=lambda wildcards: code(
             "cost", params.cost_view(asked_by(wildcards)).chosen()

@@ -21,9 +21,6 @@ rule feature_plan:
         ANY.visual_plan,
     log:
         "logs/{study}/features/plan.log",
-    threads: needs("frame_table")
-    resources:
-        **asked("frame_table"),
     params:
         code=code("features"),
         settings=reads("features"),
@@ -41,9 +38,6 @@ rule visual_features:
         update(ANY.visual_shard("{shard}")),  # one whose pictures are the same is kept
     log:
         "logs/{study}/features/shard-{shard}.log",
-    threads: needs("visual_features")
-    resources:
-        **asked("visual_features"),
     params:
         code=code("features"),
         settings=reads("features"),
@@ -83,9 +77,6 @@ rule audio_features:
         update(ANY.audio_features),
     log:
         "logs/{study}/features/audio.log",
-    threads: needs("audio_features")
-    resources:
-        **asked("audio_features"),
     params:
         code=code("features"),
         settings=reads("features"),

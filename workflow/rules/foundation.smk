@@ -9,10 +9,7 @@ def released_weights(wildcards):
     study, name = asked_by(wildcards), wildcards.foundation
     model = getattr(study.foundation, name)
     if model.source == "released" and model.is_own:
-        try:
-            return released.files(name, params.pretrain_view(study, name))
-        except InputError as error:
-            raise WorkflowError(str(error))
+        return released.files(name, params.pretrain_view(study, name))
     paths = filter(None, (model.checkpoint, getattr(model, "pca_checkpoint", None)))
     fetched = {path: acquire.released(path, study.layout) for path in paths}
     return [
@@ -31,9 +28,6 @@ rule pretrain:
     wildcard_constraints:
         foundation="sam|audio|pyramid",
     priority: 100  # the longest chain of the study starts here
-    threads: needs("pretrain")
-    resources:
-        **asked("pretrain"),
     params:
         code=lambda wildcards: code(f"pretrain/{wildcards.foundation}"),
         settings=reads("pretrain", "foundation"),

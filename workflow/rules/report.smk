@@ -39,9 +39,6 @@ rule table:
         plots=directory(ANY.result_plots("{experiment}")),
     log:
         "logs/{study}/table/{experiment}.log",
-    threads: needs("table")
-    resources:
-        **asked("table"),
     params:
         code=code("table"),
         settings=reads("table", "experiment"),
@@ -69,9 +66,6 @@ rule report:
         ledger=ANY.data_ledger,
     log:
         "logs/{study}/report.log",
-    threads: needs("report")
-    resources:
-        **asked("report"),
     params:
         code=code("report"),
         settings=reads("report"),

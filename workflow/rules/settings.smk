@@ -22,12 +22,9 @@ from soundprompt.layout import Layout, pack_name, pack_seeds
 try:
     given = workflow.config_settings.config
     STUDY = params.read(workflow.overwrite_configfiles, **given)
+    released.check(STUDY)
 except InputError as error:
     raise WorkflowError(str(error))
-
-# Snakemake shows a job's message or its resources, not both; a dry run therefore begins with the latter.
-if any(re.fullmatch("--dry-?run|-[A-Za-z]*n", word) for word in sys.argv):
-    print(STUDY.resources.overview(), file=sys.stderr)
 
 # The study and its variants: the same rules make the artifacts of all of them, by the wildcard `study`.
 STUDIES = STUDY.studies()

@@ -20,10 +20,8 @@ rule train:
     log:
         "logs/{study}/train/{setting}/{model}/{pack}.log",
     priority: 50  # few-shot runs wait for others, scores for one run only: those can fill the end
-    threads: needs("train")
     resources:
-        **asked("train"),
-        processes=max(1, STUDY.resources.train.gpus),  # a GPU each
+        processes=1,  # that share a run, with a GPU each
     params:
         code=code_of_model("train"),
         settings=reads("train", "setting", "model"),

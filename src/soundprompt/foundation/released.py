@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from soundprompt import params, provenance
+from soundprompt import params, provenance, records
 from soundprompt.errors import InputError
-from soundprompt.files import digest_file, read_json, write_json
+from soundprompt.files import read_json
 from soundprompt.layout import Layout
 
 FOLDER = Path(__file__).parent / "released"
@@ -34,6 +34,15 @@ def files(name: str, view: params.PretrainView) -> tuple[Path, Path]:
     return weights, card
 
 
+def check(study: params.Params) -> None:
+    """Raises InputError where a study or a variant of it asks for released weights that do not fit it (`files`)."""
+    for each in study.studies().values():
+        for name in each.foundations():
+            model = getattr(each.foundation, name)
+            if name not in each.borrows and model.source == "released" and model.is_own:
+                files(name, params.pretrain_view(each, name))
+
+
 def run(name: str, view: params.PretrainView, layout: Layout) -> None:
     """Writes layout.foundation(name) from the released weights, in float32, and their quality beside it.
 
@@ -43,35 +52,39 @@ def run(name: str, view: params.PretrainView, layout: Layout) -> None:
 
     watch = provenance.Stopwatch()
     weights, card = files(name, view)
-    content, digest = read_json(card), digest_file(weights)
-    expected = content.get("sha256", content["provenance"]["weights"])
-    if digest != expected:
-        what = f"not the weights of its card: the sha256 is {digest}, that of {card.name} {expected}"
-        raise InputError(what, path=weights, remedy="bring both files back from the repository (git checkout)")
-    tensors, facts = weight_files.read(weights)
+    target, content = layout.foundation(name), read_json(card)
+    unpack(weights, target)
+    inputs = {"released": records.sha256(weights), "card": records.sha256(card)}
+    written, made = records.sha256(target), content["provenance"]
+    origin = provenance.record(f"pretrain/{name}", view, None, inputs, watch, weights=written, made=made)
+    weight_files.conclude(target, content["quality"], origin)
+
+
+def unpack(packed: Path, target: Path) -> None:
+    """Writes packed weights in float32; equal files give equal bytes. Raises InputError when they are damaged."""
+    from soundprompt import tensorfile
+    from soundprompt.foundation import weights as weight_files
+
+    records.check(packed, remedy="bring it and the json beside it back from the repository (git checkout)")
+    tensors, facts = weight_files.read(packed)
     whole = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-    weight_files.write(layout.foundation(name), whole, facts)
-    inputs = {"released": digest, "card": digest_file(card)}
-    written = digest_file(layout.foundation(name))
-    origin = provenance.record(
-        f"pretrain/{name}", view, None, inputs, watch, weights=written, made=content["provenance"]
-    )
-    write_json(layout.foundation_quality(name), {"quality": content["quality"], "provenance": origin})
+    tensorfile.write(target, whole, facts)
 
 
 def pack(name: str, view: params.PretrainView, layout: Layout) -> Path:
     """Puts what the rule trained, layout.foundation(name), among the files that the project comes with.
 
-    Floats are rounded to 16 bits: half of the size, and IoU moves in the fourth digit. Returns the file's path.
+    Floats are rounded to 16 bits: half of the size, and IoU moves in the fifth digit. Returns the file's path.
     """
+    from soundprompt import tensorfile
     from soundprompt.foundation import weights as weight_files
 
     tensors, facts = weight_files.read(layout.foundation(name))
     half = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
-    target = _own(name, view.model)
-    weight_files.write(target, half, facts)
-    record = read_json(layout.foundation_quality(name))
-    write_json(target.with_suffix(".json"), {**record, "sha256": digest_file(target)})
+    target, record = _own(name, view.model), read_json(layout.foundation_quality(name))
+    target.with_suffix(".json").unlink(missing_ok=True)  # it tells of other weights
+    tensorfile.write(target, half, facts)
+    weight_files.conclude(target, record["quality"], record["provenance"])
     return target
 
 

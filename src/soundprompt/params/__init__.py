@@ -14,7 +14,6 @@ from soundprompt.params.messages import describe, refusal
 from soundprompt.params.models import Avsegformer, Cola, Model, Sap, Schedule, Tpavi, Visual
 from soundprompt.params.plots import Curve, Dots, Panel
 from soundprompt.params.reading import read_yaml
-from soundprompt.params.resources import Needs
 from soundprompt.params.study import Params, load, read, read_written, validate, write
 from soundprompt.params.views import (
     READS,
@@ -50,7 +49,7 @@ from soundprompt.params.views import (
 __all__ = [
     "READS", "Audio", "Avsegformer", "Clips", "Cola",
     "Cost", "CostView", "Curve", "Data", "Dots", "Evaluation", "ExamineView", "Experiment", "Features",
-    "FeaturesView", "FetchView", "FloorsView", "HeldOut", "LeaksView", "Levels", "Model", "Needs", "Panel",
+    "FeaturesView", "FetchView", "FloorsView", "HeldOut", "LeaksView", "Levels", "Model", "Panel",
     "Params", "Positive", "PretrainView", "Pyramid", "PyramidView", "Reading", "Sam", "Sap", "Scene", "SceneSplit",
     "Schedule", "ScoreView", "Setting", "Settings", "TableView", "TablesView", "Tpavi", "TrainView", "Visual",
     "World", "WorldView", "Youtube", "cost_view", "describe", "examine_view", "features_view", "fetch_view",

@@ -30,7 +30,6 @@ from soundprompt.params.loading import (
 from soundprompt.params.messages import Refusal, describe, nearest, refusal
 from soundprompt.params.models import Model, Schedule
 from soundprompt.params.reading import read_given, read_yaml
-from soundprompt.params.resources import Resources
 
 Run = tuple[str, str, int]  # setting, model, seed
 
@@ -51,7 +50,6 @@ class Params(Settings):
     cost: Cost = Cost()
     variants: dict[Name, Variant] = Field({})
     experiments: dict[Name, Experiment]
-    resources: Resources = Field(Resources(), exclude=True)
     schedule: Schedule = Field(
         Schedule(), exclude=True, description="what models without a `base` start from; theirs goes over it"
     )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from soundprompt import params as p
 from soundprompt.errors import InputError
 from soundprompt.files import digest_file
+from soundprompt.foundation import released
 from soundprompt.layout import Layout
 
 FOLDER = "foundation"
@@ -35,7 +36,7 @@ def describe(path: Path) -> Frozen:
     with safetensors.safe_open(path, "pt") as content:
         facts = content.metadata() or {}
     settings = json.loads(facts["settings"])
-    licence = "MIT" if settings["source"] == "pretrain" else _released(settings["checkpoint"])[1]
+    licence = "MIT" if settings["source"] == "train" else _released(settings["checkpoint"])[1]
     return Frozen(
         architecture=facts["architecture"],
         sha256=digest_file(path),
@@ -46,7 +47,8 @@ def describe(path: Path) -> Frozen:
 
 
 def find(name: str, wanted: Frozen, folder: Path) -> Path:
-    """The file of a frozen model: in the export's own folder, in weights/ of any study, or made of released weights.
+    """The file of a frozen model: in the export's own folder, in weights/ of any study, or made of released weights,
+    published ones or those that the project comes with.
 
     Raises InputError when the export's own is damaged, or it is nowhere and cannot be fetched.
     """
@@ -59,8 +61,14 @@ def find(name: str, wanted: Frozen, folder: Path) -> Path:
     for path in sorted(Path("weights").glob(f"*/{name}.safetensors")):
         if path.stat().st_size == wanted.size and digest_file(path) == wanted.sha256:
             return path
-    if wanted.settings.get("source") == "checkpoint":
+    if wanted.settings.get("source") == "released":
         return _make(name, wanted)
+    made = Layout(RELEASED).foundation(name)
+    for weights in sorted(released.FOLDER.glob(f"{name}*.safetensors")):
+        released.unpack(weights, made)
+        if digest_file(made) == wanted.sha256:
+            return made
+        made.unlink()
     raise _missing(name, wanted, "export the model again with --whole, or bring that file to")
 
 

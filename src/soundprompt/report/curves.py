@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from soundprompt import registry
 from soundprompt.params import Curve, TableView
 from soundprompt.report import drawing, evidence, names, published
 
@@ -103,8 +102,7 @@ def _lines(view: TableView, curve: Curve) -> list[Line]:
             ]
         else:
             at = [{"setting": setting, "selection": name, "method": method} for name in axis.names]
-        dashes = registry.floors()[method].dashes or None if names.is_floor(method) else None
-        lines.append(Line(names.method(method), colours[method], at, dashes))
+        lines.append(Line(names.method(method), colours[method], at, names.dashes(method)))
     return lines
 
 

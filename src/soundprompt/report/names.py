@@ -193,6 +193,11 @@ def is_floor(name: str) -> bool:
     return name in registry.floors()
 
 
+def dashes(name: str) -> tuple[float, ...] | None:
+    """Of a method's line in plots; None for a whole one."""
+    return (registry.floors()[name].dashes or None) if is_floor(name) else None
+
+
 def plain_colour(name: str) -> str:
     """As `colour`, but one grey for all that has none of its own: where rows are told apart by their labels."""
     return _own_colour(name) or _PLAIN

@@ -126,7 +126,7 @@ def _shot_line(axis, view: TableView, rows: pd.DataFrame, by_shots: dict[int, st
     if not points:
         return ""
     place, mean, low, high = (np.array(column, float) for column in zip(*points, strict=True))
-    dashes = curves.DASHES.get(method)
+    dashes = names.dashes(method)
     style = {"color": colour, "linewidth": 1.2 if floor else 1.8, "label": names.method(method)}
     style |= {"dashes": dashes} if dashes else {}
     axis.plot(place, mean, marker=None if floor else "o", markersize=4.5, **style)

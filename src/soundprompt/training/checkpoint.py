@@ -84,6 +84,7 @@ def load_into(model: nn.Module, path: Path | str, expected_digest: str | None = 
 
 
 def _opened(path: Path | str):
+    records.check(path)
     try:
         return safe_open(os.fspath(path), "pt")
     except FileNotFoundError as error:

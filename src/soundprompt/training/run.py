@@ -158,6 +158,8 @@ class Run:
 
     def _train(self, stop: Callable[[], bool]) -> dict[str, Any]:
         watch = provenance.Stopwatch()
+        if self.team.leads:  # it vouches for files that are about to be written anew
+            (self.folder / PROVENANCE).unlink(missing_ok=True)
         trainer = self.trainer(self.team.device)
         seconds = loop.fit(trainer, self.folder, self.key, stop)
         if not self.team.leads:
