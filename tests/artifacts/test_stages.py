@@ -17,12 +17,14 @@ ASIDE = {"study", "seeds_per_job", "resources", "experiments"}
 
 
 def outputs(stage):
-    return {
+    """{path: facts} of what a stage keeps, without the records of digests beside it."""
+    kept = {
         path: facts
         for kind in ("outs", "metrics", "plots")
         for out in stage.get(kind, ())
         for path, facts in out.items()
     }
+    return {path: facts for path, facts in kept.items() if not path.endswith(".sha256")}
 
 
 def files(stage):
