@@ -1,6 +1,7 @@
 # Each target works on a fresh machine with Python 3.11 or newer.
 #   make report               the mini study, ends with results/report.html, a copy of results/mini/report.html
 #   make report STUDY=smoke   the same in minutes
+#   make demo                 trains nothing: a released model paints what sounds into a clip, with a page to play with
 #   make restore              fetch results with DVC instead of making them (docs/artifacts.md)
 #   make test                 the tests in minutes; changes nothing outside this folder and the temporary one
 #   make test-cluster         those that need a real Slurm: says what it installs and writes as root, and asks (or YES=1)
@@ -19,13 +20,19 @@ OVERLAY := $(if $(filter mini,$(STUDY)),,--configfile studies/$(STUDY).yaml)
 SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
 
 # What snakemake --lint may say: docs/architecture.md answers it.
-ANSWERED := Specify a conda|Mixed rules and functions|variable SOUNDPROMPT
+ANSWERED := Specify a conda|Mixed rules and functions|variable (SOUNDPROMPT|SETTINGS)
 
-.PHONY: env report restore test test-cluster test-all faults lint bench lock clean
+.PHONY: env report demo restore test test-cluster test-all faults lint bench lock clean
 
 report: $(READY)
 	$(SNAKEMAKE) --logger soundprompt -- all
 	@$(PY) soundprompt headline --study $(STUDY)
+
+# The clip is of the model's world, but of no study's data.
+demo: $(READY)
+	$(PY) soundprompt world --part scenes --study demo
+	clip=$$(echo data/demo/avsbench/scenes/*) && $(PY) soundprompt predict $$clip/frames --audio $$clip/audio.wav \
+	  --model demo/gavs-v1m --out results/demo/heard.mp4 --page results/demo/heard.html
 
 # Files that DVC has verified are as good as made here: Snakemake is told so, and finds nothing to do.
 TARGET ?=

@@ -81,11 +81,13 @@ rule latest_report:
         LAYOUT.report,
     output:
         LAYOUT.latest_report,
+    log:
+        "logs/{}/latest_report.log".format(STUDY.study),
     localrule: True
     message:
         "copy {input} to {output}"
     shell:
-        "cp {input} {output}.$$ && mv {output}.$$ {output}"
+        "(cp {input} {output}.$$ && mv {output}.$$ {output}) > {log} 2>&1"
 
 
 # Each experiment is a target of its own: `snakemake ablation_sap`.
