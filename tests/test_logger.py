@@ -28,9 +28,9 @@ def test_what_is_left_follows_from_the_jobs_that_ended_and_how_many_run_at_once(
     assert "5 jobs: 4 train, 1 report" in told(0, LogEvent.RUN_INFO, stats={"train": 4, "report": 1, "total": 5})
     assert "start  train 1" in start(0, 1, "train")
     start(0, 2, "train")
-    said = told(240, LogEvent.JOB_FINISHED, job_id=1)  # twice as long as foreseen
-    # three more of 240 s and a report of 40 s, less the 240 s that the second has run, two at once
-    assert "done   train 1 in 4 min 00 s (1/5 jobs, about 4 min 20 s left)" in said
+    said = told(240, LogEvent.JOB_FINISHED, job_id=1)  # six and a half times as long as foreseen
+    # three more of 240 s and a report of 97 s, less the 240 s that the second has run, two at once
+    assert "done   train 1 in 4 min 00 s (1/5 jobs, about 4 min 49 s left)" in said
 
 
 def test_the_last_job_leaves_nothing(told):

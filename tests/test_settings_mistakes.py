@@ -387,7 +387,7 @@ def change(path, old, new):
         ("experiments/table_v3.yaml", "published: v3", "publishd: v3", ["experiments.table_v3.publishd"], None),
         ("experiments/ablation_sap.yaml", "weight: 0.02", "weight: -1", ["gavs-weight_002.triplet.weight"], None),
         ("experiments/ablation_sap.yaml", "  - modality_gap", "  - modality_gp", ["ablation_sap.metrics"], None),
-        ("experiments/ablation_sap.yaml", "margin: 0.6", "margin: 0x6", ["line 13", "models.gavs-margin_06"], None),
+        ("experiments/ablation_sap.yaml", "margin: 0.6", "margin: 0x6", ["line 14", "models.gavs-margin_06"], None),
         ("experiments/table_v3.yaml", "settings:", "models: {gavs-no_cue: {}}\nsettings:", ["ablation_sap.yaml"], None),
     ],
 )

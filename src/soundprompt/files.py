@@ -183,6 +183,15 @@ def read_json(path: Path | str) -> Any:
     return content
 
 
+def check_seal(path: Path | str) -> None:
+    """Raises InputError when a json with a check sum is altered. What is no JSON at all, its reader refuses."""
+    try:
+        json.loads(Path(path).read_text())
+    except ValueError:
+        return
+    read_json(path)
+
+
 def _seal_of(content: dict[str, Any]) -> str:
     """The check sum of a json's content, '' where it has none; one under an altered name is one too."""
     names = [SEAL] if SEAL in content else [n for n, v in content.items() if isinstance(v, str) and len(v) == 64]

@@ -40,7 +40,7 @@ def check(path: Path | str, remedy: str = "") -> None:
     """
     path = Path(path)
     if path.suffix == ".json" and path.exists():
-        files.read_json(path)
+        files.check_seal(path)
     if not path.exists() or not (told := recorded(path)):
         return
     record, lines = told

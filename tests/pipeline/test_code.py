@@ -20,10 +20,10 @@ atexit.register(tell)
 """
 # Imports that a verb has for what the smoke study does not ask of it: importing released weights.
 ELSEWHERE = {"soundprompt.foundation.torchvision_ops"}
-# verb -> its options, stage, architecture, and what it makes
+# verb -> its options, stage, what it works with of what is registered, and what it makes
 VERBS = {
     "world": (["--part", "vggss"], "world", None, "data/smoke/world-vggss.csv"),
-    "tables": (["--dataset", "vggss"], "tables", None, "data/smoke/tables/vggss.parquet"),
+    "tables": (["--dataset", "vggss"], "tables", "vggss", "data/smoke/tables/vggss.parquet"),
     "leaks": ([], "leaks", None, "data/smoke/tables/leaks.csv"),
     "train": (["--setting", "v1m", "--model", "gavs"], "train", "gavs", "runs/smoke/v1m/gavs"),
     "floors": (["--setting", "vggss"], "floors", None, "runs/smoke/vggss/floors"),
@@ -46,13 +46,14 @@ def test_a_copied_folder_has_nothing_to_do(copy):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_closure_is_what_python_really_imports(copy, verb, tmp_path):
-    options, stage, architecture, made = VERBS[verb]
+    options, stage, registered, made = VERBS[verb]
     remove(copy.root / made)  # finished work would be kept, and nothing imported to do it
     (tmp_path / "sitecustomize.py").write_text(SPY)
     told = tmp_path / "modules.txt"
     path = f"{tmp_path}:{copy.root}/src"
     copy.good("python", "-m", "soundprompt", verb, *options, "--study", "smoke", PYTHONPATH=path, SPY=str(told))
-    chosen = [registry.architectures()[architecture]] if architecture else []
+    entries = {**registry.architectures(), **registry.datasets()}
+    chosen = [entries[registered]] if registered else []
     executed = set(told.read_text().split()) - {"soundprompt.cli", "soundprompt.__main__"}
     computed = {module(file) for file in provenance.code_files(stage, chosen)}
     assert executed <= computed
