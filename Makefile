@@ -54,8 +54,7 @@ test-cluster: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python tests/cluster/slurm.py ask
-	$(PYTEST) -m "not slow and not cluster"
-	YES=1 $(PYTEST) -m "slow or cluster"
+	YES=1 $(PYTEST)
 
 # Most faults are tried N times; kills of stages, which take seconds, N / 2 times each.
 N ?= 20
