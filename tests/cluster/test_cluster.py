@@ -40,7 +40,7 @@ class Session:
                 [*CALL, *arguments], cwd=copy.root, env=environment, stdout=stream, stderr=stream
             )
 
-    def job(self, verb, seconds=240):
+    def job(self, verb, seconds=900):
         """Slurm's number of a job, once a process of the verb runs in it."""
 
         def running():
@@ -50,7 +50,7 @@ class Session:
         wait(running, f"a job of {verb}", seconds)
         return next(iter(processes(self.copy.root, verb).values()))
 
-    def end(self, seconds=420):
+    def end(self, seconds=1800):
         status = self.process.wait(seconds)
         assert status == 0, self.log.read_text()[-6000:]
         return self.log.read_text()
