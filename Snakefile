@@ -29,11 +29,20 @@ onstart:
         workflow.scheduler.job_rate_limiter = None
 
 
+# Snakemake does not miss what is gone as long as all that was made from it is there. Whoever deleted a file because it
+# was damaged wants it back: the study's target asks for tables, and for what they were made from, by name.
 rule all:
     default_target: True
     input:
         LAYOUT.report,
         LAYOUT.latest_report,
+        [LAYOUT.result_table(name) for name in STUDY.experiments],
+        [
+            study.layout.table(name)
+            for study in STUDIES.values()
+            for name in study.tables()
+        ],
+        [paths for name in STUDY.experiments for paths in made_from(name).values()],
 
 
 rule all_tables:

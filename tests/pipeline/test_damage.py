@@ -12,7 +12,6 @@ DAMAGED = (
     "runs/smoke/v1s/gavs/seed0/scores.parquet",
     "runs/smoke/v1m/gavs/seed0/predictions.safetensors",
     "results/smoke/tables/table_v3.csv",
-    "data/smoke/tables/vggss.parquet",
 )
 
 

@@ -16,5 +16,5 @@ def test_jobs_run_there(tmp_path, name):
     copy.snakemake(minute_study.NAME, "--", f"data/{minute_study.NAME}/world-vggss.csv")
     assert (root / f"data/{minute_study.NAME}/world-vggss.csv").stat().st_size > 100
     minute_study.commit(copy, "all", first=True)
-    copy.good("soundprompt", "stages", "--study", minute_study.NAME)
+    minute_study.write_stages(root)
     assert "-- foundation" in copy.good("dvc", "repro", "--dry", "--force", "foundation")

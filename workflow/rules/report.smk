@@ -1,7 +1,12 @@
 # What a reader opens. Everything here is cheap and made from scores alone.
 def experiment_inputs(wildcards):
-    """All that an experiment's table is made from: scores and what else was measured, or, for a search, its runs."""
-    experiment = STUDY.experiments[wildcards.experiment]
+    """All that an experiment's table is made from."""
+    return made_from(wildcards.experiment)
+
+
+def made_from(name):
+    """The same by the experiment's name: scores and what else was measured, or, for a search, its runs."""
+    experiment = STUDY.experiments[name]
     places = [study_of(setting) for setting in experiment.settings]
     models = dict.fromkeys(map(params.model_of, experiment.methods))
     models = [model for model in models if model in STUDY.models]
