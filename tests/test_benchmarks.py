@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
     ("call", "printed"),
     [
         ("features.py --frames 20 --batches 1", ["gavs (block2): step", "audio_sam (output): batch"]),
-        ("training.py --frames 20 --rounds 1 --models gavs avsbench_tpavi", ["gavs ", "avsbench_tpavi "]),
+        ("training.py --study full --frames 20 --rounds 1 --models gavs avsbench_tpavi", ["gavs ", "avsbench_tpavi "]),
         ("intervals.py --repetitions 2", ["   10     60           1.00"]),
         ("judging.py --clips 2", ["10 frames: "]),
         ("gpu_check.py --size 256 --frames 1 --steps 1", ["torch"]),

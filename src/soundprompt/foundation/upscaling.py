@@ -31,10 +31,11 @@ def draw(upscaling: nn.Sequential, image: Tensor, kernels: Tensor, grid: tuple[i
             cells = norm_channels(layer, cells)
     doublings = cells.ndim - image.ndim
     logits = cells.flatten(1, -2) @ kernels.mT
-    logits = logits.view(len(image), *grid, *(2, 2) * doublings, -1)
+    frames = image.shape[0]  # not len(): a graph that is exported keeps it open
+    logits = logits.view(frames, *grid, *(2, 2) * doublings, -1)
     rows, columns = (range(first, 3 + 2 * doublings, 2) for first in (3, 4))
     places = logits.permute(0, -1, 1, *rows, 2, *columns)
-    return places.reshape(len(image), -1, *(side * 2**doublings for side in grid))
+    return places.reshape(frames, -1, *(side * 2**doublings for side in grid))
 
 
 def split(up: nn.ConvTranspose2d, x: Tensor) -> Tensor:
