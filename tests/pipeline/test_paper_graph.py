@@ -109,7 +109,7 @@ def test_released_weights_also_go_with_the_generated_world(bare):
         "experiments: {table_vggss: {settings: [vggss]}, table_open_vocabulary: null}\n"
     )
     counts = planned_jobs(dry(bare, "all_tables", overlay="studies/paper.yaml mixed.yaml"))
-    assert counts["fetch"] == 3 and counts["world_part"] == 5
+    assert counts["fetch"] == 3 and counts["world_part"] == 4
 
 
 def test_the_mini_study_fetches_nothing(bare):
