@@ -18,7 +18,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-
 from safetensors.torch import load_file
 
 from soundprompt import params as p
