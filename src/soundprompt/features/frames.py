@@ -68,11 +68,13 @@ class Batch:
 
     def with_context(self) -> Batch:
         """What a model is shown: its frames and behind them those of `context`."""
-        if self.context is None:
-            return self
+        return self if self.context is None else self.beside(self.context)
+
+    def beside(self, others: Batch) -> Batch:
+        """Its frames and behind them others, as far as a model looks at them."""
         shown = ("visual", "audio", "valid", "group")
-        both = {name: torch.cat([getattr(self, name), getattr(self.context, name)]) for name in shown}
-        return replace(self, sizes=self.sizes + self.context.sizes, context=None, **both)
+        both = {name: torch.cat([getattr(self, name), getattr(others, name)]) for name in shown}
+        return replace(self, sizes=self.sizes + others.sizes, context=None, **both)
 
     def part(self, rows: slice) -> Batch:
         """Some neighbouring frames of it, with all of their clips' context."""

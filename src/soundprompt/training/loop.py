@@ -81,6 +81,9 @@ class Trainer:
         self.sampler, self.train, self.validation = sampler, train, validation
         self.device, self.label, self.team = torch.device(device), label, team
         self.precision = precision(settings.schedule, self.device.type)
+        # A spare frame goes through the model with the batch where launches are what a small step costs. A processor is
+        # quicker without the spare's mask and backward pass.
+        self.fused = self.device.type != "cpu"
         self.parameters, self.changing = model.trained_parameters(), model.trained_state()
         groups = model.parameter_groups(settings.schedule)
         self.rates = [group["lr"] for group in groups]
@@ -151,7 +154,7 @@ class Trainer:
         # a process without a frame of its own looks at the first, which then counts for nothing
         mine = batch if count == length else batch.part(here if count else slice(0, 1))
         with self._autocast():
-            prediction = self._answer(mine)
+            prediction, other = self._answer(mine, spare)
         share = count / length
         mask = self._mask_loss(prediction.logits, mine, self.settings.schedule.mask_loss) * share
         total = mask
@@ -164,7 +167,7 @@ class Trainer:
             return {"loss": total, "mask": mask.detach()}
         prediction.cue = self.team.whole(prediction.cue[:count], here, length)
         prediction.sound = self.team.whole(prediction.sound[:count], here, length)
-        triplet, active = self._triplet(prediction, batch, spare)
+        triplet, active = self._triplet(prediction, batch, spare, other)
         total = total + self.settings.triplet.weight * triplet
         return {"loss": total, "mask": mask.detach(), "triplet": triplet.detach(), "active": active}
 
@@ -263,13 +266,14 @@ class Trainer:
             return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid, kind)
         return losses.original_loss(logits.float(), batch.masks, self.restore, kind)
 
-    def _triplet(self, prediction, batch: Batch, spare: Batch | None) -> tuple[Tensor, Tensor]:
+    def _triplet(
+        self, prediction: Prediction, batch: Batch, spare: Batch | None = None, other: Any = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss, and the share of triplets above 0. other: cue and sound of the spare frame."""
         cue, sound = prediction.cue, prediction.sound
         videos, classes = list(batch.videos), list(batch.classes)
         if spare is not None:
-            with torch.no_grad(), self._autocast():
-                other = self.model(spare)
-            cue, sound = torch.cat([cue, other.cue]), torch.cat([sound, other.sound])
+            cue, sound = torch.cat([cue, other[0]]), torch.cat([sound, other[1]])
             videos, classes = videos + list(spare.videos), classes + list(spare.classes)
         anchors = len(batch.videos)
         if batch.negative is not None:  # a sound that is not the frame's says nothing of how the two belong together
@@ -283,9 +287,20 @@ class Trainer:
             torch.manual_seed(self.sampler.torch_seed(self.step + 1))
         return losses.triplet_loss(cue, sound, others, triplet.margin, triplet.anchor)
 
-    def _answer(self, batch: Batch) -> Prediction:
-        """What the model says of the batch's frames; frames that are shown beside them are context only."""
-        return self.model(batch.with_context()).first(len(batch.sizes))
+    def _answer(self, batch: Batch, spare: Batch | None) -> tuple[Prediction, Any]:
+        """What the model says of the batch's frames, with others of their clips as context; cue and sound of the spare.
+
+        No gradient flows to the latter.
+        """
+        shown, count = batch.with_context(), len(batch.sizes)
+        if spare is None:
+            return self.model(shown).first(count), None
+        if self.fused:
+            both, first = self.model(shown.beside(spare)), len(shown.sizes)
+            return both.first(count), (both.cue[first:].detach(), both.sound[first:].detach())
+        prediction = self.model(shown).first(count)
+        with torch.no_grad():
+            return prediction, self.model.compare(spare)
 
     def _predict(self, batch: Batch) -> Tensor:
         with self._autocast():
