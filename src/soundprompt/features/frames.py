@@ -290,7 +290,7 @@ class _Visual:
         return values.float()
 
     def _read(self, unique: Sequence[int]) -> Tensor:
-        values = torch.empty((len(unique), *self._shape), dtype=self._dtype)
+        values = loading.empty((len(unique), *self._shape), self._dtype)
         for target, number in zip(values.numpy(), unique, strict=True):
             shard, row = self._places[number]
             self._stores[shard].read_into(self._name, row, target)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from soundprompt.errors import InputError
 
@@ -50,6 +51,14 @@ def ahead(read: Callable[[Any], Any], asked: Sequence[Any], workers: int, device
         if isinstance(item, InputError):
             raise item
         yield item
+
+
+def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+    """A tensor to read into: in a process that reads ahead in shared memory, which saves a copy on its way."""
+    if get_worker_info() is None:
+        return torch.empty(tuple(shape), dtype=dtype)
+    storage = torch.UntypedStorage._new_shared(dtype.itemsize * math.prod(shape))
+    return torch.empty(0, dtype=dtype).set_(storage, 0, tuple(shape))
 
 
 @contextmanager
