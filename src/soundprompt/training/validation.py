@@ -42,7 +42,7 @@ def mean_iou(
         if not finite.everywhere(logits):
             unsound, clips = logits, batch.clips
             break
-        pictures = restore(logits, batch.sizes)
+        pictures = restore(logits, [tuple(mask.shape) for mask in batch.masks])
         total += sum(
             float(frame_iou(picture, mask, threshold)) for picture, mask in zip(pictures, batch.masks, strict=True)
         )
