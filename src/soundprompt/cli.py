@@ -30,7 +30,7 @@ app = typer.Typer(
 )
 
 Study = Annotated[
-    str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; mini@points for a variant.")
+    str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; full.points for a substudy.")
 ]
 File = Annotated[
     Path | None, typer.Option("--settings", help="A study's settings as the workflow writes them; else params.yaml.")
@@ -448,10 +448,8 @@ def headline(study: Study = "mini") -> None:
 
 def _params(study: str, file: Path | None = None, *, fetching: bool = False) -> p.Params:
     if file is not None:
-        return p.read_written(file).named(study)
-    name, _, variant = study.partition("@")
-    params = p.load(None if name == "mini" else name, fetching=fetching)
-    return params.variant(variant) if variant else params
+        return p.read_written(file, study)
+    return p.load(None if study == "mini" else study, fetching=fetching)
 
 
 def _foundation(name: str) -> str:
