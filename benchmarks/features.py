@@ -30,7 +30,7 @@ import torch
 from PIL import Image
 
 from soundprompt import params
-from soundprompt.data import frame_table, media
+from soundprompt.data import frame_table, masks, media
 from soundprompt.features import extract, frames, plan
 from soundprompt.features.frames import Batch, Frames
 from soundprompt.files import digest_file
@@ -118,7 +118,10 @@ def make_project(study: params.Params, count: int, taps: list[int | None]) -> tu
     audio.save(audio.build(settings.audio), settings.audio, layout.foundation("audio"))
     pyramid.save(pyramid.build(settings.pyramid.architecture), settings.pyramid, layout.foundation("pyramid"))
     clips = [make_clip(Path(f"data/benchmark/v2/{i}"), side, i) for i in range(-(-count // SECONDS))]
-    frame_table.write(pd.DataFrame([row for clip in clips for row in clip][:count]), layout.table("v2"))
+    rows = pd.DataFrame([row for clip in clips for row in clip][:count])
+    frame_table.write(rows, layout.table("v2"))
+    packed = {row.mask_digest: masks.Packed.of(media.read_mask(row.mask)) for row in rows.itertuples()}
+    masks.write(packed, layout.masks("v2"))
     view = params.FeaturesView(
         study="benchmark", tables=("v2",), taps=tuple(dict.fromkeys(taps)), features={"shards": 1}, bgr=False
     )
