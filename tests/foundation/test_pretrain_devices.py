@@ -1,6 +1,6 @@
 """Pre-training on another device than the processor.
 
-No GPU is needed: torch's meta device computes shapes alone, and what mixes its tensors with those of the processor fails.
+No GPU is needed: torch's meta device computes shapes alone, and what mixes its tensors with the processor's fails.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from soundprompt import finite, models, provenance, records
+from soundprompt import devices, finite, models, provenance, records
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import store
@@ -61,8 +61,9 @@ def _runs(
     team: Team, view: TrainView, seeds: Sequence[int], layout: Layout, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
     """The part of one process in training a pack; returns the runs' entries."""
-    data = PackData(view, layout)
-    return {str(seed): Run(view, seed, layout, data, team).train(stop) for seed in seeds}
+    data = PackData(view, layout, team.device)
+    with devices.repeatable(view.model.schedule.deterministic):
+        return {str(seed): Run(view, seed, layout, data, team).train(stop) for seed in seeds}
 
 
 @dataclass
@@ -71,6 +72,7 @@ class PackData:
 
     view: TrainView
     layout: Layout
+    device: str = "cpu"  # where models will compute
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -124,7 +126,7 @@ class PackData:
 
     def _frames(self, rows: Any) -> Frames:
         data, model = self.view.data, self.view.model
-        front = models.frozen_front(model, self.encoder)
+        front = models.frozen_front(model, self.encoder, self.device)
         options = {"bgr": data.bgr, "supervision": data.v1s_supervision, "front": front}
         return Frames(rows, self.layout, model.tap, self.encoder, **options)
 
