@@ -1,6 +1,6 @@
 """What a GPU does here: whether it computes what the processor does, and how fast; at most 8 minutes, without any data.
 
-    python benchmarks/gpu_check.py [--device cuda] [--size full] [--out benchmarks/results/<card>.csv]   (make bench-gpu)
+    python benchmarks/gpu_check.py [--device cuda] [--size full] [--out FILE]       (make bench-gpu)
 
 1. Agreement: encodes one frame and takes one training step of `gavs` of studies/paper.yaml (at 256 pixels, from the
    same weights) on the CPU and on the GPU, in float32 without TF32, and compares features, loss, gradients and updated
@@ -9,9 +9,9 @@
 3. The paper's study on a project of noise in full size (`soundprompt.planning`): frame tables, features, steps,
    validation and scoring of its five models, with the share in which they wait for data.
 4. A run that is stopped and goes on, against one that is not.
-What was found is printed and written as csv, which `soundprompt cost --plan --gpu <card>` reads. Exit status 1 when
-something differs by more than stated, 2 without a GPU. `--device cpu --size tiny` tries the script itself: it takes the
-full study's small models, and its figures mean nothing.
+What was found is printed and written as csv (benchmarks/results/<card>.csv), which `soundprompt cost --plan --gpu <card>`
+reads. Exit status 1 when something differs by more than stated, 2 without a GPU. `--device cpu --size tiny` tries the
+script itself: it takes the full study's small models, and its figures mean nothing.
 """
 
 from __future__ import annotations

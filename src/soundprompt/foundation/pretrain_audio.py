@@ -63,7 +63,7 @@ def pool(seed: int, stream: int, count: int, scene: Scene) -> tuple[Tensor, Tens
 class Trainer:
     """The encoder, the tag head that only pre-training needs, and their optimiser."""
 
-    parts: ClassVar = ("encoder", "head")
+    parts: ClassVar[tuple[str, ...]] = ("encoder", "head")
 
     def __init__(self, view: params.PretrainView):
         self.settings, self.scene = view.model, view.scene

@@ -16,7 +16,7 @@ from soundprompt import devices
 from soundprompt.evaluation.run import score_pack
 from soundprompt.features import frames as feature_frames
 from soundprompt.files import write_sealed
-from soundprompt.foundation import making, pretrain_audio, pretrain_pyramid, pretrain_sam
+from soundprompt.foundation import making, pictures, pretrain_audio, pretrain_pyramid, pretrain_sam
 from soundprompt.params import Model, Params, Schedule, ScoreView, TrainView, pretrain_view
 from soundprompt.planning import hours, noise
 from soundprompt.planning.figures import Figure, Figures, family
@@ -138,7 +138,8 @@ def train(view: TrainView, project: Noise) -> tuple[Trainer, float, float]:
 
 def step_alone(trainer: Trainer) -> float:
     """Seconds of a step whose batch is there already."""
-    batch, spare = (one and one.to(trainer.device) for one in trainer.sample(1))
+    batch, spare = trainer.sample(1)
+    batch, spare = batch.to(trainer.device), spare and spare.to(trainer.device)
     return timed(lambda: trainer.update(1, trainer.loss(batch, spare)["loss"]))
 
 
@@ -170,16 +171,17 @@ def of_pretraining(study: Params) -> list[Figure]:
 
 
 def _pretraining_step(study: Params, name: str) -> float:
-    view, device = pretrain_view(study, name), devices.best()  # type: ignore[arg-type]  # one of three names
+    """Pictures and sounds are drawn before; a study draws them once for all steps."""
+    view, device = pretrain_view(study, name), devices.best()  # type: ignore[arg-type]  # one of its three
     if name == "audio":
-        few = view.model.model_copy(update={"sounds": pretrain_audio.BATCH, "epochs": 3})
+        few = view.model.model_copy(update={"sounds": pretrain_audio.BATCH, "epochs": 1})  # an epoch of one step
         sounds = pretrain_audio.Trainer(view.model_copy(update={"model": few}))
         making.move(sounds, device)
-        sounds.sounds  # noqa: B018 - drawn here, and once for all epochs in a study
-        return _timed(lambda: sounds.train(lambda: None)) / few.epochs
+        examples, tags = (of_pool.to(device) for of_pool in sounds.sounds)
+        return timed(lambda: sounds.update(examples, tags, pretrain_audio.PEAK_RATE))
     trainer = {"sam": pretrain_sam, "pyramid": pretrain_pyramid}[name].Trainer(view)
     making.move(trainer, device)
-    drawn = pretrain_sam.pictures.pool(0, 8, view.scene, view.model.image_size)
+    drawn = pictures.pool(0, 8, view.scene, getattr(study.foundation, name).image_size)
     where = trainer.trained[0].device
     return timed(lambda: trainer.update(making.moved(trainer.draw(drawn), where)))
 
