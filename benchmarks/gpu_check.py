@@ -9,9 +9,9 @@
 3. The paper's study on a project of noise in full size (`soundprompt.planning`): frame tables, features, steps,
    validation and scoring of its five models, with the share in which they wait for data.
 4. A run that is stopped and goes on, against one that is not.
-What was found is printed and written as csv (benchmarks/results/<card>.csv), which `soundprompt cost --plan --gpu <card>`
-reads. Exit status 1 when something differs by more than stated, 2 without a GPU. `--device cpu --size tiny` tries the
-script itself: it takes the full study's small models, and its figures mean nothing.
+What was found is printed and written as csv, benchmarks/results/<card>.csv, which `soundprompt cost --plan --gpu <card>`
+reads. Exit status 1 when something differs by more than stated, 2 without a GPU.
+`--device cpu --size tiny` tries the script: it takes the full study's small models, and its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def encoder_alone(study: params.Params, project: Noise) -> Figure:
 def stop_and_go_on(study: params.Params, project: Noise) -> tuple[list[Figure], bool]:
     """Six steps of gavs in one go, and stopped after four; how far their losses differ, and whether too far."""
     view = measure.train_view(study.models["gavs"].on("v2"), "v2", 6)
-    one = run.Run(view, 0, project.layout, run.PackData(view, project.layout, devices.best()))
+    one = run.Run(view, 0, project.layout, run.PackData(view, project.layout, device=devices.best()))
     trainers = [one.trainer(devices.best()) for _ in range(3)]
     whole, first, second = trainers
     loop.fit(whole, Path("whole"), "key")

@@ -123,7 +123,7 @@ def train(view: TrainView, project: Noise) -> tuple[Trainer, float, float]:
     """Trains as `soundprompt train` does; a trainer like its own, seconds of a step, and of a frame in validation."""
     layout, ticks = project.layout, []
     device = devices.best()
-    one = run.Run(view, 0, layout, run.PackData(view, layout, device))
+    one = run.Run(view, 0, layout, run.PackData(view, layout, device=device))
 
     def tick() -> bool:
         ticks.append(time.perf_counter())

@@ -61,7 +61,7 @@ def _runs(
     team: Team, view: TrainView, seeds: Sequence[int], layout: Layout, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
     """The part of one process in training a pack; returns the runs' entries."""
-    data = PackData(view, layout, team.device)
+    data = PackData(view, layout, device=team.device)
     with devices.repeatable(view.model.schedule.deterministic):
         return {str(seed): Run(view, seed, layout, data, team).train(stop) for seed in seeds}
 
