@@ -9,7 +9,7 @@
 3. The paper's study on a project of noise in full size (`soundprompt.planning`): frame tables, features, steps,
    validation and scoring of its five models, with the share in which they wait for data.
 4. A run that is stopped and goes on, against one that is not.
-What was found is printed and written as csv, benchmarks/results/<card>.csv, which `soundprompt cost --plan --gpu <card>`
+What was found is printed, and written to benchmarks/results/<card>.csv, which `soundprompt cost --plan --gpu <card>`
 reads. Exit status 1 when something differs by more than stated, 2 without a GPU.
 `--device cpu --size tiny` tries the script: it takes the full study's small models, and its figures mean nothing.
 """
