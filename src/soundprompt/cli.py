@@ -292,13 +292,38 @@ def floors(setting: SettingName = "", study: Study = "mini", file: File = None) 
 
 
 @app.command()
-def cost(study: Study = "mini", file: File = None) -> None:
+def cost(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print how long the study takes instead, before it runs.")
+    ] = False,
+    gpu: Annotated[
+        str | None, typer.Option(help="With --plan: by the figures of this GPU, such as h200; else measured here.")
+    ] = None,
+    study: Study = "mini",
+    file: File = None,
+) -> None:
     """Measure what a frame costs with each model that an experiment asks this of."""
+    if plan or gpu:
+        _plan(_params(study, file), gpu)
+        return
     chosen = p.cost_view(_params(study, file))
 
     from soundprompt.evaluation import cost as measuring
 
     measuring.run(chosen, chosen.layout)
+
+
+def _plan(params: p.Params, gpu: str | None) -> None:
+    # Apart from the verb, whose results in a study do not depend on this.
+    from soundprompt.planning import figures, hours
+
+    if gpu:
+        known = figures.named(gpu)
+    else:
+        from soundprompt.planning import measure
+
+        known = measure.of_study(params)
+    print(hours.table(hours.plan(params, known)))
 
 
 @app.command()
