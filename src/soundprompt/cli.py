@@ -30,7 +30,7 @@ app = typer.Typer(
 )
 
 Study = Annotated[
-    str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; mini@points for a variant.")
+    str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; full.points for a substudy.")
 ]
 File = Annotated[
     Path | None, typer.Option("--settings", help="A study's settings as the workflow writes them; else params.yaml.")
@@ -292,13 +292,38 @@ def floors(setting: SettingName = "", study: Study = "mini", file: File = None) 
 
 
 @app.command()
-def cost(study: Study = "mini", file: File = None) -> None:
+def cost(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print how long the study takes instead, before it runs.")
+    ] = False,
+    gpu: Annotated[
+        str | None, typer.Option(help="With --plan: by the figures of this GPU, such as h200; else measured here.")
+    ] = None,
+    study: Study = "mini",
+    file: File = None,
+) -> None:
     """Measure what a frame costs with each model that an experiment asks this of."""
+    if plan or gpu:
+        _plan(_params(study, file), gpu)
+        return
     chosen = p.cost_view(_params(study, file))
 
     from soundprompt.evaluation import cost as measuring
 
     measuring.run(chosen, chosen.layout)
+
+
+def _plan(params: p.Params, gpu: str | None) -> None:
+    # Apart from the verb, whose results in a study do not depend on this.
+    from soundprompt.planning import figures, hours
+
+    if gpu:
+        known = figures.named(gpu)
+    else:
+        from soundprompt.planning import measure
+
+        known = measure.of_study(params)
+    print(hours.table(hours.plan(params, known)))
 
 
 @app.command()
@@ -462,10 +487,8 @@ def headline(study: Study = "mini") -> None:
 
 def _params(study: str, file: Path | None = None, *, fetching: bool = False) -> p.Params:
     if file is not None:
-        return p.read_written(file).named(study)
-    name, _, variant = study.partition("@")
-    params = p.load(None if name == "mini" else name, fetching=fetching)
-    return params.variant(variant) if variant else params
+        return p.read_written(file, study)
+    return p.load(None if study == "mini" else study, fetching=fetching)
 
 
 def _foundation(name: str) -> str:

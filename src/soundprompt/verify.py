@@ -38,7 +38,7 @@ class Trouble:
 
 
 def run(study: str, layouts: Iterable[Layout]) -> tuple[int, list[Trouble]]:
-    """Checks all artifacts of a study and its variants, with lines of progress; returns how many, and what is wrong."""
+    """Checks all artifacts of a study and its substudies and prints progress; returns how many, and what is wrong."""
     wanted: dict[Path, Expected] = {}
     trouble: list[Trouble] = []
     for layout in layouts:

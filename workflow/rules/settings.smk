@@ -26,7 +26,7 @@ try:
 except InputError as error:
     raise WorkflowError(str(error))
 
-# The study and its variants: the same rules make the artifacts of all of them, by the wildcard `study`.
+# The study and its substudies: the same rules make the artifacts of all of them, by the wildcard `study`.
 STUDIES = STUDY.studies()
 LAYOUT = STUDY.layout
 SETTINGS = params.write(STUDY)  # what the verbs read
@@ -52,7 +52,7 @@ SOUNDPROMPT = f"PYTHONPATH={SOURCE} {PYTHON} -m soundprompt"
 
 
 wildcard_constraints:
-    study="|".join(STUDIES),
+    study="|".join(map(re.escape, STUDIES)),
     dataset="|".join(registry.datasets()),
     part="|".join((*parts.PARTS, parts.SCENES)),
     shard=r"\d+",

@@ -51,7 +51,7 @@ class _ScorePack(Pack[ScoreView]):
         view, encoder = self.view, encoders.load(self.view.model, self.layout)
         trained = {seed: self.load(seed, encoder) for seed in seeds}
         asked = predict.questions(self.rows, view.probes)
-        front = models.frozen_front(view.model, encoder)  # once for all seeds
+        front = models.frozen_front(view.model, encoder, device)  # once for all seeds
         data = (asked.frames, self.layout, view.model.tap, encoder)
         frames = Frames(*data, bgr=view.data.bgr, front=front, workers=self.workers)
         conventions = scores.Conventions(view.evaluation, view.data.box_crop, view.metrics)

@@ -94,7 +94,7 @@ def origins(params: Params, layout: Layout) -> list[Origin]:
     """Every result that the report's numbers rest on: foundation models, trained runs, scores, floors, costs."""
     found = []
     for study, model in foundation.made(params):
-        what = f"foundation model: {model}" + (f" of {study.study}" if study.parent else "")
+        what = f"foundation model: {model}" + (f" of {study.study}" if study.within else "")
         found += _origin(what, study.layout.foundation_quality(model), nested=True)
     for setting, model, seed in params.everywhere(Params.runs):
         found += _origin(f"{setting} / {model}: training", layout.run(setting, model, seed) / "provenance.json")

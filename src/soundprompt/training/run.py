@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from soundprompt import finite, models, provenance, records
+from soundprompt import devices, finite, models, provenance, records
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.features import loading, store
@@ -68,8 +68,9 @@ def _runs(
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """The part of one process in training a pack; returns the runs' entries."""
-    data = PackData(view, layout, workers)
-    return {str(seed): Run(view, seed, layout, data, team).train(stop) for seed in seeds}
+    data = PackData(view, layout, workers, team.device)
+    with devices.repeatable(view.model.schedule.deterministic):
+        return {str(seed): Run(view, seed, layout, data, team).train(stop) for seed in seeds}
 
 
 @dataclass
@@ -79,6 +80,7 @@ class PackData:
     view: TrainView
     layout: Layout
     workers: int = 0
+    device: str = "cpu"  # where models will compute
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -132,7 +134,7 @@ class PackData:
 
     def _frames(self, rows: Any) -> Frames:
         data, model = self.view.data, self.view.model
-        front = models.frozen_front(model, self.encoder)
+        front = models.frozen_front(model, self.encoder, self.device)
         options = {"bgr": data.bgr, "supervision": data.v1s_supervision, "front": front, "workers": self.workers}
         return Frames(rows, self.layout, model.tap, self.encoder, **options)
 
