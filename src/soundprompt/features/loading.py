@@ -58,7 +58,7 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     if get_worker_info() is None:
         return torch.empty(tuple(shape), dtype=dtype)
     storage = torch.UntypedStorage._new_shared(dtype.itemsize * math.prod(shape))
-    return torch.empty(0, dtype=dtype).set_(storage, 0, tuple(shape))
+    return torch.empty(0, dtype=dtype).set_(storage).view(tuple(shape))
 
 
 @contextmanager

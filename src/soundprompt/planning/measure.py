@@ -26,6 +26,7 @@ from soundprompt.training.loop import Trainer
 
 CLIPS = 4  # of V1S and of V2 to train on
 VALIDATED, TESTED = 2 * noise.SECONDS["v2"], 4 * noise.SECONDS["v2"]  # frames
+READERS = 4  # processes that read ahead on a machine with a GPU, as in profiles/gpu
 LONG = 2.0  # seconds of a step from which on a few tell as much as many
 
 
@@ -100,7 +101,7 @@ def of_model(study: Params, project: Noise, model: Model, steps: int = 8) -> lis
             found.append(_figure("validation", family(there), size, 1, validation, frame_alone(trainer)))
             score = ScoreView(**dict(view), evaluation=study.evaluation, probes=("own",))
             began = time.perf_counter()
-            score_pack(score, (0,), project.layout)
+            score_pack(score, (0,), project.layout, _readers())
             found.append(_figure("score", family(there), size, 1, (time.perf_counter() - began) / TESTED))
     return found
 
@@ -123,7 +124,7 @@ def train(view: TrainView, project: Noise) -> tuple[Trainer, float, float]:
     """Trains as `soundprompt train` does; a trainer like its own, seconds of a step, and of a frame in validation."""
     layout, ticks = project.layout, []
     device = devices.best()
-    one = run.Run(view, 0, layout, run.PackData(view, layout, device=device))
+    one = run.Run(view, 0, layout, run.PackData(view, layout, _readers(), device))
 
     def tick() -> bool:
         ticks.append(time.perf_counter())
@@ -141,6 +142,10 @@ def step_alone(trainer: Trainer) -> float:
     batch, spare = trainer.sample(1)
     batch, spare = batch.to(trainer.device), spare and spare.to(trainer.device)
     return timed(lambda: trainer.update(1, trainer.loss(batch, spare)["loss"]))
+
+
+def _readers() -> int:
+    return 0 if devices.best() == "cpu" else READERS
 
 
 @torch.no_grad()
