@@ -38,7 +38,7 @@ File = Annotated[
 SettingName = Annotated[str, typer.Option(help="A setting of the study, such as v1s.")]
 ModelName = Annotated[str, typer.Option(help="A model of the study, such as gavs.")]
 Workers = Annotated[
-    int, typer.Option(min=0, help="Processes that read ahead what is not in memory; they change no result.")
+    int, typer.Option(min=0, help="Threads that read ahead what is not in memory; they change no result.")
 ]
 Seeds = Annotated[str, typer.Option(help="Seeds to run in this process: '0' or '0-1-2'.")]
 

@@ -295,7 +295,7 @@ def test_examining_again_keeps_what_is_there(tiny, view, float32_is_kept):
     assert len(values(examined(tiny), "modality_gap")) == 5
 
 
-def test_what_is_measured_is_the_same_when_other_processes_read_ahead(tiny, view, monkeypatch):
+def test_what_is_measured_is_the_same_when_threads_read_ahead(tiny, view, monkeypatch):
     monkeypatch.setattr(frames, "IN_MEMORY", 0)
     chosen, found = view(measures=("alignment", "knowledge"), held_out=False), []
     put_checkpoint(chosen, 0, tiny, "v1s")

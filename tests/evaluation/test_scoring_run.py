@@ -68,7 +68,7 @@ def test_scores_equal_the_plain_path(tiny, score_view):
     assert set(entry) == {"0", "1"}
 
 
-def test_scores_are_the_same_bytes_when_other_processes_read_ahead(tiny, score_view, monkeypatch):
+def test_scores_are_the_same_bytes_when_threads_read_ahead(tiny, score_view, monkeypatch):
     monkeypatch.setattr(feature_frames, "IN_MEMORY", 0)  # what lies in memory is not read ahead
     view, found = score_view(probes=("own", "mismatched")), []
     put_checkpoint(view, 0, tiny, "v1s")

@@ -229,7 +229,7 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
 @pytest.mark.parametrize("workers", [(0, 0), (4, 1)])
 @pytest.mark.parametrize(("how", "step"), [(signal.SIGKILL, 14), (signal.SIGTERM, 8)])
 def test_killed_runs_resume_to_the_same_bits(tiny, view, tiny_files, tmp_path, how, step, workers):
-    """Whichever processes read ahead, before and after."""
+    """However many threads read ahead, before and after."""
     settings = view(schedule={"steps": 30, "validate_every": 5, "patience": 100}, sap={"noise": "gaussian_additive"})
     run.train_pack(settings, (0, 1), tiny)
     (tmp_path / "killed").mkdir()

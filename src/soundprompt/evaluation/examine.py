@@ -13,7 +13,6 @@ from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.evaluation import alignment, knowledge, scores
 from soundprompt.evaluation.pack import Pack
-from soundprompt.features import loading
 from soundprompt.files import write_sealed
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import ExamineView
@@ -27,7 +26,6 @@ if TYPE_CHECKING:  # loading SAM's package takes seconds: finished packs do with
 EXAMINED, PROVENANCE = "examined.parquet", "examined.json"
 
 
-@loading.lost_readers()
 def examine_pack(view: ExamineView, seeds: Sequence[int], layout: Layout, workers: int = 0) -> None:
     """Measures what `view.measures` names in one run per seed.
 

@@ -11,7 +11,6 @@ import torch
 from soundprompt import devices, provenance
 from soundprompt.evaluation import predict, scores
 from soundprompt.evaluation.pack import Pack
-from soundprompt.features import loading
 from soundprompt.files import write_sealed
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import ScoreView
@@ -20,7 +19,6 @@ from soundprompt.progress import Progress
 SCORES, PREDICTIONS, PROVENANCE = "scores.parquet", "predictions.safetensors", "scores.json"
 
 
-@loading.lost_readers()
 def score_pack(view: ScoreView, seeds: Sequence[int], layout: Layout, workers: int = 0) -> None:
     """Scores one run per seed on all test selections, with every sound that `view.probes` names.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -123,7 +123,7 @@ class Frames:
     'first' nothing, it is not in `supervised`; 'repeat' the first frame's mask, as in the released code.
     front: `models.frozen_front` of the models that will read the batches; cached features that are kept in memory go
     through it once, here.
-    workers: processes that read batches ahead, unless features or pixels lie in memory.
+    workers: threads that read batches ahead, unless features or pixels lie in memory.
 
     supervised: (n,) int64, indices of the frames that have a mask. audio: (len, 128) float32.
     group: (len,) int64, which clip a frame belongs to.
@@ -195,22 +195,24 @@ class Frames:
         self, asked: Sequence[Sequence[int]], device: torch.device | str = "cpu", *, targets: bool = False
     ) -> Iterator[Batch]:
         """`complete` batches with masks, of the frames asked for, read ahead by `workers`."""
-        for read in loading.ahead(self.read, asked, self.workers, device):
+        for read in loading.ahead(partial(self.read, device=device), asked, self.workers):
             yield self.complete(read, device, targets=targets)
 
     def batch(self, indices: Sequence[int], *, labels: bool = True) -> Batch:
         """The frames at these indices, in this order, on the CPU; as `read` and `complete`."""
         return self.complete(self.read(indices, labels=labels))
 
-    def read(self, indices: Sequence[int], *, labels: bool = True) -> Read:
+    def read(self, indices: Sequence[int], *, labels: bool = True, device: torch.device | str = "cpu") -> Read:
         """All that has to be looked for on disk; frames with and without a mask do not mix.
 
-        labels: with masks where there are some. Raises InputError when features or masks are missing or altered.
+        labels: with masks where there are some. device: where the batch will be completed. Raises InputError when
+        features or masks are missing or altered.
         """
         picked = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         each = picked.tolist()
         masks = self._labels.packed(each) if labels and self._labels.of(each) else None
-        return Read(picked, self._visual.of(picked), masks)
+        found = Read(picked, self._visual.of(picked), masks)
+        return found.pin_memory() if self.workers and torch.device(device).type == "cuda" else found
 
     def complete(
         self, read: Read, device: torch.device | str = "cpu", *, masks: bool = True, targets: bool = True
@@ -290,7 +292,7 @@ class _Visual:
         return values.float()
 
     def _read(self, unique: Sequence[int]) -> Tensor:
-        values = loading.empty((len(unique), *self._shape), self._dtype)
+        values = torch.empty((len(unique), *self._shape), dtype=self._dtype)
         for target, number in zip(values.numpy(), unique, strict=True):
             shard, row = self._places[number]
             self._stores[shard].read_into(self._name, row, target)

@@ -1,74 +1,38 @@
-"""What is read before it is asked for, by processes beside the one that computes."""
+"""What is read before it is asked for, by threads beside the one that computes.
+
+Threads, because what they do (copies of mapped files, checksums, inflating, decoding) lets go of Python's lock, and
+processes would have to hand every batch over through shared memory, which costs more than to read it.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
-import torch
-from torch.utils.data import DataLoader, Dataset, get_worker_info
-
-from soundprompt.errors import InputError
-
-AHEAD = 2  # batches that each process reads in advance
+AHEAD = 2  # batches that each thread reads in advance
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
-class _Reading(Dataset):
-    """Item -> what a function reads for it; an InputError is handed over as it is, where torch would wrap it."""
-
-    def __init__(self, read: Callable[[Any], Any]):
-        self.read = read
-
-    def __getitem__(self, item: Any) -> Any:
-        try:
-            return self.read(item)
-        except InputError as error:
-            return error
-
-
-def ahead(read: Callable[[Any], Any], asked: Sequence[Any], workers: int, device: torch.device | str) -> Iterator[Any]:
+def ahead(read: Callable[[Item], Found], asked: Iterable[Item], workers: int) -> Iterator[Found]:
     """Yields `read(item)` for each item asked, in their order.
 
-    workers: processes that read ahead; with 0 everything is read here, when its turn comes. What is read must not
-    depend on the order of reading. For a GPU it comes in pinned memory: objects with `pin_memory`, in tuples or alone.
-    Raises the InputErrors of `read`.
+    workers: threads that read ahead; with 0 everything is read here, when its turn comes. What is read must not
+    depend on the order of reading. Raises what `read` raises, where its turn comes.
     """
-    loader = DataLoader(
-        _Reading(read),
-        batch_size=None,
-        sampler=asked,
-        num_workers=workers,
-        collate_fn=lambda item: item,
-        pin_memory=torch.device(device).type == "cuda",
-        # forked, so that what lies in memory is shared: features, sounds, masks
-        multiprocessing_context="fork" if workers else None,
-        prefetch_factor=AHEAD if workers else None,
-        generator=torch.Generator(),  # else it draws from the one that training draws from
-    )
-    for item in loader:
-        if isinstance(item, InputError):
-            raise item
-        yield item
-
-
-def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-    """A tensor to read into: in a process that reads ahead in shared memory, which saves a copy on its way."""
-    if get_worker_info() is None:
-        return torch.empty(tuple(shape), dtype=dtype)
-    storage = torch.UntypedStorage._new_shared(dtype.itemsize * math.prod(shape))
-    return torch.empty(0, dtype=dtype).set_(storage).view(tuple(shape))
-
-
-@contextmanager
-def lost_readers() -> Iterator[None]:
-    """Turns torch's word of a reading process that died into an InputError; it can come at any moment."""
+    if not workers:
+        yield from map(read, asked)
+        return
+    left, begun = iter(asked), deque[Future[Found]]()
+    pool = ThreadPoolExecutor(workers, "read ahead")
     try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        line = str(error).splitlines()[0]
-        remedy = "start the command again, with fewer --workers if memory (or /dev/shm) was short"
-        raise InputError(f"a process that reads ahead has ended ({line})", remedy=remedy) from error
+        begun.extend(pool.submit(read, item) for item in itertools.islice(left, AHEAD * workers))
+        while begun:
+            found = begun.popleft().result()
+            begun.extend(pool.submit(read, item) for item in itertools.islice(left, 1))
+            yield found
+    finally:
+        pool.shutdown(cancel_futures=True)

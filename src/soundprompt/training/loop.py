@@ -8,6 +8,7 @@ learning rates of the step.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import sys
 import time
@@ -104,8 +105,9 @@ class Trainer:
         indices, train = self.sampler.batch(step), self.train
         spare = self.sampler.spare(step) if self.settings.triplet.weight else None
         others = train.context(indices) if self.model.whole_clips else []
-        context = train.read(others, labels=False) if others else None
-        return train.read(indices), context, None if spare is None else train.read([spare], labels=False)
+        read = functools.partial(train.read, device=self.device)
+        context = read(others, labels=False) if others else None
+        return read(indices), context, None if spare is None else read([spare], labels=False)
 
     def _sample(self, step: int, reading: Reading) -> tuple[Batch, Batch | None]:
         schedule = self.settings.schedule
@@ -123,7 +125,7 @@ class Trainer:
         if step != self._next:
             self.close()
             steps = range(step, self.plan.steps + 1)
-            self._stream = self._timed(loading.ahead(self.read, steps, self.train.workers, self.device))
+            self._stream = self._timed(loading.ahead(self.read, steps, self.train.workers))
         self._next = step + 1
         return self._stream
 

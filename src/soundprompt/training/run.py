@@ -17,7 +17,7 @@ import pandas as pd
 from soundprompt import devices, finite, models, provenance, records
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
-from soundprompt.features import loading, store
+from soundprompt.features import store
 from soundprompt.features.frames import Frames
 from soundprompt.features.inputs import visual_inputs
 from soundprompt.files import digest_value, write_sealed
@@ -36,13 +36,12 @@ FILES = (checkpoint.NAME, loop.METRICS)  # what a finished run holds besides
 STOPPED = 75  # exit status of a pack that was asked to stop (EX_TEMPFAIL): start it again
 
 
-@loading.lost_readers()
 def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout, processes: int = 1, workers: int = 0) -> None:
     """Trains one run per seed and writes `layout.trained` once all are there.
 
     processes: on one machine, that share the work on each run, with a GPU each where there are GPUs. Losses are those
-    of one process but for the rounding of sums (and for the draws of Gaussian noise). workers: further ones for each,
-    that read batches ahead where the data do not lie in memory; they change no bit.
+    of one process but for the rounding of sums (and for the draws of Gaussian noise). workers: threads of each that
+    read batches ahead where the data do not lie in memory; they change no bit.
 
     A run writes checkpoint.safetensors (trained parameters of the best step), metrics.csv, params.json
     and provenance.json into its folder. A run whose settings, inputs and code are as before and whose

@@ -40,7 +40,7 @@ class Sampler:
         self.silent = [None] * len(clips) if silent is None else list(silent)
         self.seed, self.frames_per_clip = seed, frames_per_clip
         self.steps_per_epoch = -(-len(clips) // clips_per_step)
-        self._epoch, self._parts = -1, list[np.ndarray]()
+        self._epoch = -1, list[np.ndarray]()
 
     def batch(self, step: int) -> list[int]:
         """Frame indices of a step, clip by clip."""
@@ -50,10 +50,11 @@ class Sampler:
     def step_clips(self, step: int) -> np.ndarray:
         """Which clips a step sees."""
         epoch, part = divmod(step - 1, self.steps_per_epoch)
-        if epoch != self._epoch:
+        kept = self._epoch  # one value, since several threads may ask for steps of two epochs
+        if kept[0] != epoch:
             order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.clips))
-            self._epoch, self._parts = epoch, np.array_split(order, self.steps_per_epoch)
-        return self._parts[part]
+            kept = self._epoch = epoch, np.array_split(order, self.steps_per_epoch)
+        return kept[1][part]
 
     def spare(self, step: int) -> int | None:
         """A frame of another video, for a step whose clips are all of one video; else None.
