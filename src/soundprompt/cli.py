@@ -30,13 +30,16 @@ app = typer.Typer(
 )
 
 Study = Annotated[
-    str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; mini@points for a variant.")
+    str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; full.points for a substudy.")
 ]
 File = Annotated[
     Path | None, typer.Option("--settings", help="A study's settings as the workflow writes them; else params.yaml.")
 ]
 SettingName = Annotated[str, typer.Option(help="A setting of the study, such as v1s.")]
 ModelName = Annotated[str, typer.Option(help="A model of the study, such as gavs.")]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Processes that read ahead what is not in memory; they change no result.")
+]
 Seeds = Annotated[str, typer.Option(help="Seeds to run in this process: '0' or '0-1-2'.")]
 
 
@@ -213,6 +216,7 @@ def train(
     model: ModelName = "",
     seeds: Seeds = "0",
     processes: Annotated[int, typer.Option(min=1, help="That share the work on a run, with a GPU each.")] = 1,
+    workers: Workers = 0,
     study: Study = "mini",
     file: File = None,
 ) -> None:
@@ -222,12 +226,17 @@ def train(
 
     from soundprompt.training.run import train_pack
 
-    train_pack(chosen, pack_seeds(seeds), chosen.layout, processes)
+    train_pack(chosen, pack_seeds(seeds), chosen.layout, processes, workers)
 
 
 @app.command()
 def score(
-    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", file: File = None
+    setting: SettingName = "",
+    model: ModelName = "",
+    seeds: Seeds = "0",
+    workers: Workers = 0,
+    study: Study = "mini",
+    file: File = None,
 ) -> None:
     """Score trained runs on the test selections of a setting."""
     params = _params(study, file)
@@ -235,7 +244,7 @@ def score(
 
     from soundprompt.evaluation.run import score_pack
 
-    score_pack(chosen, pack_seeds(seeds), chosen.layout)
+    score_pack(chosen, pack_seeds(seeds), chosen.layout, workers)
 
 
 @app.command()
@@ -255,7 +264,12 @@ def evaluate(setting: SettingName, model: ModelName, seeds: Seeds = "0", study: 
 
 @app.command()
 def examine(
-    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", file: File = None
+    setting: SettingName = "",
+    model: ModelName = "",
+    seeds: Seeds = "0",
+    workers: Workers = 0,
+    study: Study = "mini",
+    file: File = None,
 ) -> None:
     """Measure in trained runs what masks do not show: how sound and cue align, what SAM's decoder still knows."""
     params = _params(study, file)
@@ -263,7 +277,7 @@ def examine(
 
     from soundprompt.evaluation.examine import examine_pack
 
-    examine_pack(chosen, pack_seeds(seeds), chosen.layout)
+    examine_pack(chosen, pack_seeds(seeds), chosen.layout, workers)
 
 
 @app.command()
@@ -473,10 +487,8 @@ def headline(study: Study = "mini") -> None:
 
 def _params(study: str, file: Path | None = None, *, fetching: bool = False) -> p.Params:
     if file is not None:
-        return p.read_written(file).named(study)
-    name, _, variant = study.partition("@")
-    params = p.load(None if name == "mini" else name, fetching=fetching)
-    return params.variant(variant) if variant else params
+        return p.read_written(file, study)
+    return p.load(None if study == "mini" else study, fetching=fetching)
 
 
 def _foundation(name: str) -> str:
