@@ -12,15 +12,17 @@ import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
-import soxr
 from PIL import Image, ImageOps
 
 from soundprompt.data import pixels
 from soundprompt.errors import InputError
 from soundprompt.files import digest_bytes
+
+if TYPE_CHECKING:
+    import soundfile  # else loaded with the first sound: trainings read none, and share this module for pictures
 
 RATE = 16000
 """Samples per second of every sound inside the project."""
@@ -146,6 +148,8 @@ def read_audio(path: Path | str, digest: str | None = None) -> np.ndarray:
     Several channels are averaged and other rates resampled (soxr, HQ); the first file of each
     rate and channel count is named in a warning of the log.
     """
+    import soundfile
+
     sound = _open_sound(path, read_bytes(path, digest))
     with sound:
         if sound.samplerate != RATE or sound.channels != 1:
@@ -166,6 +170,8 @@ def to_mono_16k(wave: np.ndarray, rate: int) -> np.ndarray:
     """(n, channels) or (n,) at `rate` -> (m,) float32 at 16 kHz: mean of the channels, soxr HQ."""
     mono = wave if wave.ndim == 1 else wave.mean(axis=1)
     if rate != RATE:
+        import soxr
+
         mono = soxr.resample(mono, rate, RATE, quality="HQ")
     return np.ascontiguousarray(mono, dtype=np.float32)
 
@@ -195,6 +201,8 @@ def vggish_examples(samples: int) -> int:
 
 
 def _open_sound(path: Path | str, content: bytes) -> soundfile.SoundFile:
+    import soundfile
+
     lacking = _wav_bytes_lacking(content)
     if lacking:
         raise InputError(f"cut short: {lacking} bytes of sound are lacking", path=path, remedy=_RESTORE)
