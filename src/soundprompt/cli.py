@@ -40,6 +40,9 @@ File = Annotated[
 ]
 SettingName = Annotated[str, typer.Option(help="A setting of the study, such as v1s.")]
 ModelName = Annotated[str, typer.Option(help="A model of the study, such as gavs.")]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Processes that read ahead what is not in memory; they change no result.")
+]
 Seeds = Annotated[str, typer.Option(help="Seeds to run in this process: '0' or '0-1-2'.")]
 
 
@@ -226,6 +229,7 @@ def train(
     model: ModelName = "",
     seeds: Seeds = "0",
     processes: Annotated[int, typer.Option(min=1, help="That share the work on a run, with a GPU each.")] = 1,
+    workers: Workers = 0,
     study: Study = "mini",
     file: File = None,
 ) -> None:
@@ -236,12 +240,17 @@ def train(
     with _no_collection():
         from soundprompt.training.run import train_pack
 
-    train_pack(chosen, pack_seeds(seeds), chosen.layout, processes)
+    train_pack(chosen, pack_seeds(seeds), chosen.layout, processes, workers)
 
 
 @app.command()
 def score(
-    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", file: File = None
+    setting: SettingName = "",
+    model: ModelName = "",
+    seeds: Seeds = "0",
+    workers: Workers = 0,
+    study: Study = "mini",
+    file: File = None,
 ) -> None:
     """Score trained runs on the test selections of a setting."""
     params = _params(study, file)
@@ -250,7 +259,7 @@ def score(
     with _no_collection():
         from soundprompt.evaluation.run import score_pack
 
-    score_pack(chosen, pack_seeds(seeds), chosen.layout)
+    score_pack(chosen, pack_seeds(seeds), chosen.layout, workers)
 
 
 @app.command()
@@ -270,7 +279,12 @@ def evaluate(setting: SettingName, model: ModelName, seeds: Seeds = "0", study: 
 
 @app.command()
 def examine(
-    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", file: File = None
+    setting: SettingName = "",
+    model: ModelName = "",
+    seeds: Seeds = "0",
+    workers: Workers = 0,
+    study: Study = "mini",
+    file: File = None,
 ) -> None:
     """Measure in trained runs what masks do not show: how sound and cue align, what SAM's decoder still knows."""
     params = _params(study, file)
@@ -279,7 +293,7 @@ def examine(
     with _no_collection():
         from soundprompt.evaluation.examine import examine_pack
 
-    examine_pack(chosen, pack_seeds(seeds), chosen.layout)
+    examine_pack(chosen, pack_seeds(seeds), chosen.layout, workers)
 
 
 @app.command()
@@ -294,13 +308,38 @@ def floors(setting: SettingName = "", study: Study = "mini", file: File = None) 
 
 
 @app.command()
-def cost(study: Study = "mini", file: File = None) -> None:
+def cost(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print how long the study takes instead, before it runs.")
+    ] = False,
+    gpu: Annotated[
+        str | None, typer.Option(help="With --plan: by the figures of this GPU, such as h200; else measured here.")
+    ] = None,
+    study: Study = "mini",
+    file: File = None,
+) -> None:
     """Measure what a frame costs with each model that an experiment asks this of."""
+    if plan or gpu:
+        _plan(_params(study, file), gpu)
+        return
     chosen = p.cost_view(_params(study, file))
 
     from soundprompt.evaluation import cost as measuring
 
     measuring.run(chosen, chosen.layout)
+
+
+def _plan(params: p.Params, gpu: str | None) -> None:
+    # Apart from the verb, whose results in a study do not depend on this.
+    from soundprompt.planning import figures, hours
+
+    if gpu:
+        known = figures.named(gpu)
+    else:
+        from soundprompt.planning import measure
+
+        known = measure.of_study(params)
+    print(hours.table(hours.plan(params, known)))
 
 
 @app.command()

@@ -63,6 +63,10 @@ class Layout:
         """Frame table of a dataset."""
         return self.data / "tables" / f"{dataset}.parquet"
 
+    def masks(self, dataset: str) -> Path:
+        """The masks that a frame table names, a bit a pixel."""
+        return self.data / "masks" / f"{dataset}.parquet"
+
     # foundation: weights, and beside them what they are worth
     def foundation(self, model: str) -> Path:
         """Weights of 'sam' or 'audio' (safetensors; architecture in the header)."""

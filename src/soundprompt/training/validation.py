@@ -42,7 +42,7 @@ def mean_iou(
         if not finite.everywhere(logits):
             unsound, clips = logits, batch.clips
             break
-        pictures = restore(logits, [tuple(mask.shape) for mask in batch.masks])
+        pictures = restore(logits, batch.sizes)
         total += sum(
             float(frame_iou(picture, mask, threshold)) for picture, mask in zip(pictures, batch.masks, strict=True)
         )
@@ -55,8 +55,10 @@ def mean_iou(
 
 def of_everything(validation: Mapping[str, Frames]) -> float:
     """What a mask of everything would score, which needs no training: the mean over selections, as for a model."""
-    masks = [frames.masks(range(len(frames))) for frames in validation.values()]
-    shares = [sum(float(mask.float().mean()) for mask in each) / len(each) for each in masks]
+    shares = [
+        sum(float(mask.float().mean()) for mask in frames.masks(range(len(frames)))) / len(frames)
+        for frames in validation.values()
+    ]
     return sum(shares) / len(shares)
 
 
