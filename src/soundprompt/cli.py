@@ -7,10 +7,13 @@ stage may read (`params.READS`). Heavy imports happen inside the verbs, so that 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +67,15 @@ def _end(number: int, _frame: object) -> None:
     """Leaves as after Ctrl-C: unfinished outputs are removed on the way, and no second signal disturbs that."""
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """For heavy imports: all that they make stays, and the garbage collector would look through it again and again."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 @app.command()
@@ -195,7 +207,8 @@ def features(
     """Run the frozen encoders once over every picture and every second of sound."""
     chosen = p.features_view(_params(study, file))
 
-    from soundprompt.features import extract, plan
+    with _no_collection():
+        from soundprompt.features import extract, plan
 
     layout = chosen.layout
     if step not in ("plan", "shard", "index", "audio", "all"):
@@ -224,7 +237,8 @@ def train(
     params = _params(study, file)
     chosen = p.train_view(params, *_known(params, setting, model))
 
-    from soundprompt.training.run import train_pack
+    with _no_collection():
+        from soundprompt.training.run import train_pack
 
     train_pack(chosen, pack_seeds(seeds), chosen.layout, processes, workers)
 
@@ -242,7 +256,8 @@ def score(
     params = _params(study, file)
     chosen = p.score_view(params, *_known(params, setting, model))
 
-    from soundprompt.evaluation.run import score_pack
+    with _no_collection():
+        from soundprompt.evaluation.run import score_pack
 
     score_pack(chosen, pack_seeds(seeds), chosen.layout, workers)
 
@@ -275,7 +290,8 @@ def examine(
     params = _params(study, file)
     chosen = p.examine_view(params, *_known(params, setting, model))
 
-    from soundprompt.evaluation.examine import examine_pack
+    with _no_collection():
+        from soundprompt.evaluation.examine import examine_pack
 
     examine_pack(chosen, pack_seeds(seeds), chosen.layout, workers)
 

@@ -38,7 +38,7 @@ def disturbed(slurm, remote, tmp_path_factory):
     first.process.wait()
 
     second = Session(remote, logs / "second.log", "all_tables")  # the same again: it ends what was left, and goes on
-    wait(lambda: state(befell["snakemake killed"]) == "CANCELLED", "the orphaned jobs to end")
+    wait(lambda: state(befell["snakemake killed"]) == "CANCELLED", "the orphaned jobs to end", 600)
     befell["process killed"] = second.job("train")
     for process, number in processes(remote.root, "train").items():
         if number == befell["process killed"]:

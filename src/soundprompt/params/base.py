@@ -33,7 +33,7 @@ RESERVED = frozenset(
 class Settings(BaseModel):
     """Base of all blocks: unknown keys are errors, numbers are finite, values cannot change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 def _name(value: str) -> str:

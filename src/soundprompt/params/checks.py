@@ -207,9 +207,9 @@ def _of_plots(params: Params, where: str, experiment: Experiment) -> Iterator[st
     """Curves and dots show what their experiment has."""
     for curve in experiment.curves:
         at = f"{where}.curves.{curve.name}"
-        whose = curve.setting or experiment.settings[0]
-        yield from _unknown(f"{at}.setting", [whose], experiment.settings)
-        selections = params.settings[plain(whose)].test if plain(whose) in params.settings else ()
+        setting = curve.setting or experiment.settings[0]
+        yield from _unknown(f"{at}.setting", [setting], experiment.settings)
+        selections = params.settings[plain(setting)].test if plain(setting) in params.settings else ()
         along = {"settings": experiment.settings, "selections": selections, "methods": experiment.methods}
         yield from _unknown(f"{at}.along", curve.along or (), along[curve.over])
         yield from _unknown(f"{at}.methods", curve.methods or (), experiment.methods)
@@ -222,8 +222,8 @@ def _of_plots(params: Params, where: str, experiment: Experiment) -> Iterator[st
             yield from _unknown(f"{at}.metric", filter(None, [panel.metric, panel.against]), experiment.metrics)
             yield from _unknown(f"{at}.setting", filter(None, [panel.setting]), experiment.settings)
             yield from _unknown(f"{at}.probe", filter(None, [panel.probe]), ["own", *registry.probes()])
-            whose = params.settings.get(plain(panel.setting or experiment.settings[0]))
-            yield from _unknown(f"{at}.selection", filter(None, [panel.selection]), whose.test if whose else ())
+            chosen = params.settings.get(plain(panel.setting or experiment.settings[0]))
+            yield from _unknown(f"{at}.selection", filter(None, [panel.selection]), chosen.test if chosen else ())
     for kind, plots in (("curves", experiment.curves), ("dots", experiment.dots)):
         if len({plot.name for plot in plots}) < len(plots):
             yield f"{where}.{kind}: two have the same name, give each a `name:`"

@@ -62,7 +62,7 @@ class Plan:
 
 
 def plan(study: Params, figures: Figures) -> Plan:
-    """The plan of a study and its variants. Schedules count to their end: what stops early takes less."""
+    """The plan of a study and its substudies. Schedules count to their end: what stops early takes less."""
     kinds: dict[tuple[str, str], Kind] = {}
     missing: dict[str, None] = {}
     sources: dict[str, None] = {}

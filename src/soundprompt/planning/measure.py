@@ -26,7 +26,8 @@ from soundprompt.training.loop import Trainer
 
 CLIPS = 4  # of V1S and of V2 to train on
 VALIDATED, TESTED = 2 * noise.SECONDS["v2"], 4 * noise.SECONDS["v2"]  # frames
-READERS = 4  # processes that read ahead on a machine with a GPU, as in profiles/gpu
+READERS = 4  # processes that read ahead for a GPU, as its profile has it
+STEPS = {"cpu": 8, "cuda": 24}  # of a run; with batches read ahead the first tell nothing
 LONG = 2.0  # seconds of a step from which on a few tell as much as many
 
 
@@ -59,6 +60,11 @@ def card() -> str:
     return "_".join(word for word in words if word not in ("nvidia", "geforce", "tesla"))
 
 
+def readers() -> int:
+    """Processes that read ahead in the jobs of a study here."""
+    return READERS if devices.best() == "cuda" else 0
+
+
 @contextlib.contextmanager
 def project_of(study: Params) -> Iterator[Noise]:
     """Noise for a study, in a folder that is the current one meanwhile.
@@ -87,9 +93,9 @@ def of_project(study: Params, project: Noise) -> list[Figure]:
     ]
 
 
-def of_model(study: Params, project: Noise, model: Model, steps: int = 8) -> list[Figure]:
+def of_model(study: Params, project: Noise, model: Model) -> list[Figure]:
     """A step on V1S and one on V2, of few frames and of many; and a frame in validation and in scoring."""
-    found = []
+    found, steps = [], STEPS[devices.best()]
     for dataset in ("v1s", "v2"):
         there = model.on(dataset)
         counted = hours.shown(there, noise.SECONDS[dataset], 1 if dataset == "v1s" else noise.SECONDS[dataset])
@@ -101,7 +107,7 @@ def of_model(study: Params, project: Noise, model: Model, steps: int = 8) -> lis
             found.append(_figure("validation", family(there), size, 1, validation, frame_alone(trainer)))
             score = ScoreView(**dict(view), evaluation=study.evaluation, probes=("own",))
             began = time.perf_counter()
-            score_pack(score, (0,), project.layout, _readers())
+            score_pack(score, (0,), project.layout, readers())
             found.append(_figure("score", family(there), size, 1, (time.perf_counter() - began) / TESTED))
     return found
 
@@ -124,7 +130,7 @@ def train(view: TrainView, project: Noise) -> tuple[Trainer, float, float]:
     """Trains as `soundprompt train` does; a trainer like its own, seconds of a step, and of a frame in validation."""
     layout, ticks = project.layout, []
     device = devices.best()
-    one = run.Run(view, 0, layout, run.PackData(view, layout, _readers(), device))
+    one = run.Run(view, 0, layout, run.PackData(view, layout, workers=readers(), device=device))
 
     def tick() -> bool:
         ticks.append(time.perf_counter())
@@ -133,7 +139,7 @@ def train(view: TrainView, project: Noise) -> tuple[Trainer, float, float]:
     entry = one.train(tick)
     write_sealed(layout.trained(view.setting_name, view.model_name, "0"), {"runs": {"0": entry}})
     took = [later - earlier for earlier, later in itertools.pairwise(ticks)]
-    step = statistics.median(took[:-1])  # the last has the validation in it
+    step = statistics.fmean(took[len(took) // 3 : -1])  # the mean: readers come in turns; the last has the validation
     return one.trainer(device), step, max(took[-1] - step, 0.0) / VALIDATED
 
 
@@ -142,10 +148,6 @@ def step_alone(trainer: Trainer) -> float:
     batch, spare = trainer.sample(1)
     batch, spare = batch.to(trainer.device), spare and spare.to(trainer.device)
     return timed(lambda: trainer.update(1, trainer.loss(batch, spare)["loss"]))
-
-
-def _readers() -> int:
-    return 0 if devices.best() == "cpu" else READERS
 
 
 @torch.no_grad()
