@@ -26,7 +26,7 @@ from soundprompt.training.loop import Trainer
 
 CLIPS = 4  # of V1S and of V2 to train on
 VALIDATED, TESTED = 2 * noise.SECONDS["v2"], 4 * noise.SECONDS["v2"]  # frames
-READERS = 4  # processes that read ahead for a GPU, as its profile has it
+READERS = 4  # threads that read ahead for a GPU, as its profile has it
 STEPS = {"cpu": 8, "cuda": 24}  # of a run; with batches read ahead the first tell nothing
 LONG = 2.0  # seconds of a step from which on a few tell as much as many
 
@@ -61,7 +61,7 @@ def card() -> str:
 
 
 def readers() -> int:
-    """Processes that read ahead in the jobs of a study here."""
+    """Threads that read ahead in the jobs of a study here."""
     return READERS if devices.best() == "cuda" else 0
 
 
