@@ -308,6 +308,12 @@ def test_a_substudy_has_runs_of_its_own_and_shares_the_rest(raw):
     assert study.layout.run("points/v3_1shot", "gavs", 0) == points.layout.run("v3_1shot", "gavs", 0)
 
 
+def test_a_substudy_that_is_not_there_is_named():
+    for study, known in (("full.moon", "points, world1"), ("mini.points", "it has none")):
+        with pytest.raises(InputError, match=f"'{study.partition('.')[2]}' is no substudy(.|\n)*{known}"):
+            params.load(study)
+
+
 def test_leaving_out_a_setting_leaves_out_those_of_substudies(raw):
     raw["settings"]["v1s"] = None
     study = params.validate(raw)
