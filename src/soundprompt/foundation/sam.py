@@ -19,6 +19,7 @@ from soundprompt.files import canonical_json, digest_file
 from soundprompt.foundation import mini_sam, upscaling, weights
 from soundprompt.foundation.geometry import square
 from soundprompt.foundation.packages import submodule
+from soundprompt.foundation.vit import ViTBlock
 from soundprompt.layout import Layout
 
 released_builders = submodule("segment_anything", "build_sam").sam_model_registry
@@ -47,12 +48,14 @@ class FrozenSam:
         self.depth = len(encoder.blocks)
         self.dim = encoder.patch_embed.proj.out_channels
         self.prompt_dim = sam.prompt_encoder.embed_dim
-        self.grid = sam.prompt_encoder.image_embedding_size[0]
+        self.grid: int = sam.prompt_encoder.image_embedding_size[0]
         self.cells = self.grid * upscaling.factor(sam.mask_decoder.output_upscaling)
+        self.blocks = nn.ModuleList(ViTBlock(block, self) for block in encoder.blocks)
 
     def to(self, device: torch.device | str) -> Self:
         """Moves the module; returns self."""
         self.sam.to(device)
+        self.blocks.to(device)
         return self
 
     @property
@@ -104,7 +107,7 @@ class FrozenSam:
         """Activations at several places of the encoder, in one pass that stops after the last of them.
 
         x: (B, 3, S, S) from `preprocess`. Tap k (int) is the input of block k, (B, h, w, dim); tap None is the
-        encoder's output F_V, (B, C, h, w). Bit for bit what the unsplit encoder computes.
+        encoder's output F_V, (B, C, h, w): what the package's encoder computes, on large grids in another order.
         """
         numbers = {tap for tap in taps if tap is not None}
         if not numbers <= set(range(self.depth)):
@@ -115,12 +118,12 @@ class FrozenSam:
             tokens = tokens + encoder.pos_embed
         found: dict[int | None, Tensor] = {}
         last = self.depth if None in taps else max(numbers, default=-1)
-        for number, block in enumerate(encoder.blocks):
+        for number, block in enumerate(self.blocks):
             if number in numbers:
                 found[number] = tokens
             if number >= last:
                 break
-            tokens = block(tokens)
+            tokens = torch.add(*block(tokens))
         if None in taps:
             found[None] = encoder.neck(tokens.permute(0, 3, 1, 2))
         return found
