@@ -79,16 +79,20 @@ class FrozenSam:
         bgr: hand the channels over as BGR with the statistics of RGB, as the released GAVS code does by accident.
         Raises InputError for another type or shape.
         """
-        batch = []
-        for image in images:
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-                raise InputError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
-            height, width = self.resized(image.shape[:2])
-            picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1] if bgr else image))
-            resized = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
-            pixels = torch.from_numpy(resized).to(self.sam.device)
-            batch.append(self.sam.preprocess(pixels.permute(2, 0, 1)))
-        return torch.stack(batch)
+        return self.normalise([self.resize(image, bgr) for image in images])
+
+    def resize(self, image: np.ndarray, bgr: bool = False) -> Tensor:
+        """The first half of `preprocess`, of one picture and on the CPU: (H, W, 3) to uint8 with longest side S."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise InputError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
+        height, width = self.resized(image.shape[:2])
+        picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1] if bgr else image))
+        return torch.from_numpy(np.array(picture.resize((width, height), Image.Resampling.BILINEAR)))
+
+    def normalise(self, resized: Sequence[Tensor]) -> Tensor:
+        """The second half, on the module's device: what `resize` gave, to (B, 3, S, S) float32."""
+        placed = [pixels.to(self.sam.device, non_blocking=True) for pixels in resized]
+        return torch.stack([self.sam.preprocess(pixels.permute(2, 0, 1)) for pixels in placed])
 
     def valid_cells(self, sizes: Tensor | Sequence[tuple[int, int]]) -> Tensor:
         """Which cells of F_V show picture rather than padding, (B, h, w) bool.
