@@ -129,7 +129,8 @@ class FrozenSam:
                 break
             tokens = torch.add(*block(tokens))
         if None in taps:
-            found[None] = encoder.neck(tokens.permute(0, 3, 1, 2))
+            with torch.autocast(x.device.type, enabled=False):  # under autocast too: a third of the error is the neck's
+                found[None] = encoder.neck(tokens.permute(0, 3, 1, 2).float())
         return found
 
     def restore(self, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
