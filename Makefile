@@ -7,6 +7,7 @@
 #   make test-cluster         those that need a real Slurm: says what it installs and writes as root, and asks (or YES=1)
 #   make test-all             both, and the long ones
 #   make faults N=20          injects every class of fault, most of them N times (docs/reliability.md)
+#   make bench-gpu            what a GPU does here: agreement, speed, resuming; at most 8 minutes, needs no data
 #   make lint, bench, lock, clean
 PYTHON ?= python3
 STUDY ?= mini
@@ -22,7 +23,7 @@ SNAKEMAKE := $(PY) snakemake --cores $(CORES) $(OVERLAY)
 # What snakemake --lint may say: docs/architecture.md answers it.
 ANSWERED := Specify a conda|Mixed rules and functions|variable (SOUNDPROMPT|SETTINGS)
 
-.PHONY: env report demo restore test test-cluster test-all faults lint bench lock clean
+.PHONY: env report demo restore test test-cluster test-all faults lint bench bench-gpu lock clean
 
 report: $(READY)
 	$(SNAKEMAKE) --logger soundprompt -- all
@@ -69,7 +70,10 @@ lint: $(READY)
 	$(PY) mypy
 
 bench: $(READY)
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out %/gpu_check.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+
+bench-gpu: $(READY)
+	$(BIN)/python benchmarks/gpu_check.py
 
 env: $(READY)
 

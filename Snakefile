@@ -38,7 +38,7 @@ rule all:
         LAYOUT.latest_report,
         [LAYOUT.result_table(name) for name in STUDY.experiments],
         [
-            study.layout.table(name)
+            table_files(study, name)
             for study in STUDIES.values()
             for name in study.tables()
         ],

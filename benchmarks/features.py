@@ -19,28 +19,23 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import pandas as pd
-import soundfile
 import torch
-from PIL import Image
 
 from soundprompt import params
 from soundprompt.data import frame_table, media
-from soundprompt.features import extract, frames, plan
+from soundprompt.features import extract, frames
 from soundprompt.features.frames import Batch, Frames
-from soundprompt.files import digest_file
-from soundprompt.foundation import audio, pyramid, sam
+from soundprompt.foundation import sam
 from soundprompt.layout import Layout
 from soundprompt.models import build
+from soundprompt.planning import noise
 from soundprompt.training.losses import decoder_loss
 
 BATCH = 16
-SECONDS = 5
 
 
 def main() -> None:
@@ -55,8 +50,9 @@ def main() -> None:
     models = {name: study.models[name] for name in ("gavs", "audio_sam")}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        layout, seconds = make_project(study, chosen.frames, [m.visual.tune_from for m in models.values()])
-        print(f"filling the cache: {1000 * seconds / chosen.frames:.1f} ms a frame, once")
+        project = make_project(study, chosen.frames, [m.visual.tune_from for m in models.values()])
+        layout = project.layout
+        print(f"filling the cache: {1000 * project.encode:.1f} ms a frame, once")
         print(f"\n{'':34}{'with cache':>14}{'from disk':>14}{'without':>14}{'ratio':>9}   ms, batch of {BATCH}")
         for name, model in models.items():
             report(name, model, layout, chosen.batches)
@@ -109,45 +105,11 @@ def uncached(data: Frames, picked: Sequence[int], encoder: sam.FrozenSam, tap: i
     return replace(data.batch(picked), visual=encoder.prefix(pixels, [tap])[tap])
 
 
-def make_project(study: params.Params, count: int, taps: list[int | None]) -> tuple[Layout, float]:
-    """Clips of noise and untrained encoders; returns the layout and the seconds that filling the visual cache took."""
-    layout, side = Layout("benchmark"), study.world.size
-    torch.manual_seed(0)
-    settings = study.foundation
-    sam.save(sam.build(settings.sam.architecture, settings.sam.image_size), settings.sam, layout.foundation("sam"))
-    audio.save(audio.build(settings.audio), settings.audio, layout.foundation("audio"))
-    pyramid.save(pyramid.build(settings.pyramid.architecture), settings.pyramid, layout.foundation("pyramid"))
-    clips = [make_clip(Path(f"data/benchmark/v2/{i}"), side, i) for i in range(-(-count // SECONDS))]
-    frame_table.write(pd.DataFrame([row for clip in clips for row in clip][:count]), layout.table("v2"))
-    view = params.FeaturesView(
-        study="benchmark", tables=("v2",), taps=tuple(dict.fromkeys(taps)), features={"shards": 1}, bgr=False
-    )
-    plan.run(view, layout)
-    start = time.perf_counter()
-    extract.run_shard(0, view, layout)
-    seconds = time.perf_counter() - start
-    extract.run_audio(view, layout)
-    return layout, seconds
-
-
-def make_clip(folder: Path, side: int, number: int) -> list[dict]:
-    """Five frames with sound and masks; rows of the frame table."""
-    rng = np.random.default_rng(number)
-    folder.mkdir(parents=True)
-    sound = folder / "audio.wav"
-    soundfile.write(sound, rng.uniform(-0.3, 0.3, SECONDS * 16000), 16000)
-    rows = []
-    for frame in range(SECONDS):
-        image, mask = folder / f"{frame}.jpg", folder / f"{frame}.png"
-        Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(image, quality=95)
-        Image.fromarray((rng.random((side, side)) < 0.2).astype(np.uint8) * 255).save(mask)
-        text = {"dataset": "v2", "clip": str(number), "video": str(number), "class_name": "noise", "kind": ""}
-        counts = {"frame": frame, "second": frame, "n_sources": 1, "width": side, "height": side}
-        paths = {"image": str(image), "audio": str(sound), "mask": str(mask)}
-        unknown = dict.fromkeys(("objects", "boxes", "silent"))
-        digests = {f"{kind}_digest": digest_file(paths[kind]) for kind in paths}
-        rows.append({**text, "split": "train", **counts, **paths, **unknown, **digests})
-    return rows
+def make_project(study: params.Params, count: int, taps: list[int | None]) -> noise.Noise:
+    """Noise with at least `count` frames to train on, of the study's size."""
+    side = study.world.size
+    clips = -(-count // noise.SECONDS["v2"])
+    return noise.make(study, clips, (side, side), 10**6, tuple(dict.fromkeys(taps)))
 
 
 if __name__ == "__main__":

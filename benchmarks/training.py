@@ -50,9 +50,8 @@ def main() -> None:
     models = {name: study.models[name] for name in named}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        layout, _ = make_project(
-            study, chosen.frames, [m.visual.tune_from for m in models.values() if m.reads == "sam"]
-        )
+        taps = [model.visual.tune_from for model in models.values() if model.reads == "sam"]
+        layout = make_project(study, chosen.frames, taps).layout
         trainers = {name: make_trainer(name, model, layout) for name, model in models.items()}
         took = measure(trainers, chosen.rounds)
         os.chdir("/")

@@ -26,7 +26,7 @@ OVERLAY = {
         "sam": {"source": "train", "pictures": 16, "steps": 4, "pictures_per_step": 4},
         "audio": {"source": "train", "sounds": 60, "epochs": 1},
     },
-    "variants": {"points": {"foundation": {"sam": {"prompts": "points"}}}},
+    "substudies": {"points": {"foundation": {"sam": {"prompts": "points"}}}},
     "models": {"gavs": {"schedule": {"steps": 16, "validate_every": 4, "warmup": 2, "shot_epochs": 1}}},
 }
 EXPERIMENTS = {
@@ -47,7 +47,7 @@ EXPERIMENTS = {
     },
     "foundations": {
         "title": "The same model on another SAM",
-        "settings": ["v3_0shot", "v3_0shot@points"],
+        "settings": ["v3_0shot", "points/v3_0shot"],
         "methods": ["gavs"],
         "metrics": ["miou", "retrieval", "knowledge"],
     },
@@ -93,7 +93,7 @@ def write_stages(root: Path) -> None:
     for stage in content["stages"].values():
         stage["params"].append({f"studies/{NAME}.yaml": None})
     for name, folders in (("foundation", ("weights", "features")), ("report", ("runs",))):
-        own = [{f"{folder}/{NAME}_points": {"persist": True}} for folder in folders]  # of the variant
+        own = [{f"{folder}/{NAME}.points": {"persist": True}} for folder in folders]  # of the substudy
         content["stages"][name]["outs"] += own
     content["plots"] = [plot for plot in content["plots"] if "loss_v3" in plot]
     curves = content["plots"][0]["loss_v3"]["y"]

@@ -18,9 +18,10 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
     [
         ("features.py --frames 20 --batches 1", ["gavs (block2): step", "audio_sam (output): batch"]),
         ("training.py --study full --frames 20 --rounds 1 --models gavs avsbench_tpavi", ["gavs ", "avsbench_tpavi "]),
+        ("batches.py --clips 2 --rounds 1 --steps 2 --step 1 --workers 0 1", ["  read, again ", "        1  "]),
         ("intervals.py --repetitions 2", ["   10     60           1.00"]),
         ("judging.py --clips 2", ["10 frames: "]),
-        ("gpu_check.py --size 256 --frames 1 --steps 1", ["torch"]),
+        ("gpu_check.py --device cpu --size tiny", ["step avsegformer", "stopped after step 4", "the same weights"]),
     ],
 )
 def test_it_prints_its_table(call, printed):

@@ -20,14 +20,14 @@ def raw():
 def test_studies_are_valid():
     assert params.load().study == "mini"
     assert params.load("smoke").study == "smoke"
-    assert params.load("full").variant("points").foundation.sam.prompts == "points"
+    assert params.load("full.points").foundation.sam.prompts == "points"
 
 
 def test_the_default_study_is_small_and_can_be_read():
     lines = Path("params.yaml").read_text().splitlines()
     assert len(lines) <= 170 and max(map(len, lines)) <= 100
     study = params.load()
-    assert len(study.seeds) == 3 and not study.variants and "pyramid" not in study.foundations()
+    assert len(study.seeds) == 3 and not study.substudies and "pyramid" not in study.foundations()
     assert {model.base or name for name, model in study.models.items() if name in {m for _, m, _ in study.runs()}} == {
         "gavs",
         "sam_fusion",
@@ -55,10 +55,10 @@ def test_the_default_study_is_small_and_can_be_read():
         (("experiments", "ablation_sap", "metrics"), ["iou"], ["iou", "miou"]),
         (("cost",), {"rounds": 2, "seconds": 5}, ["cost", "5", "2 rounds"]),
         (("seeds",), [0, 0], ["seeds", "differ"]),
-        (("experiments", "ablation_sap", "settings"), ["v3_0shot@moon"], ["ablation_sap", "moon", "points"]),
-        (("variants", "points"), {"foundation": {"sam": {"promts": "points"}}}, ["variants.points", "promts"]),
-        (("variants", "points"), {"models": {}}, ["variants.points.models", "unknown key"]),
-        (("variants", "points"), {"data": {"shots": [1]}}, ["variants.points.data", "bgr"]),
+        (("experiments", "ablation_sap", "settings"), ["moon/v3_0shot"], ["ablation_sap", "moon", "points"]),
+        (("substudies", "points"), {"foundation": {"sam": {"promts": "points"}}}, ["substudies.points", "promts"]),
+        (("substudies", "points"), {"models": {}}, ["substudies.points.models", "unknown key"]),
+        (("substudies", "points"), {"data": {"shots": [1]}}, ["substudies.points.data", "bgr"]),
     ],
 )
 def test_mistakes_are_named(raw, keys, value, words):
@@ -240,12 +240,12 @@ def test_what_a_model_is_made_from_and_how_leaks_are_met_make_no_run_stale(raw):
 
 @pytest.mark.parametrize("study", [None, "smoke", "paper"])
 def test_a_job_reads_from_the_file_what_its_rule_depends_on(study, tmp_path, monkeypatch):
-    """For every study and variant; the rules' params are digests of these views."""
+    """For every study and substudy; the rules' params are digests of these views."""
     whole = params.load(study)
     monkeypatch.chdir(tmp_path)
-    read = params.read_written(params.write(whole))
+    written = params.write(whole)
     for name, before in whole.studies().items():
-        after = read.named(name)
+        after = params.read_written(written, name)
         (setting, model, _), *_ = before.runs() or before.evaluations()
         about = {
             **dict.fromkeys(("train", "score", "examine"), (setting, model)),
@@ -266,19 +266,19 @@ def test_settings_that_change_leave_the_file_of_jobs_at_work_alone(raw, tmp_path
     raw["seeds"] = [7]
     second = params.write(params.validate(raw))
     assert second != first and first.read_bytes() == before
-    assert params.read_written(second).seeds == (7,)
+    assert params.read_written(second, "full").seeds == (7,)
 
 
 def test_a_file_that_holds_no_settings_of_the_workflow_is_named(tmp_path):
     (tmp_path / "cut.json").write_text('{"study": "mini"')
     for name in ("cut.json", "none.json"):
         with pytest.raises(InputError, match="--settings") as caught:
-            params.read_written(tmp_path / name)
+            params.read_written(tmp_path / name, "mini")
         assert caught.value.path == tmp_path / name
 
 
-def test_a_variant_has_runs_of_its_own_and_borrows_the_rest(raw):
-    raw["variants"] = {
+def test_a_substudy_has_runs_of_its_own_and_shares_the_rest(raw):
+    raw["substudies"] = {
         "points": {"foundation": {"sam": {"prompts": "points"}}},
         "far": {"world": {"seed": 7}},
         "unused": {"foundation": {"audio": {"seed": 5}}},
@@ -286,29 +286,29 @@ def test_a_variant_has_runs_of_its_own_and_borrows_the_rest(raw):
     raw["experiments"] = {
         "both": {
             "title": "Both",
-            "settings": ["v1s", "v3_1shot@points", "v1s@far"],
+            "settings": ["v1s", "points/v3_1shot", "far/v1s"],
             "methods": ["centre_disc", "gavs"],
         },
         "own": {"title": "Own", "settings": ["v2"], "methods": ["sam_fusion"]},
     }
     study = params.validate(raw)
     assert {setting for setting, _, _ in study.runs()} == {"v1s", "v2"}
-    points, far = study.variant("points"), study.variant("far")
-    assert list(study.studies()) == ["full", "full_points", "full_far"]
+    points, far = study.substudy("points"), study.substudy("far")
+    assert list(study.studies()) == ["full", "full.points", "full.far"]
     assert {run[:2] for run in points.runs()} == {("v3_0shot", "gavs"), ("v3_1shot", "gavs")}
     assert points.tables() == ["v3"] and points.world == study.world
-    assert str(points.layout.data) == "data/full" and str(far.layout.data) == "data/full_far"
+    assert str(points.layout.data) == "data/full" and str(far.layout.data) == "data/full.far"
     weights = [str(each.layout.foundation(m).parent) for each in (points, far) for m in ("sam", "audio")]
-    assert weights == ["weights/full_points", "weights/full", "weights/full", "weights/full"]
-    sounds = [str(study.variant(name).layout.audio_features.parent) for name in ("points", "far", "unused")]
-    assert sounds == ["features/full", "features/full_far", "features/full_unused"]  # of one dataset and encoder
-    assert str(points.layout.features) == "features/full_points"
+    assert weights == ["weights/full.points", "weights/full", "weights/full", "weights/full"]
+    sounds = [str(study.substudy(name).layout.audio_features.parent) for name in ("points", "far", "unused")]
+    assert sounds == ["features/full", "features/full.far", "features/full.unused"]  # of one dataset and encoder
+    assert str(points.layout.features) == "features/full.points"
     assert far.world.seed == 7 and far.world.v1s == study.world.v1s
     assert params.train_view(points, "v3_1shot", "gavs").layout == points.layout
-    assert study.layout.run("v3_1shot@points", "gavs", 0) == points.layout.run("v3_1shot", "gavs", 0)
+    assert study.layout.run("points/v3_1shot", "gavs", 0) == points.layout.run("v3_1shot", "gavs", 0)
 
 
-def test_leaving_out_a_setting_leaves_out_its_variants(raw):
+def test_leaving_out_a_setting_leaves_out_those_of_substudies(raw):
     raw["settings"]["v1s"] = None
     study = params.validate(raw)
     assert not any(params.plain(s) == "v1s" for e in study.experiments.values() for s in e.settings)

@@ -32,10 +32,10 @@ def test_a_run_depends_on_its_own_setting_alone():
     assert p.train_view(plain, "v1s", "avsegformer") != p.train_view(chosen, "v1s", "avsegformer")
 
 
-def test_models_made_from_it_inherit_and_variants_keep_it():
+def test_models_made_from_it_inherit_and_substudies_keep_it():
     chosen = study(v1s={"schedule": {"steps": 7}})
     assert chosen.on("v1s", "avsegformer-rate_low").schedule.steps == 7
-    assert chosen.variant("size_64").on("v1s", "avsegformer").schedule.steps == 7
+    assert chosen.substudy("size_64").on("v1s", "avsegformer").schedule.steps == 7
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ MISTAKES = {
     "a number of the schedule": ("schedule: {frames_per_clip: 0}", "  schedule.frames_per_clip", "greater than 0"),
     "no probe": (SAP % "methods: [gavs, 'gavs@']", "ablation_sap.methods", "gavs@", "silence"),
     "a setting": (SAP % "settings: [v1z]", "ablation_sap.settings", "'v1z'", "did you mean 'v1s'"),
-    "a variant": (SAP % "settings: [v1s@point]", "ablation_sap.settings", "'point'", "did you mean 'points'"),
+    "a substudy": (SAP % "settings: [point/v1s]", "ablation_sap.settings", "'point'", "did you mean 'points'"),
     "a metric": (NEW % "metrics: [miuo]", "experiments.mine.metrics", "'miuo'", "did you mean 'miou'"),
     "a plot": (SAP % "plots: [bar]", "ablation_sap.plots", "'bar'", "did you mean 'bars'"),
     "a published table": (SAP % "published: benchmrks", "ablation_sap.published", "did you mean 'benchmarks'"),
@@ -109,11 +109,12 @@ MISTAKES = {
         "ablation_sap.curves.0.over",
     ),
     "text for panels": ("settings: {domains: null}\n" + SAP % "dots: [{panels: few}]", "ablation_sap.dots.0.panels"),
-    "a variant's key": ("parent: smoke", "parent", "unknown key"),
+    "what only the code sets": ("_shared: [data]", "_shared", "unknown key"),
     "what holds itself": ("seeds: &all [*all]", "holds itself"),
     "blanks for a title": (SAP % "title: '  '", "ablation_sap.title", "one line"),
     "two lines for a title": (SAP % 'title: "a\\nb"', "ablation_sap.title", "one line"),
-    "no variant": (SAP % "settings: ['v1s@']", "ablation_sap.settings", "''", "points"),
+    "no substudy": (SAP % "settings: [/v1s]", "ablation_sap.settings", "''", "points"),
+    "a substudy alone": (SAP % "settings: [points/]", "ablation_sap.settings", "''", "v1s"),
     "zero on a logarithmic axis": (
         NEW % "curves: [{over: methods, label: x, along: [gavs], x: [0], spacing: log}]",
         "experiments.mine.curves.0",
@@ -160,7 +161,7 @@ MISTAKES = {
         "'centre_disc' is not trained",
     ),
     "a search of what trains nothing": (
-        "experiments: {mine: {title: M, settings: [vggss@bgr], methods: [gavs], metrics: [validation]}}",
+        "experiments: {mine: {title: M, settings: [bgr/vggss], methods: [gavs], metrics: [validation]}}",
         "experiments.mine.settings",
         "'vggss' trains nothing",
     ),
@@ -203,8 +204,12 @@ MISTAKES = {
     "no methods": (SAP % "methods: []", "ablation_sap.methods", "at least 1"),
     "no title": (SAP % "title: ''", "ablation_sap.title", "at least 1"),
     "no mirror": ("data: {mirrors: ['']}", "data.mirrors.0", "at least 1"),
-    "an empty variant": ("variants: {same: {}}", "variants.same", "changes nothing"),
-    "an unused variant's typo": ("variants: {mine: {foundation: {sam: {promts: points}}}}", "variants.mine", "promts"),
+    "an empty substudy": ("substudies: {same: {}}", "substudies.same", "changes nothing"),
+    "an unused substudy's typo": (
+        "substudies: {mine: {foundation: {sam: {promts: points}}}}",
+        "substudies.mine",
+        "promts",
+    ),
 }
 WORDS = (
     "a/b",
@@ -227,7 +232,7 @@ BLOCKS_OF_NAMES = {
     "models": 'models: {"%s": {base: gavs}}',
     "settings": 'settings: {"%s": {train: [v1s/train], validate_on: [v1s/val], test: [v1s/test]}}',
     "experiments": 'experiments: {"%s": {title: t, settings: [v1s], methods: [gavs]}}',
-    "variants": 'variants: {"%s": {world: {seed: 9}}}',
+    "substudies": 'substudies: {"%s": {world: {seed: 9}}}',
 }
 NAMES = {
     f"{block} {name!r}": (text % name, block, "name")
@@ -252,7 +257,7 @@ def test_a_mistake_is_refused_and_told_once(tmp_path, kind):
     for word in words:
         assert word in told
     problems = [line for line in told.splitlines()[1:] if not line.startswith("  remedy")]
-    assert len({re.sub(r"^ *variants\.\w+: ", "", line) for line in problems}) == len(problems)
+    assert len({re.sub(r"^ *substudies\.\w+: ", "", line) for line in problems}) == len(problems)
     assert "remedy" in told and "Traceback" not in told
 
 
@@ -299,8 +304,8 @@ def test_one_mistake_is_one_line(tmp_path, text):
     assert len(lines) == 3 and lines[2].startswith("  remedy")
 
 
-@pytest.mark.parametrize("name", [*WORDS, *TAKEN, "smoke_points", "full_bgr"])
-def test_a_studys_name_is_a_name_and_no_other_studys_folder(tmp_path, name):
+@pytest.mark.parametrize("name", [*WORDS, *TAKEN, "full.bgr"])
+def test_a_studys_name_is_a_name_and_no_substudys(tmp_path, name):
     overlay = tmp_path / "mine.yaml"
     overlay.write_text(f'study: "{name}"\n', encoding="utf-8")
     with pytest.raises(InputError, match="study"):

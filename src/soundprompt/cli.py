@@ -7,10 +7,13 @@ stage may read (`params.READS`). Heavy imports happen inside the verbs, so that 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -30,13 +33,16 @@ app = typer.Typer(
 )
 
 Study = Annotated[
-    str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; mini@points for a variant.")
+    str, typer.Option(help="Study: mini, a name in studies/, or the path of an overlay; full.points for a substudy.")
 ]
 File = Annotated[
     Path | None, typer.Option("--settings", help="A study's settings as the workflow writes them; else params.yaml.")
 ]
 SettingName = Annotated[str, typer.Option(help="A setting of the study, such as v1s.")]
 ModelName = Annotated[str, typer.Option(help="A model of the study, such as gavs.")]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Processes that read ahead what is not in memory; they change no result.")
+]
 Seeds = Annotated[str, typer.Option(help="Seeds to run in this process: '0' or '0-1-2'.")]
 
 
@@ -61,6 +67,15 @@ def _end(number: int, _frame: object) -> None:
     """Leaves as after Ctrl-C: unfinished outputs are removed on the way, and no second signal disturbs that."""
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """For heavy imports: all that they make stays, and the garbage collector would look through it again and again."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 @app.command()
@@ -192,7 +207,8 @@ def features(
     """Run the frozen encoders once over every picture and every second of sound."""
     chosen = p.features_view(_params(study, file))
 
-    from soundprompt.features import extract, plan
+    with _no_collection():
+        from soundprompt.features import extract, plan
 
     layout = chosen.layout
     if step not in ("plan", "shard", "index", "audio", "all"):
@@ -213,6 +229,7 @@ def train(
     model: ModelName = "",
     seeds: Seeds = "0",
     processes: Annotated[int, typer.Option(min=1, help="That share the work on a run, with a GPU each.")] = 1,
+    workers: Workers = 0,
     study: Study = "mini",
     file: File = None,
 ) -> None:
@@ -220,22 +237,29 @@ def train(
     params = _params(study, file)
     chosen = p.train_view(params, *_known(params, setting, model))
 
-    from soundprompt.training.run import train_pack
+    with _no_collection():
+        from soundprompt.training.run import train_pack
 
-    train_pack(chosen, pack_seeds(seeds), chosen.layout, processes)
+    train_pack(chosen, pack_seeds(seeds), chosen.layout, processes, workers)
 
 
 @app.command()
 def score(
-    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", file: File = None
+    setting: SettingName = "",
+    model: ModelName = "",
+    seeds: Seeds = "0",
+    workers: Workers = 0,
+    study: Study = "mini",
+    file: File = None,
 ) -> None:
     """Score trained runs on the test selections of a setting."""
     params = _params(study, file)
     chosen = p.score_view(params, *_known(params, setting, model))
 
-    from soundprompt.evaluation.run import score_pack
+    with _no_collection():
+        from soundprompt.evaluation.run import score_pack
 
-    score_pack(chosen, pack_seeds(seeds), chosen.layout)
+    score_pack(chosen, pack_seeds(seeds), chosen.layout, workers)
 
 
 @app.command()
@@ -255,15 +279,21 @@ def evaluate(setting: SettingName, model: ModelName, seeds: Seeds = "0", study: 
 
 @app.command()
 def examine(
-    setting: SettingName = "", model: ModelName = "", seeds: Seeds = "0", study: Study = "mini", file: File = None
+    setting: SettingName = "",
+    model: ModelName = "",
+    seeds: Seeds = "0",
+    workers: Workers = 0,
+    study: Study = "mini",
+    file: File = None,
 ) -> None:
     """Measure in trained runs what masks do not show: how sound and cue align, what SAM's decoder still knows."""
     params = _params(study, file)
     chosen = p.examine_view(params, *_known(params, setting, model))
 
-    from soundprompt.evaluation.examine import examine_pack
+    with _no_collection():
+        from soundprompt.evaluation.examine import examine_pack
 
-    examine_pack(chosen, pack_seeds(seeds), chosen.layout)
+    examine_pack(chosen, pack_seeds(seeds), chosen.layout, workers)
 
 
 @app.command()
@@ -278,13 +308,38 @@ def floors(setting: SettingName = "", study: Study = "mini", file: File = None) 
 
 
 @app.command()
-def cost(study: Study = "mini", file: File = None) -> None:
+def cost(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print how long the study takes instead, before it runs.")
+    ] = False,
+    gpu: Annotated[
+        str | None, typer.Option(help="With --plan: by the figures of this GPU, such as h200; else measured here.")
+    ] = None,
+    study: Study = "mini",
+    file: File = None,
+) -> None:
     """Measure what a frame costs with each model that an experiment asks this of."""
+    if plan or gpu:
+        _plan(_params(study, file), gpu)
+        return
     chosen = p.cost_view(_params(study, file))
 
     from soundprompt.evaluation import cost as measuring
 
     measuring.run(chosen, chosen.layout)
+
+
+def _plan(params: p.Params, gpu: str | None) -> None:
+    # Apart from the verb, whose results in a study do not depend on this.
+    from soundprompt.planning import figures, hours
+
+    if gpu:
+        known = figures.named(gpu)
+    else:
+        from soundprompt.planning import measure
+
+        known = measure.of_study(params)
+    print(hours.table(hours.plan(params, known)))
 
 
 @app.command()
@@ -448,10 +503,8 @@ def headline(study: Study = "mini") -> None:
 
 def _params(study: str, file: Path | None = None, *, fetching: bool = False) -> p.Params:
     if file is not None:
-        return p.read_written(file).named(study)
-    name, _, variant = study.partition("@")
-    params = p.load(None if name == "mini" else name, fetching=fetching)
-    return params.variant(variant) if variant else params
+        return p.read_written(file, study)
+    return p.load(None if study == "mini" else study, fetching=fetching)
 
 
 def _foundation(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
@@ -27,3 +28,9 @@ class InputError(Exception):
 
 def _rebuild(what: str, path: Path | str | None, remedy: str | None) -> InputError:
     return InputError(what, path=path, remedy=remedy)
+
+
+def first_line(error: Exception) -> str:
+    """Of its message, at most 160 characters, without the addresses of Python's objects, which change at each run."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r" *'?<[\w.]+ object at 0x[0-9a-fA-F]+>'?", "", line)[:160]

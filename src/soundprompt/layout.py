@@ -13,24 +13,22 @@ from soundprompt.errors import InputError
 class Layout:
     """Paths of a study's artifacts, relative to the project's root.
 
-    Arguments may also be Snakemake wildcards such as '{setting}'. A setting may be one of a variant of the study,
-    'v1s@points'; its runs then lie with that variant's.
+    Arguments may also be Snakemake wildcards such as '{setting}'. A setting may be one of a substudy, 'points/v1s'; its
+    runs then lie with those of full.points.
 
-    parent: of a variant, the study that it is a variant of. borrows: what it takes from there instead of making its
-    own: 'data', and names of foundation models.
+    shared: what a substudy has from its study instead of making its own: 'data', and names of foundation models.
     """
 
     study: str
-    parent: str | None = None
-    borrows: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
     def of(self, setting: str) -> tuple[Layout, str]:
-        """Where a setting's runs lie, and its plain name there: 'v1s@points' -> layout of <study>_points, 'v1s'."""
-        name, _, variant = setting.partition("@")
-        return (Layout(f"{self.study}_{variant}") if variant else self), name
+        """Where a setting's runs lie, and its plain name there: 'points/v1s' -> layout of full.points, 'v1s'."""
+        substudy, _, name = setting.rpartition("/")
+        return (Layout(f"{self.study}.{substudy}") if substudy else self), name
 
     def _owner(self, artifact: str) -> str:
-        return self.parent if self.parent and artifact in self.borrows else self.study
+        return self.study.partition(".")[0] if artifact in self.shared else self.study
 
     # data
     @property
@@ -65,6 +63,10 @@ class Layout:
         """Frame table of a dataset."""
         return self.data / "tables" / f"{dataset}.parquet"
 
+    def masks(self, dataset: str) -> Path:
+        """The masks that a frame table names, a bit a pixel."""
+        return self.data / "masks" / f"{dataset}.parquet"
+
     # foundation: weights, and beside them what they are worth
     def foundation(self, model: str) -> Path:
         """Weights of 'sam' or 'audio' (safetensors; architecture in the header)."""
@@ -95,7 +97,7 @@ class Layout:
 
     @property
     def audio_features(self) -> Path:
-        """Every second of sound through the sound encoder; a variant that borrows both takes its study's."""
+        """Every second of sound through the sound encoder; its study's for a substudy that shares both."""
         owners = {self._owner("data"), self._owner("audio")}
         owner = owners.pop() if len(owners) == 1 else self.study
         return Path("features") / owner / "audio.safetensors"

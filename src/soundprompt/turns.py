@@ -44,7 +44,7 @@ def announce(study: str) -> None:
 def take(study: str, artifacts: Collection[str] = ()) -> None:
     """Makes this process the owner of a study in this folder until it ends. Raises InputError that names another one.
 
-    artifacts: the names under which the study's artifacts lie, its own and its variants'. What a killed owner left at
+    artifacts: the names under which the study's artifacts lie, its own and its substudies'. What a killed owner left at
     work on them is over when this returns: its jobs here have ended, those in Slurm are cancelled.
     """
     owner = _open(study, "owner")
@@ -144,7 +144,7 @@ def _in_slurm(artifacts: set[str]) -> list[str]:
 def _artifacts_of(number: str) -> set[str]:
     """The names of whose artifacts a job makes: Snakemake writes rules and wildcards into the job's script."""
     script = "\n".join(_answer("scontrol", "write", "batch_script", number, "-"))
-    return set(re.findall(r"\bstudy=([a-z0-9_-]+)", script))
+    return set(re.findall(r"\bstudy=([a-z0-9_.-]+)", script))
 
 
 def _answer(*command: str) -> list[str]:

@@ -38,7 +38,7 @@ class Trouble:
 
 
 def run(study: str, layouts: Iterable[Layout]) -> tuple[int, list[Trouble]]:
-    """Checks all artifacts of a study and its variants, with lines of progress; returns how many, and what is wrong."""
+    """Checks all artifacts of a study and its substudies and prints progress; returns how many, and what is wrong."""
     wanted: dict[Path, Expected] = {}
     trouble: list[Trouble] = []
     for layout in layouts:
@@ -58,7 +58,8 @@ def run(study: str, layouts: Iterable[Layout]) -> tuple[int, list[Trouble]]:
 
 # ---------------------------------------------------------------------------------- what there should be
 def _collect(layout: Layout, wanted: dict[Path, Expected], trouble: list[Trouble]) -> None:
-    folders = (layout.data / "tables", layout.foundation("sam").parent, layout.features, layout.runs, layout.results)
+    made = [layout.data / name for name in ("tables", "masks")]
+    folders = (*made, layout.foundation("sam").parent, layout.features, layout.runs, layout.results)
     for folder in folders:
         for path in _files(folder):
             if path not in wanted:

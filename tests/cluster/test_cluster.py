@@ -3,88 +3,23 @@
 import os
 import re
 import signal
-import subprocess
-from pathlib import Path
 
 import pytest
-import yaml
+from session import CALL, Session, clone, processes, state
 from slurm import run, wait
-
-import minute_study
 
 pytestmark = pytest.mark.cluster
 
-SITE = {
-    "account": "lab",
-    "cpu": {"partition": "cpu", "max_mem_mb": 4000},
-    "gpu": {"partition": "gpu", "type": "pretend", "max_mem_mb": 4000, "visible": False},
-}
-# What the profile asks for where it is not the paper's study -> what the test's node can give.
 NEEDS = {
     "train: ?asks(3000, 120)": "train: ?asks(1500, 10, gpus=1)",
     "score: ?asks(3000, 30)": "score: ?asks(1500, 5, gpus=1)",
     "pretrain: ?asks(3000, 60)": "pretrain: ?asks(1500, 10)",
 }
-# Polls often and waits little for files: the node is this machine.
-CALL = ("snakemake", "--profile", "slurm", "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5")
-
-
-class Session:
-    """A `snakemake --profile slurm` that goes on while the test disturbs it."""
-
-    def __init__(self, copy, log, *arguments):
-        self.copy, self.log = copy, log
-        environment = {**copy.environment, "STUDY": minute_study.NAME}
-        with open(log, "w") as stream:
-            self.process = subprocess.Popen(
-                [*CALL, *arguments], cwd=copy.root, env=environment, stdout=stream, stderr=stream
-            )
-
-    def job(self, verb, seconds=900):
-        """Slurm's number of a job, once a process of the verb runs in it."""
-
-        def running():
-            assert self.process.poll() is None, self.log.read_text()[-4000:]
-            return processes(self.copy.root, verb)
-
-        wait(running, f"a job of {verb}", seconds)
-        return next(iter(processes(self.copy.root, verb).values()))
-
-    def end(self, seconds=1800):
-        status = self.process.wait(seconds)
-        assert status == 0, self.log.read_text()[-6000:]
-        return self.log.read_text()
-
-
-def state(number):
-    return run("sacct", "-X", "-n", "-P", "-j", number, "-o", "state").strip().partition(" ")[0]
-
-
-def processes(root, verb):
-    """Processes of a verb that run in the copy -> the number of their job."""
-    found = {}
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (place / "cmdline").read_bytes().decode().split("\0")
-            if words[1:4] == ["-m", "soundprompt", verb] and os.readlink(place / "cwd") == str(root):
-                found[int(place.name)] = re.search(rb"SLURM_JOB_ID=(\d+)", (place / "environ").read_bytes())[1].decode()
-        except OSError:
-            continue  # it has ended meanwhile
-    return found
 
 
 @pytest.fixture(scope="module")
 def remote(slurm, tmp_path_factory):
-    """A clone with the facts of the test cluster."""
-    copy = minute_study.make(tmp_path_factory.mktemp("remote"))
-    profile = copy.root / "workflow/profiles/slurm"
-    (profile / "cluster.yaml").write_text(yaml.safe_dump(SITE))
-    text = (profile / "config.v9+.yaml").read_text()
-    for written, wanted in NEEDS.items():
-        assert written in text
-        text = text.replace(written, wanted)
-    (profile / "config.v9+.yaml").write_text(text)
-    return copy
+    return clone(tmp_path_factory.mktemp("remote"), NEEDS)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +38,7 @@ def disturbed(slurm, remote, tmp_path_factory):
     first.process.wait()
 
     second = Session(remote, logs / "second.log", "all_tables")  # the same again: it ends what was left, and goes on
-    wait(lambda: state(befell["snakemake killed"]) == "CANCELLED", "the orphaned jobs to end")
+    wait(lambda: state(befell["snakemake killed"]) == "CANCELLED", "the orphaned jobs to end", 600)
     befell["process killed"] = second.job("train")
     for process, number in processes(remote.root, "train").items():
         if number == befell["process killed"]:

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from soundprompt.data import frame_table, ledger, tables
+from soundprompt.data import frame_table, ledger, masks, media, tables
 from soundprompt.errors import InputError
 from soundprompt.params import Data, TablesView
 
@@ -41,11 +43,24 @@ def test_v1s(layout, avsbench_root):
     assert repeated["mask"].tolist() == [row["mask"]] * 5 and repeated["mask_digest"].nunique() == 1
 
 
+def test_masks_are_packed_beside_the_table(layout, avsbench_root):
+    """Those that it names, each once, as they are read from their pictures."""
+    frames = make("v1s", layout)
+    packed, named = masks.Masks(layout.masks("v1s")), frames[frames["mask"].notna()]
+    for row in named.itertuples():
+        size = (row.height, row.width)
+        pixels = np.unpackbits(packed.packed(row.mask_digest, size))[: row.height * row.width].reshape(size)
+        assert np.array_equal(pixels.astype(bool), media.read_mask(row.mask)) and pixels.any()
+    assert len(pd.read_parquet(layout.masks("v1s"))) == named["mask_digest"].nunique() > 1
+    with pytest.raises(InputError, match="holds no packed masks"):
+        masks.Masks(layout.table("v1s"))
+
+
 def test_same_bytes_again(layout, avsbench_root):
     make("v2", layout)
-    first = layout.table("v2").read_bytes()
+    first = [path.read_bytes() for path in (layout.table("v2"), layout.masks("v2"))]
     make("v2", layout)
-    assert layout.table("v2").read_bytes() == first
+    assert [path.read_bytes() for path in (layout.table("v2"), layout.masks("v2"))] == first
 
 
 def test_sources_and_kinds(layout, avsbench_root):

@@ -16,6 +16,7 @@ from soundprompt.errors import InputError
 from soundprompt.evaluation import alignment, examine, knowledge, predict, summary
 from soundprompt.evaluation.examine import examine_pack
 from soundprompt.evaluation.scores import COLUMNS
+from soundprompt.features import frames
 from soundprompt.features.frames import Frames
 from soundprompt.files import read_json, write_json
 from soundprompt.foundation import prompting, quality
@@ -292,6 +293,17 @@ def test_examining_again_keeps_what_is_there(tiny, view, float32_is_kept):
     assert path.read_bytes() == content
     examine_pack(view(visual=FROZEN, frames=5), (0,), tiny)
     assert len(values(examined(tiny), "modality_gap")) == 5
+
+
+def test_what_is_measured_is_the_same_when_other_processes_read_ahead(tiny, view, monkeypatch):
+    monkeypatch.setattr(frames, "IN_MEMORY", 0)
+    chosen, found = view(measures=("alignment", "knowledge"), held_out=False), []
+    put_checkpoint(chosen, 0, tiny, "v1s")
+    for workers in (0, 3):
+        (tiny.run("v1s", "gavs", 0) / examine.PROVENANCE).unlink(missing_ok=True)
+        examine_pack(chosen, (0,), tiny, workers)
+        found.append((tiny.run("v1s", "gavs", 0) / examine.EXAMINED).read_bytes())
+    assert found[0] == found[1] and values(examined(tiny), "retrieval") and values(examined(tiny), "knowledge")
 
 
 def test_boxes_have_no_retrieval_but_a_margin(tiny, view):

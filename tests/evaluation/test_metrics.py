@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 import of_logits
 from soundprompt.evaluation import metrics
+from soundprompt.evaluation.success import curve_areas, success_curves
 from soundprompt.judge import semantic
 
 few = settings(max_examples=30, deadline=None)
@@ -231,8 +232,8 @@ def test_soft_truth_weighs_the_overlap():
 
 def summary(values):
     """cIoU and AUC of a set's overlaps."""
-    curves = metrics.success_curves(np.array(values, float))
-    return curves[:, 10].mean(), metrics.curve_areas(curves).mean()
+    curves = success_curves(np.array(values, float))
+    return curves[:, 10].mean(), curve_areas(curves).mean()
 
 
 @few
@@ -357,7 +358,7 @@ def test_reference_boxes_and_summary():
     check("vggss_gt_union", {"gt_pixels": mask.sum(), "first_last_col_on_at_row_30": [row[0], row[-1]]})
     values = CASES["vggss_summary"]["inputs"]["ciou_list"]
     success, area = summary(values)
-    curve = metrics.success_curves(np.array(values)).mean(0)
+    curve = success_curves(np.array(values)).mean(0)
     computed = {"success_curve": curve, "cIoU_at_0_5": success, "AUC": area, "mean_iou": np.mean(values)}
     check("vggss_summary", computed)
 

@@ -17,6 +17,7 @@ from soundprompt.errors import InputError
 from soundprompt.evaluation import floors, predict, scores
 from soundprompt.evaluation.run import score_pack
 from soundprompt.features import background, extract, store
+from soundprompt.features import frames as feature_frames
 from soundprompt.features.frames import Frames
 from soundprompt.files import read_json
 from soundprompt.foundation import sam as sam_models
@@ -65,6 +66,18 @@ def test_scores_equal_the_plain_path(tiny, score_view):
     assert of_clips(scores, "gavs@mismatched") != of_clips(scores, "gavs")
     entry = read_json(tiny.scored("v1s", "gavs", "0-1"))["runs"]
     assert set(entry) == {"0", "1"}
+
+
+def test_scores_are_the_same_bytes_when_other_processes_read_ahead(tiny, score_view, monkeypatch):
+    monkeypatch.setattr(feature_frames, "IN_MEMORY", 0)  # what lies in memory is not read ahead
+    view, found = score_view(probes=("own", "mismatched")), []
+    put_checkpoint(view, 0, tiny, "v1s")
+    folder = tiny.run("v1s", "gavs", 0)
+    for workers in (0, 3):
+        (folder / "scores.json").unlink(missing_ok=True)
+        score_pack(view, (0,), tiny, workers)
+        found.append([(folder / name).read_bytes() for name in ("scores.parquet", "predictions.safetensors")])
+    assert found[0] == found[1]
 
 
 def test_negative_sounds_are_scored_by_what_they_light_up(tiny, score_view):

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from PIL import Image
 
+import mask_files
 from soundprompt import models
 from soundprompt import params as p
-from soundprompt.data import frame_table
 from soundprompt.features import background, extract, plan, store
 from soundprompt.files import digest_bytes, digest_file, write_json
 from soundprompt.foundation import sam as sam_models
@@ -44,14 +44,14 @@ def put_checkpoint(view: p.ScoreView, seed: int, layout: Layout, setting: str, f
 
 def make(layout: Layout) -> None:
     v1s = [row for number in range(6) for row in _clip("v1s", "test", number)]
-    frame_table.write(pd.DataFrame(v1s), layout.table("v1s"))
+    mask_files.write_table(pd.DataFrame(v1s), layout)
     v2 = [row for number in range(6) for row in _clip("v2", "test", number)]
     v3 = [row | {"dataset": "v3", "split": "unseen"} for row in v2]
     v3 += [row | {"dataset": "v3", "split": "1_shot_test"} for row in v2[FRAMES:]]
-    frame_table.write(pd.DataFrame(v3), layout.table("v3"))
+    mask_files.write_table(pd.DataFrame(v3), layout)
     vggss = [row for number in range(4) for row in _clip("vggss", "test", number)[:1]]
     boxes = {"mask": None, "mask_digest": None, "objects": None, "boxes": [[0.1, 0.2, 0.7, 0.8]]}
-    frame_table.write(pd.DataFrame([row | boxes for row in vggss]), layout.table("vggss"))
+    mask_files.write_table(pd.DataFrame([row | boxes for row in vggss]), layout)
     torch.manual_seed(0)
     sam_models.save(sam_models.build("mini", SIDE), p.Sam(image_size=SIDE), layout.foundation("sam"))
     tables, features = ("v1s", "v3", "vggss"), p.Features(shards=1)

@@ -18,6 +18,7 @@ import torch
 from soundprompt import files, records, verify
 from soundprompt import params as p
 from soundprompt.data import frame_table, leaks, ledger, media
+from soundprompt.data.masks import Masks
 from soundprompt.errors import InputError
 from soundprompt.evaluation import floors, predict, run, summary
 from soundprompt.features import plan
@@ -81,6 +82,7 @@ KINDS: dict[str, tuple[Callable[[], Path | str], Callable[[Path], object]]] = {
     "leaks": (lambda: leaks.path(LAYOUT), lambda _: leaks.read(LAYOUT)),
     "shared clips": (lambda: leaks.clips_path(LAYOUT), lambda _: leaks.read_clips(LAYOUT, "v1s")),
     "mask": (lambda: _mask()[0], lambda path: media.read_mask(path, digest=_mask()[1])),
+    "packed masks": (lambda: LAYOUT.masks("v1s"), Masks),
     "weights": (lambda: LAYOUT.foundation("sam"), sam.load),
     "what weights are worth": (lambda: LAYOUT.foundation_quality("sam"), files.read_json),
     "plan of pictures": (lambda: LAYOUT.visual_plan, lambda _: plan.read(LAYOUT)),

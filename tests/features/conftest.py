@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from soundprompt.data import frame_table
+import mask_files
 from soundprompt.files import digest_file
 from soundprompt.foundation import audio, sam
 from soundprompt.foundation.sam import FrozenSam
@@ -59,10 +59,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     save_audio_encoder(layout)
     first_only = clip("v1s", "lone", (SIDE, SIDE), labelled=(0,))
     square, wide = clip("v2", "square", (SIDE, SIDE)), clip("v2", "wide", (36, SIDE))
-    frame_table.write(pd.DataFrame(first_only), layout.table("v1s"))
-    frame_table.write(pd.DataFrame(square + wide), layout.table("v2"))
+    mask_files.write_table(pd.DataFrame(first_only), layout)
+    mask_files.write_table(pd.DataFrame(square + wide), layout)
     copies = [row | {"dataset": "v3", "split": "unseen"} for row in square]
-    frame_table.write(pd.DataFrame(copies), layout.table("v3"))
+    mask_files.write_table(pd.DataFrame(copies), layout)
     return project
 
 

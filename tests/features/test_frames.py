@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -155,20 +157,56 @@ def test_repeat_gives_a_clip_the_mask_of_its_first_frame(cached):
     assert torch.equal(batch.masks[0], batch.masks[1]) and torch.equal(batch.targets[0], batch.targets[1])
 
 
-def test_targets_are_computed_once(cached, monkeypatch):
+def test_targets_are_computed_once_and_only_if_asked_for(cached, monkeypatch):
     data = frames_of(cached)
     first = data.batch([0, 1]).targets
-    for path in data.rows["mask"][:2]:
-        Image.new("L", (64, 64)).save(path)
-    assert torch.equal(data.batch([0, 1]).targets, first)
+    monkeypatch.setattr(frames._Grid, "average", None)
+    assert torch.equal(data.batch([0, 1]).targets, first) and torch.equal(data.batch([1]).targets[0], first[1])
+    assert data.complete(data.read([2]), targets=False).targets is None
 
 
-def test_a_mask_of_another_size_is_named(cached):
+def test_no_picture_of_a_mask_is_opened(cached, either):
+    expected = [np.asarray(Image.open(path)) > 0 for path in frames_of(cached).rows["mask"]]
+    for path in frames_of(cached).rows["mask"]:
+        Path(path).unlink()
     data = frames_of(cached)
-    Image.new("L", (10, 10)).save(data.rows["mask"][0])
-    with pytest.raises(InputError) as caught:
-        data.batch([0])
-    assert str(caught.value.path) == data.rows["mask"][0]
+    for masks in (data.batch(range(6)).masks, list(data.masks(range(6)))):
+        assert all(np.array_equal(mask.numpy(), truth) for mask, truth in zip(masks, expected, strict=True))
+
+
+def test_packed_masks_that_do_not_fit_their_table_are_named(cached):
+    """A table of another study's making, say; whether they are whole their record knows."""
+    path, rows = cached.layout.masks("v2"), frame_table.select(cached.layout, ["v2/train"])
+    wrong = {"is 64x64 pixels, its frame 64x65": {"height": 65}, "not there": {"mask_digest": "0" * 64}}
+    for message, changed in wrong.items():
+        with pytest.raises(InputError, match=message) as caught:
+            Frames(rows.assign(**changed), cached.layout, None, cached.sam).batch([0])
+        assert caught.value.path == path and "soundprompt tables" in caught.value.remedy
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        Frames(rows, cached.layout, None, cached.sam)
+    path.unlink()
+    with pytest.raises(InputError, match="packed masks are missing"):
+        Frames(rows, cached.layout, None, cached.sam)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_batches_are_the_same_however_many_processes_read_them(cached, monkeypatch, workers):
+    monkeypatch.setattr(frames, "IN_MEMORY", 0)
+    data, asked = frames_of(cached, tap=2, workers=workers), [[3], [0, 1], [5, 4, 3], [2]]
+    assert data.workers == workers
+    for batch, indices in zip(data.batches(asked, targets=True), asked, strict=True):
+        alone = frames_of(cached, tap=2).batch(indices)
+        assert torch.equal(batch.visual, alone.visual) and torch.equal(batch.targets, alone.targets)
+        assert all(torch.equal(*pair) for pair in zip(batch.masks, alone.masks, strict=True))
+        assert torch.equal(batch.audio, alone.audio) and batch.clips == alone.clips
+    assert data._visual._stores[0]._known_good["block2"].any(), "what a process has checked, all know"
+
+
+def test_what_lies_in_memory_needs_no_processes(cached):
+    assert frames_of(cached, workers=4).workers == 0
 
 
 @pytest.mark.parametrize("how", ["weights", "bgr", "tap"])
@@ -205,7 +243,8 @@ def test_what_the_cache_lacks_is_named(cached):
 
 def test_a_batch_moves_as_a_whole(cached):
     batch = frames_of(cached).batch([0, 3])
-    assert batch.to("cpu") is batch
-    moved = batch.to("meta")
-    assert {moved.visual.device.type, moved.targets.device.type, moved.masks[0].device.type} == {"meta"}
-    assert moved.sizes == batch.sizes and frames_of(cached, "v1s/train").batch([1]).to("meta").targets is None
+    data = frames_of(cached)
+    for moved in (batch.to("meta"), data.complete(data.read([0, 3]), "meta")):
+        assert {moved.visual.device.type, moved.targets.device.type, moved.masks[0].device.type} == {"meta"}
+        assert moved.sizes == batch.sizes and [mask.shape for mask in moved.masks] == [(64, 64), (36, 64)]
+    assert frames_of(cached, "v1s/train").batch([1]).to("meta").targets is None

@@ -140,7 +140,7 @@ def test_they_are_made_by_the_settings_of_the_release(card):
     """Card and settings cannot drift apart: whoever follows the documented command makes these files."""
     name, _, arm = card.stem.partition("-")
     study = params.load("release")
-    view = params.pretrain_view(study.variant("points") if arm == "points" else study, name)
+    view = params.pretrain_view(study.substudy("points") if arm == "points" else study, name)
     told = read_json(card)["provenance"]
     assert told["settings"]["model"] == view.model.model_dump(mode="json")
     assert told["settings"]["scene"] == view.scene.model_dump(mode="json")

@@ -64,6 +64,15 @@ def test_the_tail_goes_on_from_its_frozen_front(sam, tap):
         torch.testing.assert_close(split, whole, rtol=1e-5, atol=1e-6)
 
 
+def test_the_frozen_front_computes_on_the_models_device(sam):
+    """On torch's meta device, which computes shapes alone: only the way back to the processor fails."""
+    tokens = torch.randn(1, sam.grid, sam.grid, sam.dim)
+    with pytest.raises(NotImplementedError, match="copy out of meta"):
+        adapters.front(sam, 2, "meta")(tokens)
+    assert {weight.device.type for weight in sam.sam.parameters()} == {"cpu"}
+    assert adapters.front(sam, 2, "meta")(tokens.to("meta")).shape == (1, sam.grid, sam.grid, 2 * sam.dim)
+
+
 def test_trained_parts(sam):
     def trained(**changes):
         tail = EncoderTail(sam, visual(**changes), 0)

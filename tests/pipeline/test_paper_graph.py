@@ -56,7 +56,7 @@ def test_the_graph_is_whole(graph):
         "feature_plan": 4,
         "visual_features": 4 * PAPER.features.shards,
         "feature_index": 4,
-        "audio_features": 1,  # the variants change pictures only
+        "audio_features": 1,  # the substudies change pictures only
         "train": sum(len(study.runs()) for study in studies),
         "score": sum(len(study.evaluations()) for study in studies),
         "examine": sum(len(study.examinations()) for study in studies),

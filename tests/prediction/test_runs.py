@@ -20,17 +20,15 @@ def test_a_named_run(run_folder, project):
 
 
 def test_without_a_study_the_one_trained_last(project, run_folder):
-    """Runs of a variant count as their study's."""
+    """Runs of a substudy count as their study's."""
     assert runs.find(None, None).folder == run_folder
-    for study, parent in (("other", None), ("other_points", "other")):
+    for study in ("other", "other.points"):
         shutil.copytree(project.runs, Layout(study).runs)
-        folder = Layout(study).run("v1s", "gavs", 0)
-        write_json(folder / "params.json", read_json(folder / "params.json") | {"study": study, "parent": parent})
     for moment, study, wanted in (
         (1, "tiny", "tiny"),
         (2, "other", "other"),
         (3, "tiny", "tiny"),
-        (4, "other_points", "other"),
+        (4, "other.points", "other"),
     ):
         os.utime(Layout(study).trained("v1s", "gavs", "0"), (2e9 + moment, 2e9 + moment))
         assert runs.find(None, None).folder == Layout(wanted).run("v1s", "gavs", 0)

@@ -242,6 +242,7 @@ def _training(params: p.Params, folder: Path, setting: str, model: str, seed: in
         "machine": {"system": "Linux", "processor": "x86_64", "cores": 2, "python": "3.11"},
         "cost": {"wall_s": 70.0, "cpu_s": 69.0, "peak_mib": 800.0 + seed},
         "training_s": 65.0,
+        "waiting_s": 5.2,
         "device": "cpu",
         "result": {**result, "trained_parameters": 250_000, "start_kept": False},
     }

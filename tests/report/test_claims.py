@@ -13,7 +13,7 @@ def comparison(low, high, **more):
 
 @pytest.fixture
 def elsewhere(study):
-    """The study with an experiment on variants of its 0-shot setting, where both methods are drawn around levels."""
+    """The study with an experiment on its 0-shot setting and substudies, both methods drawn around levels."""
     params, layout = study
 
     def make(name: str, levels: dict[str, tuple[float, float]]):
@@ -73,7 +73,7 @@ def test_the_file_has_a_row_for_each_comparison_and_one_for_each_claim_without(s
 
 
 def test_a_lead_in_every_world_holds_and_one_world_against_it_leaves_it_open(elsewhere):
-    places = ("v3_0shot", "v3_0shot@world1", "v3_0shot@world2")
+    places = ("v3_0shot", "world1/v3_0shot", "world2/v3_0shot")
     found = claims.across_worlds(elsewhere("worlds", dict(zip(places, [(0.8, 0.4)] * 3, strict=True))))
     assert found.outcome == HOLDS
     alone = [c for c in found.comparisons if "world " in c.label and not c.decides]
@@ -89,12 +89,12 @@ def test_one_world_says_nothing_of_worlds(study):
 
 def test_the_arm_of_sam_decides_if_leads_turn_round(elsewhere):
     turned = claims.whatever_foundation(
-        elsewhere("foundations", {"v3_0shot": (0.8, 0.4), "v3_0shot@points": (0.4, 0.8)})
+        elsewhere("foundations", {"v3_0shot": (0.8, 0.4), "points/v3_0shot": (0.4, 0.8)})
     )
     assert turned.outcome == FAILS
     assert any(note.endswith("SAM of concept prompts: favours GAVS.") for note in turned.notes)
     assert any(note.endswith("SAM of points and boxes: favours SAM-Fusion.") for note in turned.notes)
-    same = elsewhere("foundations", {"v3_0shot": (0.4, 0.8), "v3_0shot@points": (0.4, 0.8)})
+    same = elsewhere("foundations", {"v3_0shot": (0.4, 0.8), "points/v3_0shot": (0.4, 0.8)})
     assert claims.whatever_foundation(same).outcome == HOLDS  # which method comes first is another claim
 
 

@@ -114,6 +114,6 @@ def test_a_borrowed_model_is_judged_where_it_was_trained(study):
     spec = p.Setting(model_of="v3_0shot", test=("v3/unseen",))
     record(layout.run("v3_0shot", "gavs", 0), [0.0])
     assert convergence.doubt(layout, "elsewhere", spec, "gavs@mismatched", [0])
-    record(layout.run("v3_0shot@points", "gavs", 0), [0.5])
-    assert not convergence.doubt(layout, "elsewhere@points", spec, "gavs", [0])
+    record(layout.run("points/v3_0shot", "gavs", 0), [0.5])
+    assert not convergence.doubt(layout, "points/elsewhere", spec, "gavs", [0])
     assert not convergence.doubt(layout, "elsewhere", spec, "all_positive", [0])

@@ -1,4 +1,4 @@
-"""Costs in tables and plots: beside the scores, of a study and of its variants."""
+"""Costs in tables and plots: beside the scores, of a study and of its substudies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ METRICS = ("miou", "trained_parameters", "gflops", "latency_ms", "rtf_25", "trai
 METHODS = ("centre_disc", "gavs@mismatched", "sam_fusion", "gavs")
 
 
-def asking(settings=("v1s", "v1s@size_64")) -> p.Params:
+def asking(settings=("v1s", "size_64/v1s")) -> p.Params:
     """The full study with nothing but this experiment."""
     experiment = {
         "title": "Cost",
@@ -51,7 +51,7 @@ def measured(scale: float) -> dict:
 
 @pytest.fixture
 def view(tmp_path, monkeypatch) -> p.TableView:
-    """Scores and costs of the study and of its variant at a smaller input size."""
+    """Scores and costs of the study and of its substudy at a smaller input size."""
     monkeypatch.chdir(tmp_path)
     params = asking()
     for study in params.studies().values():
@@ -71,7 +71,7 @@ def test_costs_stand_beside_the_scores(view):
     table = tables.read(view.layout.result_table(NAME))
     found = entry(table, "v1s", "gavs", "latency_ms")
     assert (found["mean"], found["low"], found["high"], found["interval_over"]) == (20, 18, 22, "repeats")
-    assert entry(table, "v1s@size_64", "gavs", "latency_ms")["mean"] == 10
+    assert entry(table, "size_64/v1s", "gavs", "latency_ms")["mean"] == 10
     assert np.isnan(entry(table, "v1s", "gavs", "trained_parameters")["low"])
     assert entry(table, "v1s", "gavs", "miou")["n_seeds"] == 2
     trained = entry(table, "v1s", "sam_fusion", "training_s")
@@ -123,7 +123,7 @@ def test_round_numbers_of_an_axis():
 
 
 def test_what_was_not_measured_is_named_and_the_rest_is_tabulated(view, capsys):
-    gone = view.layout.of("v1s@size_64")[0].cost
+    gone = view.layout.of("size_64/v1s")[0].cost
     gone.unlink()
     tables.run(view, view.layout)
     assert str(gone) in capsys.readouterr().err
@@ -149,7 +149,7 @@ def test_the_page_shows_the_plots_and_leads_from_training_to_cost(view):
 def test_who_is_measured():
     params = asking()
     assert list(params.costed()) == ["gavs", "sam_fusion"]
-    assert list(params.variant("size_64").costed()) == ["gavs", "sam_fusion"]
+    assert list(params.substudy("size_64").costed()) == ["gavs", "sam_fusion"]
     assert p.cost_view(params).picture == (128, 128)
     slower = params.models["gavs"].model_copy(update={"schedule": p.Schedule(steps=3)})
     other = params.model_copy(update={"models": params.models | {"gavs": slower}})

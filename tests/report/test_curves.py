@@ -98,7 +98,7 @@ def test_a_curve_of_what_is_not_there_is_refused(curve, message):
         p.validate(raw)
 
 
-def test_plots_lose_the_settings_that_an_overlay_leaves_out_and_variants_have_none():
+def test_plots_lose_the_settings_that_an_overlay_leaves_out_and_substudies_have_none():
     import artifacts
 
     raw = artifacts.raw()
@@ -108,10 +108,10 @@ def test_plots_lose_the_settings_that_an_overlay_leaves_out_and_variants_have_no
         "curves": [{"over": "settings", "label": "shots", "along": along, "x": [0, 1, 5]}],
         "dots": [{"panels": panels}, {"name": "one", "panels": panels[:1]}],
     }
-    arms = [{"metric": "miou", "setting": name} for name in ("v1s", "v1s@points")]
+    arms = [{"metric": "miou", "setting": name} for name in ("v1s", "points/v1s")]
     raw["experiments"]["foundations"]["dots"] = [{"panels": arms}]
     whole = p.validate(raw)
-    assert whole.variant("points").experiments["foundations"].dots == ()
+    assert whole.substudy("points").experiments["foundations"].dots == ()
     less = p.validate(p.merge(raw, {"settings": {"v3_1shot": None}})).experiments["table_v3"]
     assert (less.curves[0].along, less.curves[0].x) == (("v3_0shot", "v3_5shot"), (0, 5))
     assert [[panel.setting for panel in plot.panels] for plot in less.dots] == [["v3_5shot"]]

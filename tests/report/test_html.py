@@ -93,6 +93,11 @@ def test_the_page_opens_with_clips_then_numbers_then_claims_then_grouped_section
     assert study[1].claims.exists()
 
 
+def test_it_says_how_long_training_waited_for_data(page):
+    training = words_of(page, '<section id="training">', "</section>")
+    assert re.search(r" training, s waiting memory, MiB .* 65 8\.0 % ", training)
+
+
 def words_of(page, start, end):
     """The text between two marks, in one line."""
     part = page[page.index(start) : page.index(end, page.index(start))]

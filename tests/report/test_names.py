@@ -27,14 +27,14 @@ def test_methods_that_nobody_listed_are_readable(name, words):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("v3_1shot@world2", "V3, 1 shot · world 2"),
-        ("v1s@size_64", "V1S, one source · input size 64"),
-        ("v1s@points", "V1S, one source · SAM of points and boxes"),
+        ("world2/v3_1shot", "V3, 1 shot · world 2"),
+        ("size_64/v1s", "V1S, one source · input size 64"),
+        ("points/v1s", "V1S, one source · SAM of points and boxes"),
         ("v2_30", "V2, 30 % of its clips"),
         ("my_videos", "my videos"),
     ],
 )
-def test_settings_and_their_variants(name, words):
+def test_settings_and_their_substudies(name, words):
     assert names.setting(name) == words
 
 

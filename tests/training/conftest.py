@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+import mask_files
 from soundprompt import params as p
-from soundprompt.data import frame_table
 from soundprompt.features import background, extract, plan, store
 from soundprompt.files import digest_bytes, digest_file
 from soundprompt.foundation import sam as sam_models
@@ -84,8 +84,8 @@ def view():
 def _make(layout: Layout) -> None:
     rows = [_clip(selection, number) for selection, count in CLIPS.items() for number in range(count)]
     frames = pd.DataFrame([row for clip in rows for row in clip])
-    for dataset, part in frames.groupby("dataset"):
-        frame_table.write(part.reset_index(drop=True), layout.table(str(dataset)))
+    for _, part in frames.groupby("dataset"):
+        mask_files.write_table(part.reset_index(drop=True), layout)
     torch.manual_seed(0)
     settings = p.Sam(image_size=SIZE)
     sam_models.save(sam_models.build("mini", SIZE), settings, layout.foundation("sam"))

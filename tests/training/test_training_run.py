@@ -22,7 +22,7 @@ from soundprompt import models, provenance
 from soundprompt import params as p
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
-from soundprompt.features import extract, store
+from soundprompt.features import extract, frames, store
 from soundprompt.files import digest_file, read_json
 from soundprompt.foundation import sam as sam_models
 from soundprompt.training import checkpoint, run
@@ -61,6 +61,16 @@ def test_pack_writes_checkpoints_metrics_and_provenance(tiny, view, float32_is_k
     assert facts["seed"] == 0 and facts["step"] == first["best_step"]
     assert set(load_file(folder / "checkpoint.safetensors")) == set(model.trained_parameters())
     assert first["trained_parameters"] == sum(p.numel() for p in model.trained_parameters().values())
+
+
+def test_how_long_it_waited_is_on_record(tiny, view, monkeypatch):
+    """For each batch of training and validation, and nothing else."""
+    monkeypatch.setattr(time, "perf_counter", iter(range(10**6)).__next__)  # a second passes whenever somebody looks
+    run.train_pack(view(), (0,), tiny)
+    record = read_json(tiny.run("v1s", "gavs", 0) / "provenance.json")
+    schedule = view().model.schedule
+    batches = -(-9 // (2 * schedule.clips_per_step * schedule.frames_per_clip))  # of the 9 frames of a selection
+    assert record["waiting_s"] == 8 + 3 * 2 * (batches + 1) < record["training_s"]  # a look at the end of each, too
 
 
 def test_training_learns_which_square_sounds(tiny, view):
@@ -194,9 +204,16 @@ def command(view, seeds):
 
 
 # ------------------------------------------------------------------------------- killed
-def start(settings, cwd: Path) -> subprocess.Popen:
-    """`soundprompt train` in a process of its own, as the workflow starts it."""
-    return subprocess.Popen(command(settings, "0-1"), cwd=cwd, stderr=subprocess.PIPE, text=True)
+def start(settings, cwd: Path, workers: int = 0) -> subprocess.Popen:
+    """`soundprompt train` in a process of its own, as the workflow starts it.
+
+    workers: that read ahead, from disk: the tiny study's features would fit in memory.
+    """
+    python, _, _, *verb = command(settings, "0-1")
+    limit = f"frames.IN_MEMORY = {0 if workers else frames.IN_MEMORY}"
+    program = f"from soundprompt import cli; from soundprompt.features import frames; {limit}; cli.main()"
+    call = [python, "-c", program, *verb, "--workers", str(workers)]
+    return subprocess.Popen(call, cwd=cwd, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
@@ -209,22 +226,24 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
     raise AssertionError(f"step {step} was not reached: {process.communicate()[1]}")
 
 
+@pytest.mark.parametrize("workers", [(0, 0), (4, 1)])
 @pytest.mark.parametrize(("how", "step"), [(signal.SIGKILL, 14), (signal.SIGTERM, 8)])
-def test_killed_runs_resume_to_the_same_bits(tiny, view, tiny_files, tmp_path, how, step):
+def test_killed_runs_resume_to_the_same_bits(tiny, view, tiny_files, tmp_path, how, step, workers):
+    """Whichever processes read ahead, before and after."""
     settings = view(schedule={"steps": 30, "validate_every": 5, "patience": 100}, sap={"noise": "gaussian_additive"})
     run.train_pack(settings, (0, 1), tiny)
     (tmp_path / "killed").mkdir()
     for name in ("data", "weights", "features"):
         (tmp_path / "killed" / name).symlink_to(tiny_files / name)
     folder = tmp_path / "killed" / tiny.run("v1s", "gavs", 1)
-    process = start(settings, tmp_path / "killed")
+    process = start(settings, tmp_path / "killed", workers[0])
     wait_for_step(folder, step, process)
     os.kill(process.pid, how)
     error = process.communicate()[1]
     assert process.returncode == (75 if how == signal.SIGTERM else -9), error
     assert not (folder / "checkpoint.safetensors").exists()
     assert (folder / "resume.pt").exists()
-    process = start(settings, tmp_path / "killed")
+    process = start(settings, tmp_path / "killed", workers[1])
     error = process.communicate()[1]
     assert process.returncode == 0, error
     assert "seed 1: going on after step" in error

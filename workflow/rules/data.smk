@@ -89,6 +89,7 @@ rule frame_table:
         files=dataset_on_disk,
     output:
         table=ANY.table("{dataset}"),
+        masks=ANY.masks("{dataset}"),
         ledger=ledger.path(ANY, "{dataset}"),
     log:
         "logs/{study}/tables/{dataset}.log",

@@ -27,7 +27,7 @@ rule score:
     message:
         "score {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
     shell:
-        "{SOUNDPROMPT} score --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} --model {wildcards.model} --seeds {wildcards.pack} > {log} 2>&1"
+        "{SOUNDPROMPT} score --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} --model {wildcards.model} --seeds {wildcards.pack} --workers $(({threads} - 1)) > {log} 2>&1"
 
 
 rule examine:
@@ -43,7 +43,7 @@ rule examine:
     message:
         "examine {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
     shell:
-        "{SOUNDPROMPT} examine --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} --model {wildcards.model} --seeds {wildcards.pack} > {log} 2>&1"
+        "{SOUNDPROMPT} examine --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} --model {wildcards.model} --seeds {wildcards.pack} --workers $(({threads} - 1)) > {log} 2>&1"
 
 
 rule floors:

@@ -4,7 +4,7 @@ def features(study):
     return [study.layout.visual_index, study.layout.audio_features]
 
 
-# All that trainings start from, of the study and its variants, as a target: `snakemake foundation`.
+# All that trainings start from, of the study and its substudies, as a target: `snakemake foundation`.
 rule foundation:
     input:
         [

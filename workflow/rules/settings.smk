@@ -26,7 +26,7 @@ try:
 except InputError as error:
     raise WorkflowError(str(error))
 
-# The study and its variants: the same rules make the artifacts of all of them, by the wildcard `study`.
+# The study and its substudies: the same rules make the artifacts of all of them, by the wildcard `study`.
 STUDIES = STUDY.studies()
 LAYOUT = STUDY.layout
 SETTINGS = params.write(STUDY)  # what the verbs read
@@ -52,7 +52,7 @@ SOUNDPROMPT = f"PYTHONPATH={SOURCE} {PYTHON} -m soundprompt"
 
 
 wildcard_constraints:
-    study="|".join(STUDIES),
+    study="|".join(map(re.escape, STUDIES)),
     dataset="|".join(registry.datasets()),
     part="|".join((*parts.PARTS, parts.SCENES)),
     shard=r"\d+",
@@ -101,14 +101,19 @@ def asked_by(wildcards):
 
 
 def tables_of(wildcards):
-    """Frame tables that a job's setting draws from."""
+    """Frame tables that a job's setting draws from, and their masks."""
     study = asked_by(wildcards)
     spec = study.settings[wildcards.setting]
     names = {
         selection.partition("/")[0]
         for selection in spec.train + spec.validate_on + spec.test
     }
-    return [study.layout.table(name) for name in sorted(names)]
+    return [path for name in sorted(names) for path in table_files(study, name)]
+
+
+def table_files(study, dataset):
+    """What reading a dataset leaves for others."""
+    return [study.layout.table(dataset), study.layout.masks(dataset)]
 
 
 def all_tables_of(wildcards):

@@ -1,4 +1,5 @@
-# One job trains a pack: the seeds of one model on one setting. Finished runs are kept, killed ones resumed.
+# One job trains a pack: the seeds of one model on one setting. Finished runs are kept, killed ones resumed. Of its
+# threads each process computes with one; the others read ahead what is not in memory. They change no result.
 def training_inputs(wildcards):
     """Frame tables and features, and the models that few-shot runs start from."""
     study = asked_by(wildcards)
@@ -28,4 +29,4 @@ rule train:
     message:
         "train {wildcards.model} on {wildcards.setting} of {wildcards.study}, seeds {wildcards.pack}"
     shell:
-        "{SOUNDPROMPT} train --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} --model {wildcards.model} --seeds {wildcards.pack} --processes {resources.processes} > {log} 2>&1"
+        "{SOUNDPROMPT} train --settings {SETTINGS} --study {wildcards.study} --setting {wildcards.setting} --model {wildcards.model} --seeds {wildcards.pack} --processes {resources.processes} --workers $((({threads} - 1) / {resources.processes})) > {log} 2>&1"

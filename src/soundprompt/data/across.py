@@ -7,7 +7,6 @@ AVSBench-object, VGG-SS, or of AVS-V3's split files beside AVSBench's metadata.c
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ from soundprompt.files import digest_file, publish
 
 COLUMNS = ("what", "video", "clip", "set", "other_clip", "other_set", "times", "similarity")
 OVERLAP, APART, UNKNOWN = "overlap", "apart", "unknown"
-
-_SPAN = re.compile(r".*_(\d+)_(\d+)")
 
 
 @dataclass(frozen=True)
@@ -102,22 +99,20 @@ def _of_vggss(one: vggss.Annotation, root: Path) -> Cut:
 
 
 def _of_avsbench(row, root: Path) -> Cut:
-    """Times are in the uid, in milliseconds; of v1m they are not known, its start columns are all 0."""
-    match = _SPAN.fullmatch(row.uid) if row.label != "v1m" else None
-    span = (int(match[1]) / 1000, int(match[2]) / 1000) if match else None
+    """Of v1m the times are not known, its start columns are all 0."""
+    times = avsbench.span(row.label, row.uid)
+    span = (times[0] / 1000, times[1] / 1000) if times else None
     return Cut(row.uid, f"{row.label}/{row.split}", row.video, span, root / row.label / row.uid / "frames")
 
 
 def _of_object(name: str, root: Path) -> Iterable[Cut]:
     if not avsbench_object.is_there(root, name):
         return
-    data = root / avsbench_object.TABLES[name].parent
     for row in avsbench_object.read_metadata(root, name).itertuples():
-        frames = data / ("s4_data" if name == "v1s" else "ms3_data") / "visual_frames"
-        frames = frames / row.split / row.category / row.uid if name == "v1s" else frames / row.uid
         start = row.uid.removeprefix(f"{row.video}_")
         span = (float(start), float(start) + avsbench_object.FRAMES) if name == "v1s" and start.isdigit() else None
-        yield Cut(row.uid, f"{name}/{row.split}", row.video, span, frames)
+        place = avsbench_object.frames_folder(root, name, row)
+        yield Cut(row.uid, f"{name}/{row.split}", row.video, span, place)
 
 
 # ------------------------------------------------------------------------------ comparisons

@@ -66,12 +66,6 @@ def split_files(root: Path | str, shots: Iterable[int]) -> dict[str, Path]:
     return files
 
 
-def in_no_split(splits: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame:
-    """Clips of v1m and v2 that AVS-V3 leaves out (mostly those that mix seen and unseen classes)."""
-    base = metadata[metadata["label"].isin(BASES)]
-    return base[~base["uid"].isin(splits["uid"])].reset_index(drop=True)
-
-
 def _check_apart(splits: pd.DataFrame, root: Path) -> None:
     """No clip in two splits that must be disjoint."""
     of = {split: set(rows["uid"]) for split, rows in splits.groupby("split")}

@@ -95,10 +95,16 @@ def source_video(label: str, vid: str, uid: str) -> str:
     return match.group(1) if match else vid
 
 
+def span(label: str, uid: str) -> tuple[int, int] | None:
+    """From when to when a clip was cut from its video, ms, by its uid; None for v1m, whose uids do not say."""
+    match = _SPAN.search(uid) if label != "v1m" else None
+    return (int(match[1]), int(match[2])) if match else None
+
+
 def seconds(label: str, uid: str) -> int:
     """How many frames a clip has, one a second: by its subset, or by start and end (ms) in a uid of v1s or v2."""
-    span = _SPAN.search(uid) if label in ("v1s", "v2") else None
-    length = (int(span[2]) - int(span[1])) // 1000 if span else 0
+    times = span(label, uid) if label in ("v1s", "v2") else None
+    length = (times[1] - times[0]) // 1000 if times else 0
     return length if length > 0 else SECONDS[label]
 
 
@@ -163,7 +169,7 @@ def find_clip(
 def expected(view: TablesView, layout: Layout) -> list[Expected]:
     """The clips of v1s, v1m, v2 or scenes, each in one split."""
     root, supervision = layout.avsbench, view.data.v1s_supervision
-    if avsbench_object.is_there(root, view.dataset) and not (root / "metadata.csv").exists():
+    if avsbench_object.is_there(root, view.dataset):
         find = partial(avsbench_object.find_clip, root, view.dataset, v1s_supervision=supervision)
         rows = avsbench_object.read_metadata(root, view.dataset)
         return [Expected(row.uid, row.video, (row.split,), partial(find, row)) for row in rows.itertuples()]

@@ -21,6 +21,7 @@ from soundprompt.data.numbered import MASKS, PICTURES, first_of, number_of, numb
 from soundprompt.errors import InputError
 
 TABLES = {"v1s": Path("Single-source") / "s4_meta_data.csv", "v1m": Path("Multi-sources") / "ms3_meta_data.csv"}
+DATA = {"v1s": "s4_data", "v1m": "ms3_data"}  # the folders beside them
 FRAMES = 5
 UNKNOWN_SOURCES = -1
 """n_sources of MS3 clips: the metadata names no classes."""
@@ -29,8 +30,9 @@ _NUMBERED = re.compile(r"([\w-]{11})_\d+(_\d+)?")
 
 
 def is_there(root: Path | str, dataset: str) -> bool:
-    """Whether `root` holds `dataset` in this layout."""
-    return dataset in TABLES and (Path(root) / TABLES[dataset]).is_file()
+    """Whether `root` holds `dataset` in this layout, and not in AVSBench-semantic's."""
+    root = Path(root)
+    return dataset in TABLES and (root / TABLES[dataset]).is_file() and not (root / "metadata.csv").exists()
 
 
 def read_metadata(root: Path | str, dataset: str) -> pd.DataFrame:
@@ -68,18 +70,20 @@ def read_metadata(root: Path | str, dataset: str) -> pd.DataFrame:
     )
 
 
+def frames_folder(root: Path | str, dataset: str, row) -> Path:
+    """Where the frames of the clip lie that `row` (a named tuple of `read_metadata`) names."""
+    frames = Path(root) / TABLES[dataset].parent / DATA[dataset] / "visual_frames"
+    return frames / row.split / row.category / row.uid if dataset == "v1s" else frames / row.uid
+
+
 def find_clip(root: Path | str, dataset: str, row, v1s_supervision: Literal["first", "repeat"] = "first") -> Clip:
     """The files of the clip that `row` (a named tuple of `read_metadata`) names.
 
     Raises ClipMissing when there are no frames, InputError when another file is missing.
     """
-    data = Path(root) / TABLES[dataset].parent
-    if dataset == "v1s":
-        data, place, stem = data / "s4_data", Path(row.split) / row.category, row.uid
-        frames = data / "visual_frames" / place / row.uid
-    else:
-        data, place, stem = data / "ms3_data", Path(row.split), f"{row.uid}.mp4"  # ".mp4" is part of the names
-        frames = data / "visual_frames" / row.uid
+    data, frames = Path(root) / TABLES[dataset].parent / DATA[dataset], frames_folder(root, dataset, row)
+    place = Path(row.split) / row.category
+    stem = row.uid if dataset == "v1s" else f"{row.uid}.mp4"  # ".mp4" is part of the names
     if not frames.is_dir():
         what = f"{TABLES[dataset].name} names the clip {row.uid}, which is not there"
         raise ClipMissing(what, path=frames, remedy="restore the clip, or remove its row")

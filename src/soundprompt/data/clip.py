@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soundprompt.data.masks import Packed
 from soundprompt.data.media import RATE, Picture, Sound, inspect_picture, inspect_sound, read_mask, vggish_examples
 from soundprompt.errors import InputError
 
@@ -49,10 +50,11 @@ class Expected:
 
 @dataclass(frozen=True)
 class Inspected:
-    """Frame rows of a clip, and a remark for the ledger ("" when there is none)."""
+    """Frame rows of a clip, a remark for the ledger ("" when there is none), and its masks by their digests."""
 
     rows: list[dict[str, Any]]
     remark: str
+    masks: dict[str, Packed]
 
 
 def inspect(dataset: str, clip: Clip, *, repeat_last_sound: bool = False) -> Inspected:
@@ -78,8 +80,8 @@ def inspect(dataset: str, clip: Clip, *, repeat_last_sound: bool = False) -> Ins
         "audio_digest": sound.digest,
         "boxes": clip.boxes,
     }
-    for mask in dict.fromkeys(_there(clip.masks)):
-        read_mask(mask)  # what cannot be read as an object is no clip, and not a surprise in training
+    # what cannot be read as an object is no clip, and not a surprise in training
+    masks = {pictures[mask].digest: Packed.of(read_mask(mask)) for mask in dict.fromkeys(_there(clip.masks))}
     rows = []
     for frame, (image, mask, objects) in enumerate(zip(clip.images, clip.masks, clip.objects, strict=True)):
         picture = pictures[image]
@@ -97,7 +99,7 @@ def inspect(dataset: str, clip: Clip, *, repeat_last_sound: bool = False) -> Ins
             "objects": objects and objects.as_posix(),
         }
         rows.append(shared | row)
-    return Inspected(rows, remark)
+    return Inspected(rows, remark, masks)
 
 
 def middle_second(samples: int) -> int:

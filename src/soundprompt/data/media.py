@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
-import soxr
 from PIL import Image, ImageOps
 
 from soundprompt.data import pixels
-from soundprompt.errors import InputError
+from soundprompt.errors import InputError, first_line
 from soundprompt.files import digest_bytes
+
+if TYPE_CHECKING:
+    import soundfile  # else loaded with the first sound: trainings read none, and share this module for pictures
 
 RATE = 16000
 """Samples per second of every sound inside the project."""
@@ -114,7 +115,7 @@ def _opened(path: Path | str, content: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(content))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"not a readable picture ({_first_line(error)})", path=path, remedy=_RESTORE) from error
+        raise InputError(f"not a readable picture ({first_line(error)})", path=path, remedy=_RESTORE) from error
 
 
 def _decoded(path: Path | str, content: bytes) -> Image.Image:
@@ -122,7 +123,7 @@ def _decoded(path: Path | str, content: bytes) -> Image.Image:
     try:
         picture.load()
     except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise InputError(f"picture cut short or damaged ({_first_line(error)})", path=path, remedy=_RESTORE) from error
+        raise InputError(f"picture cut short or damaged ({first_line(error)})", path=path, remedy=_RESTORE) from error
     return picture
 
 
@@ -146,6 +147,8 @@ def read_audio(path: Path | str, digest: str | None = None) -> np.ndarray:
     Several channels are averaged and other rates resampled (soxr, HQ); the first file of each
     rate and channel count is named in a warning of the log.
     """
+    import soundfile
+
     sound = _open_sound(path, read_bytes(path, digest))
     with sound:
         if sound.samplerate != RATE or sound.channels != 1:
@@ -153,7 +156,7 @@ def read_audio(path: Path | str, digest: str | None = None) -> np.ndarray:
         try:
             wave = sound.read(dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
-            raise InputError(f"sound damaged ({_first_line(error)})", path=path, remedy=_RESTORE) from error
+            raise InputError(f"sound damaged ({first_line(error)})", path=path, remedy=_RESTORE) from error
         if len(wave) < sound.frames:
             raise InputError(f"cut short: {len(wave)} of {sound.frames} samples", path=path, remedy=_RESTORE)
         wave = to_mono_16k(wave, sound.samplerate)
@@ -166,6 +169,8 @@ def to_mono_16k(wave: np.ndarray, rate: int) -> np.ndarray:
     """(n, channels) or (n,) at `rate` -> (m,) float32 at 16 kHz: mean of the channels, soxr HQ."""
     mono = wave if wave.ndim == 1 else wave.mean(axis=1)
     if rate != RATE:
+        import soxr
+
         mono = soxr.resample(mono, rate, RATE, quality="HQ")
     return np.ascontiguousarray(mono, dtype=np.float32)
 
@@ -195,13 +200,15 @@ def vggish_examples(samples: int) -> int:
 
 
 def _open_sound(path: Path | str, content: bytes) -> soundfile.SoundFile:
+    import soundfile
+
     lacking = _wav_bytes_lacking(content)
     if lacking:
         raise InputError(f"cut short: {lacking} bytes of sound are lacking", path=path, remedy=_RESTORE)
     try:
         sound = soundfile.SoundFile(io.BytesIO(content))
     except (soundfile.SoundFileError, TypeError) as error:
-        raise InputError(f"not a readable sound ({_first_line(error)})", path=path, remedy=_RESTORE) from error
+        raise InputError(f"not a readable sound ({first_line(error)})", path=path, remedy=_RESTORE) from error
     if sound.frames == 0:
         raise InputError("has no samples", path=path, remedy="extract the sound again, or leave the clip out")
     return sound
@@ -226,12 +233,6 @@ def _warn_of_conversion(rate: int, channels: int, path: Path | str) -> None:
     if (rate, channels) not in _warned:
         _warned.add((rate, channels))
         _log.warning("%s: %d Hz, %d channels; such sounds are mixed down and resampled to 16 kHz", path, rate, channels)
-
-
-def _first_line(error: BaseException) -> str:
-    """Without the names of Python's objects, which change from run to run."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    return re.sub(r" *'?<[\w.]+ object at 0x[0-9a-fA-F]+>'?", "", line)
 
 
 _RESTORE = "restore the file from its source, or leave the clip out"

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pandas as pd
 
 from soundprompt import registry
-from soundprompt.data import comparisons, frame_table, ledger
+from soundprompt.data import comparisons, frame_table, ledger, masks
 from soundprompt.data.clip import ClipMissing, Expected, Inspected, inspect
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_table(view: TablesView, layout: Layout) -> None:
-    """Writes layout.table(view.dataset) and, beside it, the dataset's ledger.
+    """Writes layout.table(view.dataset) and, beside it, the dataset's ledger and its masks, packed.
 
     Generated data must be whole: a missing or unusable clip is an InputError. Of real data the
     clips that are there are used, and the ledger names every other one with the reason. Where the view names
@@ -36,12 +36,13 @@ def make_table(view: TablesView, layout: Layout) -> None:
     record = ledger.Ledger(dataset)
     expected = _without_leaks(_expected(dataset, view, layout), view, layout)
     generated = view.data.source == "generated" and known[dataset].generated != "no"
-    rows, error = _inspect_all(dataset, expected, record, strict=generated)
+    rows, packed, error = _inspect_all(dataset, expected, record, strict=generated)
     if not rows:
         first = f"{error.path}: {error.what}" if error else "the metadata names none"
         remedy = error.remedy if error else f"put the dataset's folders beside its metadata, in {layout.data}"
         raise InputError(f"none of {len(expected)} {dataset} clips is usable; the first: {first}", remedy=remedy)
     record.write(ledger.path(layout, dataset))
+    masks.write(packed, layout.masks(dataset))
     frame_table.write(pd.DataFrame(rows), layout.table(dataset))
     unusable = sum(entry[3] != "found" for entry in record.entries)
     if unusable:
@@ -77,8 +78,11 @@ def _without_leaks(expected: list[Expected], view: TablesView, layout: Layout) -
 
 def _inspect_all(
     dataset: str, expected: list[Expected], record: ledger.Ledger, *, strict: bool
-) -> tuple[list[dict], InputError | None]:
-    """Frame rows of all clips in their order, once for each split, and the first error; `strict` raises that."""
+) -> tuple[list[dict], dict[str, masks.Packed], InputError | None]:
+    """Frame rows of all clips in their order, once for each split, their masks, and the first error.
+
+    strict: raises that error.
+    """
 
     def look(item: Expected) -> Inspected | InputError:
         try:
@@ -86,7 +90,9 @@ def _inspect_all(
         except InputError as error:
             return error
 
-    rows, first = [], None
+    rows: list[dict] = []
+    packed: dict[str, masks.Packed] = {}
+    first = None
     with ThreadPoolExecutor(THREADS) as pool:
         results = track(pool.map(look, expected), f"table {dataset}", len(expected))
         for item, result in zip(expected, results, strict=True):
@@ -100,5 +106,6 @@ def _inspect_all(
                     record.add(split, item.uid, status, f"{result.path}: {result.what}")
                 else:
                     record.add(split, item.uid, "found", result.remark)
+                    packed |= result.masks
                     rows += [row | {"split": split} for row in result.rows]
-    return rows, first
+    return rows, packed, first

@@ -133,13 +133,13 @@ Choice = tuple[Tensor, Tensor] | None  # shares (n, h, w) of each region, and wh
 
 def _batches(frames: Frames, device: torch.device | str) -> Iterator[tuple[list[int], Batch, list[Choice]]]:
     rows = list(frames.rows.itertuples())
-    for indices in predict.batches(frames, range(len(frames))):
-        batch = frames.batch(indices)
+    asked = predict.batches(frames, range(len(frames)))
+    for indices, batch in zip(asked, frames.batches(asked, device), strict=True):
         choices: list[Choice] = []
         for place, index in enumerate(indices):
-            known = None if batch.masks is None else regions(rows[index], batch.masks[place])
+            known = None if batch.masks is None else regions(rows[index], batch.masks[place].cpu())
             choices.append(known and (cell_shares(known[0], frames.encoder).to(device), known[1].to(device)))
-        yield indices, batch.to(device), choices
+        yield indices, batch, choices
 
 
 def _compare(model: Segmenter, batch: Batch, choices: Sequence[Choice]) -> Compared:

@@ -13,6 +13,7 @@ from soundprompt.data import frame_table
 from soundprompt.errors import InputError
 from soundprompt.evaluation import alignment, knowledge, scores
 from soundprompt.evaluation.pack import Pack
+from soundprompt.features import loading
 from soundprompt.files import write_sealed
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import ExamineView
@@ -26,7 +27,8 @@ if TYPE_CHECKING:  # loading SAM's package takes seconds: finished packs do with
 EXAMINED, PROVENANCE = "examined.parquet", "examined.json"
 
 
-def examine_pack(view: ExamineView, seeds: Sequence[int], layout: Layout) -> None:
+@loading.lost_readers()
+def examine_pack(view: ExamineView, seeds: Sequence[int], layout: Layout, workers: int = 0) -> None:
     """Measures what `view.measures` names in one run per seed.
 
     Each run's folder gets examined.parquet, with the columns of score rows, and examined.json (its provenance);
@@ -36,7 +38,7 @@ def examine_pack(view: ExamineView, seeds: Sequence[int], layout: Layout) -> Non
     if not view.measures:
         what = f"model '{view.model_name}' has neither cue and sound to compare nor SAM's decoder"
         raise InputError(what, remedy="examine another model")
-    entries = _ExaminePack(view, seeds, layout).run()
+    entries = _ExaminePack(view, seeds, layout, workers).run()
     write_sealed(layout.examined(view.setting_name, view.model_name, pack_name(tuple(seeds))), entries)
 
 
@@ -95,4 +97,5 @@ class _ExaminePack(Pack[ExamineView]):
     def _frames(self, rows: pd.DataFrame, sam: FrozenSam) -> Frames:
         from soundprompt.features.frames import Frames
 
-        return Frames(rows, self.layout, self.view.model.visual.tune_from, sam, bgr=self.view.data.bgr)
+        tap, bgr = self.view.model.visual.tune_from, self.view.data.bgr
+        return Frames(rows, self.layout, tap, sam, bgr=bgr, workers=self.workers)

@@ -14,6 +14,7 @@ from soundprompt import provenance, records
 from soundprompt.data import frame_table, media
 from soundprompt.evaluation import scores
 from soundprompt.evaluation.finished import conclude, tested_tables
+from soundprompt.features.labels import Labels
 from soundprompt.layout import Layout
 from soundprompt.params import FloorsView
 from soundprompt.progress import Progress
@@ -59,7 +60,7 @@ def score(view: FloorsView, layout: Layout) -> None:
         return
     rows = frame_table.select(layout, view.setting.test)
     frames, index = frame_table.distinct(rows)
-    tallies = _measure(view, frames)
+    tallies = _measure(view, frames, Labels(frames, layout))
     parts = []
     for selection, members in rows.groupby("selection", sort=False):
         numbers = index[members.index.to_numpy()]
@@ -72,14 +73,12 @@ def score(view: FloorsView, layout: Layout) -> None:
     conclude(path.parent, PROVENANCE, provenance.record("floors", view, None, inputs, watch), [path.name])
 
 
-def _measure(view: FloorsView, frames: pd.DataFrame) -> dict[str, scores.Tally]:
+def _measure(view: FloorsView, frames: pd.DataFrame, labels: Labels) -> dict[str, scores.Tally]:
     conventions = scores.Conventions(view.evaluation, view.data.box_crop, view.metrics)
     tallies = {name: scores.Tally(len(frames), conventions) for name in FLOORS}
     progress = Progress(f"scoring {view.setting_name}/floors", len(frames))
     for number, row in enumerate(frames.itertuples()):
-        masks = None
-        if isinstance(row.mask, str):
-            masks = [torch.from_numpy(media.read_mask(row.mask, (row.height, row.width), row.mask_digest))]
+        masks = list(labels.masks([number])) if labels.of([number]) else None
         for name, floor in FLOORS.items():
             if (probability := floor.code(row)) is not None:
                 tallies[name].add([number], [probability], masks, [row.boxes])

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from soundprompt import finite
 from soundprompt import params as p
-from soundprompt.data import media
 from soundprompt.evaluation import alignment, predict
 from soundprompt.evaluation.scores import CLIP_COLUMNS, WHOLE_CLIP
 from soundprompt.files import digest_bytes
@@ -108,12 +107,11 @@ def frame_pictures(frames: Frames) -> Iterator[Pointed]:
     from soundprompt.foundation import prompting
 
     rows, size = frames.rows, max(1, min(BATCH, 2**14 // frames.encoder.grid**2))
-    files = list(zip(rows["mask"], rows["mask_digest"], strict=True))
-    pictures = [i for i in frames.supervised.tolist() if media.read_mask(files[i][0], digest=files[i][1]).any()]
-    for start in range(0, len(pictures), size):
-        indices = pictures[start : start + size]
-        batch, about = frames.batch(indices), rows.iloc[indices].reset_index(drop=True)
-        masks = list(batch.masks)
+    supervised = frames.supervised.tolist()
+    pictures = [i for i, mask in zip(supervised, frames.masks(supervised), strict=True) if mask.any()]
+    asked = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+    for indices, batch in zip(asked, frames.batches(asked), strict=True):
+        about, masks = rows.iloc[indices].reset_index(drop=True), batch.masks
         seeds = [int(digest_bytes(name.encode())[:12], 16) for name in alignment.frame_names(about)]
         points = [prompting.point(np.random.default_rng(s), mask.numpy()) for s, mask in zip(seeds, masks, strict=True)]
         tokens = _tokens(frames.encoder, points, batch.sizes)

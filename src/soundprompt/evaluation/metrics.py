@@ -18,7 +18,6 @@ BETA_SQUARED = 0.3
 N_THRESHOLDS = 255
 FRAMES_AT_ONCE = 8  # of 128 x 128 pixels: what a pass over them makes stays in a processor's cache
 BOX_SIZE = 224
-SUCCESS_STEPS = 21
 
 
 # ------------------------------------------------------------------------------ binary masks
@@ -162,16 +161,3 @@ def stretched(heatmap: Tensor, size: int = BOX_SIZE, dtype: torch.dtype = torch.
     if heatmap.shape == (size, size):
         return heatmap.to(dtype)
     return functional.interpolate(heatmap.to(dtype)[None, None], (size, size), mode="bilinear")[0, 0]
-
-
-def success_curves(values: np.ndarray) -> np.ndarray:
-    """(N,) overlaps -> (N, 21) 0/1: which of 0.05 * i, i = 0..20, each reaches.
-
-    The products are floats, as in the reference: an overlap of exactly 0.3 is below 0.05 * 6.
-    """
-    return (values[:, None] >= 0.05 * np.arange(SUCCESS_STEPS)).astype(float)
-
-
-def curve_areas(curves: np.ndarray) -> np.ndarray:
-    """(N, 21) success curves -> (N,) areas; linear, so a mean of areas is the area of the mean curve."""
-    return np.trapezoid(curves, 0.05 * np.arange(SUCCESS_STEPS), axis=1)

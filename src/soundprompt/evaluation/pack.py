@@ -37,8 +37,8 @@ class Pack(Generic[ViewType]):
     table: ClassVar[str]
     record: ClassVar[str]
 
-    def __init__(self, view: ViewType, seeds: Sequence[int], layout: Layout):
-        self.view, self.seeds, self.layout = view, tuple(seeds), layout
+    def __init__(self, view: ViewType, seeds: Sequence[int], layout: Layout, workers: int = 0):
+        self.view, self.seeds, self.layout, self.workers = view, tuple(seeds), layout, workers
         self.origin = view.setting.model_of or view.setting_name
         self.label = f"{view.setting_name}/{view.model_name}"
 

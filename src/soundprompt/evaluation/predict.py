@@ -196,8 +196,8 @@ def answers(
     asked = pd.DataFrame({"number": np.arange(len(pairs)), "sound": pairs[:, 1]}).groupby(pairs[:, 0], sort=False)
     of_frame = {int(frame): group for frame, group in asked}
     together = any(model.temporal for model in models.values())
-    for indices in batches(frames, list(of_frame), whole=together):
-        batch = frames.batch(indices).to(device)
+    asked_together = batches(frames, list(of_frame), whole=together)
+    for indices, batch in zip(asked_together, frames.batches(asked_together, device), strict=True):
         which = np.repeat(np.arange(len(indices)), [len(of_frame[i]) for i in indices]).tolist()
         here = pd.concat([of_frame[i] for i in indices])
         sounds = frames.sounds(here["sound"].to_numpy()).to(device)

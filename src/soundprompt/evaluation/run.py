@@ -11,6 +11,7 @@ import torch
 from soundprompt import devices, provenance
 from soundprompt.evaluation import predict, scores
 from soundprompt.evaluation.pack import Pack
+from soundprompt.features import loading
 from soundprompt.files import write_sealed
 from soundprompt.layout import Layout, pack_name
 from soundprompt.params import ScoreView
@@ -19,15 +20,16 @@ from soundprompt.progress import Progress
 SCORES, PREDICTIONS, PROVENANCE = "scores.parquet", "predictions.safetensors", "scores.json"
 
 
-def score_pack(view: ScoreView, seeds: Sequence[int], layout: Layout) -> None:
+@loading.lost_readers()
+def score_pack(view: ScoreView, seeds: Sequence[int], layout: Layout, workers: int = 0) -> None:
     """Scores one run per seed on all test selections, with every sound that `view.probes` names.
 
     Each run's folder gets scores.parquet and scores.json (its provenance), that of the first seed also
     predictions.safetensors; then `layout.scored` says what is there. A setting with `model_of` takes that
-    setting's checkpoints. Runs whose settings, inputs and code are as before are kept.
+    setting's checkpoints. Runs whose settings, inputs and code are as before are kept. workers: as in training.
     Raises InputError when a checkpoint is missing, is not the one that training wrote, or does not fit.
     """
-    entries = _ScorePack(view, seeds, layout).run()
+    entries = _ScorePack(view, seeds, layout, workers).run()
     write_sealed(layout.scored(view.setting_name, view.model_name, pack_name(tuple(seeds))), entries)
 
 
@@ -49,8 +51,9 @@ class _ScorePack(Pack[ScoreView]):
         view, encoder = self.view, encoders.load(self.view.model, self.layout)
         trained = {seed: self.load(seed, encoder) for seed in seeds}
         asked = predict.questions(self.rows, view.probes)
-        front = models.frozen_front(view.model, encoder)  # once for all seeds
-        frames = Frames(asked.frames, self.layout, view.model.tap, encoder, bgr=view.data.bgr, front=front)
+        front = models.frozen_front(view.model, encoder, device)  # once for all seeds
+        data = (asked.frames, self.layout, view.model.tap, encoder)
+        frames = Frames(*data, bgr=view.data.bgr, front=front, workers=self.workers)
         conventions = scores.Conventions(view.evaluation, view.data.box_crop, view.metrics)
         tallies = {seed: scores.Tally(len(asked.pairs), conventions) for seed in seeds}
         recorder = predict.Recorder(asked)

@@ -18,8 +18,7 @@ import numpy as np
 import pandas as pd
 
 from soundprompt import records, registry
-from soundprompt.evaluation import metrics as formulas
-from soundprompt.evaluation import statistics
+from soundprompt.evaluation import statistics, success
 from soundprompt.evaluation.statistics import Contributions, Estimate
 from soundprompt.registry import Metric
 
@@ -91,7 +90,7 @@ def _measured(rows: pd.DataFrame, metric: str) -> np.ndarray:
     mean = _registered(metric).mean
     if mean == "successes":
         return (values >= 0.5).astype(float)
-    return formulas.curve_areas(formulas.success_curves(values)) if mean == "curves" else values
+    return success.curve_areas(success.success_curves(values)) if mean == "curves" else values
 
 
 def dataset_values(scores: pd.DataFrame, metrics: Sequence[str], by: Sequence[str] = ()) -> pd.DataFrame:

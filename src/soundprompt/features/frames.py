@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,8 @@ from torch import Tensor
 from soundprompt import registry
 from soundprompt.data import media
 from soundprompt.errors import InputError
-from soundprompt.features import background, extract, plan
+from soundprompt.features import background, extract, loading, plan
+from soundprompt.features.labels import Labels, unpack
 from soundprompt.features.store import Store
 from soundprompt.foundation.pyramid import normalise
 from soundprompt.layout import Layout
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from soundprompt.foundation.pyramid import FrozenPyramid
     from soundprompt.foundation.sam import FrozenSam
 
-IN_MEMORY = 2**30  # features, or masks and targets, of a subset up to this size are kept in memory, bytes
+IN_MEMORY = 2**30  # features of a subset up to this size are kept in memory, and so are its targets, bytes
 AT_ONCE = 64  # pictures that go through a frozen front together
 
 
@@ -41,8 +42,8 @@ class Batch:
     audio: (B, 128) float32, the second of sound that belongs to each frame, as the sound encoder gives it.
     valid: (B, h, w) bool, False where the square input is padding.
     sizes: (height, width) of each original frame.
-    masks: B tensors (H, W) bool, True where it sounds, loaded when first looked at; None if unlabelled.
-    targets: (B, 1, n, n) float32 in [0, 1], the share of each cell that sounds; None if unlabelled.
+    masks: B tensors (H, W) bool, True where it sounds; None if unlabelled or not asked for.
+    targets: (B, 1, n, n) float32 in [0, 1], the share of each cell that sounds; None like masks.
     target_valid: (B, 1, n, n) bool, as `valid` on the grid of masks.
     clips, videos, classes: names of each frame's clip, source video and class.
     negative: (B,) bool on the CPU, frames given a sound that nothing in them makes (`training.negatives`); or None.
@@ -67,11 +68,13 @@ class Batch:
 
     def with_context(self) -> Batch:
         """What a model is shown: its frames and behind them those of `context`."""
-        if self.context is None:
-            return self
+        return self if self.context is None else self.beside(self.context)
+
+    def beside(self, others: Batch) -> Batch:
+        """Its frames and behind them others, as far as a model looks at them."""
         shown = ("visual", "audio", "valid", "group")
-        both = {name: torch.cat([getattr(self, name), getattr(self.context, name)]) for name in shown}
-        return replace(self, sizes=self.sizes + self.context.sizes, context=None, **both)
+        both = {name: torch.cat([getattr(self, name), getattr(others, name)]) for name in shown}
+        return replace(self, sizes=self.sizes + others.sizes, context=None, **both)
 
     def part(self, rows: slice) -> Batch:
         """Some neighbouring frames of it, with all of their clips' context."""
@@ -85,18 +88,29 @@ class Batch:
         return replace(self, **part)
 
     def to(self, device: torch.device | str) -> Batch:
-        """The batch with its tensors on a device; masks are loaded for that, unless they are there already."""
-        device, here = torch.device(device), self.visual.device
-        if here.type == device.type and device.index in (None, here.index):
-            return self
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("visual", "audio", "valid", "targets", "target_valid", "group")
-            if getattr(self, name) is not None
-        }
+        """The batch with its tensors on a device."""
+        names = ("visual", "audio", "valid", "targets", "target_valid", "group")
+        moved = {name: getattr(self, name).to(device) for name in names if getattr(self, name) is not None}
         masks = None if self.masks is None else [mask.to(device) for mask in self.masks]
-        context = None if self.context is None else self.context.to(device)
-        return replace(self, masks=masks, context=context, **moved)
+        return replace(self, masks=masks, context=self.context and self.context.to(device), **moved)
+
+
+@dataclass
+class Read:
+    """Frames as they come from disk, before anything is converted; `Frames.complete` makes a batch of them.
+
+    indices: (B,) int64, which frames. visual: features as stored, or pixels (B, 3, S, S) uint8.
+    masks: bits, as `Labels.packed` gives them; None if unlabelled or not asked for.
+    """
+
+    indices: Tensor
+    visual: Tensor
+    masks: Tensor | None
+
+    def pin_memory(self) -> Read:
+        """In memory from which a GPU copies while it computes."""
+        masks = None if self.masks is None else self.masks.pin_memory()
+        return replace(self, visual=self.visual.pin_memory(), masks=masks)
 
 
 class Frames:
@@ -109,6 +123,7 @@ class Frames:
     'first' nothing, it is not in `supervised`; 'repeat' the first frame's mask, as in the released code.
     front: `models.frozen_front` of the models that will read the batches; cached features that are kept in memory go
     through it once, here.
+    workers: processes that read batches ahead, unless features or pixels lie in memory.
 
     supervised: (n,) int64, indices of the frames that have a mask. audio: (len, 128) float32.
     group: (len,) int64, which clip a frame belongs to.
@@ -125,6 +140,7 @@ class Frames:
         bgr: bool = False,
         supervision: Literal["first", "repeat"] = "first",
         front: Callable[[Tensor], Tensor] | None = None,
+        workers: int = 0,
     ):
         rows = rows.reset_index(drop=True)
         self.rows, self.encoder = (_repeat_masks(rows) if supervision == "repeat" else rows), encoder
@@ -143,7 +159,9 @@ class Frames:
         self._valid = encoder.valid_cells(self._shapes)
         self._grids = [_Grid(size, encoder) for size in self._shapes]
         self._target_valid = torch.stack([grid.valid for grid in self._grids])[:, None]
-        self._labels = _Labels(self.rows, self._sizes, [self._grids[i] for i in self._shape_of])
+        self.workers = 0 if self._visual.in_memory else workers
+        self._labels = Labels(self.rows, layout, kept=self._visual.in_memory)
+        self._targets: dict[int, Tensor] | None = {} if self._visual.in_memory else None
         self.supervised = np.flatnonzero(self.rows["mask"].notna().to_numpy())
 
     def __len__(self) -> int:
@@ -166,64 +184,69 @@ class Frames:
     def _background(self) -> Tensor:
         return Store(self._layout.audio_features).read(extract.SOUND, background.ROWS)
 
-    def context(self, indices: Sequence[int]) -> Batch | None:
+    def context(self, indices: Sequence[int]) -> list[int]:
         """The other frames of the clips that these frames belong to, clip by clip in the order of `indices`."""
         here = self.group[torch.as_tensor(np.asarray(indices, dtype=np.int64))]
         taken = set(indices)
         clips = [torch.nonzero(self.group == clip)[:, 0].tolist() for clip in dict.fromkeys(here.tolist())]
-        others = [index for clip in clips for index in clip if index not in taken]
-        return self.batch(others, labels=False) if others else None
+        return [index for clip in clips for index in clip if index not in taken]
+
+    def batches(
+        self, asked: Sequence[Sequence[int]], device: torch.device | str = "cpu", *, targets: bool = False
+    ) -> Iterator[Batch]:
+        """`complete` batches with masks, of the frames asked for, read ahead by `workers`."""
+        for read in loading.ahead(self.read, asked, self.workers, device):
+            yield self.complete(read, device, targets=targets)
 
     def batch(self, indices: Sequence[int], *, labels: bool = True) -> Batch:
-        """The frames at these indices, in this order; frames with and without a mask do not mix.
+        """The frames at these indices, in this order, on the CPU; as `read` and `complete`."""
+        return self.complete(self.read(indices, labels=labels))
 
-        labels: with masks and targets where there are some. Raises InputError when a mask is missing, unreadable, or
-        of another size than its frame.
+    def read(self, indices: Sequence[int], *, labels: bool = True) -> Read:
+        """All that has to be looked for on disk; frames with and without a mask do not mix.
+
+        labels: with masks where there are some. Raises InputError when features or masks are missing or altered.
         """
         picked = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         each = picked.tolist()
-        shapes = self._shape_of[picked]
-        labelled = labels and self._labels.of(each)
+        masks = self._labels.packed(each) if labels and self._labels.of(each) else None
+        return Read(picked, self._visual.of(picked), masks)
+
+    def complete(
+        self, read: Read, device: torch.device | str = "cpu", *, masks: bool = True, targets: bool = True
+    ) -> Batch:
+        """The batch of what was read, on a device, where conversions are made. masks, targets: whether with these."""
+        picked, each = read.indices, read.indices.tolist()
+        shapes, sizes = self._shape_of[picked], [self._sizes[i] for i in each]
+        bits = None if read.masks is None else read.masks.to(device, non_blocking=True)
         return Batch(
-            visual=self._visual.of(picked),
-            audio=self.audio[picked],
-            valid=self._valid[shapes],
-            sizes=[self._sizes[i] for i in each],
-            masks=Masks(self._labels, each) if labelled else None,
-            targets=self._labels.targets(each) if labelled else None,
-            target_valid=self._target_valid[shapes],
+            visual=self._visual.convert(read.visual.to(device, non_blocking=True)),
+            audio=self.audio[picked].to(device),
+            valid=self._valid[shapes].to(device),
+            sizes=sizes,
+            masks=unpack(bits, sizes) if masks and bits is not None else None,
+            targets=self._targets_of(each, bits) if targets and bits is not None else None,
+            target_valid=self._target_valid[shapes].to(device),
             clips=[self._clips[i] for i in each],
             videos=[self._videos[i] for i in each],
             classes=[self._classes[i] for i in each],
-            group=self.group[picked],
+            group=self.group[picked].to(device),
         )
 
-    def masks(self, indices: Sequence[int]) -> Masks:
-        """The masks of labelled frames alone, without their features."""
-        return Masks(self._labels, indices)
+    def masks(self, indices: Sequence[int]) -> Iterator[Tensor]:
+        """The masks of labelled frames alone, (H, W) bool, one at a time."""
+        return self._labels.masks(indices)
 
-
-class Masks(Sequence[Tensor]):
-    """Masks of a batch, (H, W) bool each, read from disk when first looked at."""
-
-    def __init__(self, labels: _Labels, indices: Sequence[int]):
-        self._labels, self._indices = labels, list(indices)
-        self._seen: dict[int, Tensor] = {}
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    @overload
-    def __getitem__(self, position: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, position: slice) -> list[Tensor]: ...
-    def __getitem__(self, position: int | slice) -> Tensor | list[Tensor]:
-        if isinstance(position, slice):
-            return [self[i] for i in range(*position.indices(len(self)))]
-        index = self._indices[position]
-        if index not in self._seen:
-            self._seen[index] = self._labels.mask(index)
-        return self._seen[index]
+    def _targets_of(self, indices: list[int], bits: Tensor) -> Tensor:
+        """(B, 1, n, n) float32, made where the bits lie; on the CPU each is made once if they are kept."""
+        kept = self._targets if bits.device.type == "cpu" else None
+        if kept is not None and all(i in kept for i in indices):
+            return torch.stack([kept[i] for i in indices])[:, None]
+        masks = unpack(bits, [self._sizes[i] for i in indices])
+        made = [self._grids[self._shape_of[i]].average(mask) for i, mask in zip(indices, masks, strict=True)]
+        if kept is not None:
+            kept |= zip(indices, made, strict=True)
+        return torch.stack(made)[:, None]
 
 
 # -------------------------------------------------------------------------------- inputs
@@ -231,15 +254,19 @@ class _Visual:
     """Cached features of frames: all in memory when they are small, else read row by row from the shards."""
 
     def __init__(self, digests: pd.Series, layout: Layout, tap: int | None, sam: FrozenSam, bgr: bool):
-        self._name, self._dtype = extract.tap_name(tap), torch.float32
+        self._name = extract.tap_name(tap)
         unique, which = np.unique(digests.to_numpy(dtype=str), return_inverse=True)
         self._which = torch.as_tensor(which.astype(np.int64))
         self._places = _places(unique, layout)
         self._stores = _open_shards({shard for shard, _ in self._places}, layout, sam, bgr)
         first = next(iter(self._stores.values()))
         self._shape, dtype = first.shape(self._name), first.dtype(self._name)
-        size = len(unique) * int(np.prod(self._shape)) * dtype.itemsize
-        self._memory = self._read(range(len(unique)), dtype) if size <= IN_MEMORY else None
+        self._dtype, size = dtype, len(unique) * int(np.prod(self._shape)) * dtype.itemsize
+        self._memory = self._read(range(len(unique))) if size <= IN_MEMORY else None
+
+    @property
+    def in_memory(self) -> bool:
+        return self._memory is not None
 
     def go_through(self, front: Callable[[Tensor], Tensor]) -> None:
         """Replaces what is kept in memory by what a function makes of it, unless that is too large to be kept."""
@@ -254,14 +281,16 @@ class _Visual:
         self._memory = torch.cat(parts)
 
     def of(self, picked: Tensor) -> Tensor:
-        """Features of the frames at these indices, float32."""
+        """Features of the frames at these indices, as they are stored."""
         unique = self._which[picked]
-        if self._memory is not None:
-            return self._memory[unique].float()
-        return self._read(unique.tolist(), torch.float32)
+        return self._read(unique.tolist()) if self._memory is None else self._memory[unique]
 
-    def _read(self, unique: Sequence[int], dtype: torch.dtype) -> Tensor:
-        values = torch.empty((len(unique), *self._shape), dtype=dtype)
+    def convert(self, values: Tensor) -> Tensor:
+        """What `of` gives as float32."""
+        return values.float()
+
+    def _read(self, unique: Sequence[int]) -> Tensor:
+        values = loading.empty((len(unique), *self._shape), self._dtype)
         for target, number in zip(values.numpy(), unique, strict=True):
             shard, row = self._places[number]
             self._stores[shard].read_into(self._name, row, target)
@@ -280,16 +309,24 @@ class _Pixels:
         self._memory = torch.empty(shape, dtype=torch.uint8) if np.prod(shape) <= IN_MEMORY else None
         self._read = np.zeros(len(unique), bool)
 
+    @property
+    def in_memory(self) -> bool:
+        return self._memory is not None
+
     def of(self, picked: Tensor) -> Tensor:
-        """Normalised pixels of the frames at these indices, (B, 3, S, S) float32."""
+        """Pixels of the frames at these indices, (B, 3, S, S) uint8."""
         unique = self._which[picked]
         if self._memory is None:
-            return normalise(torch.stack([self._picture(number) for number in unique.tolist()]))
+            return torch.stack([self._picture(number) for number in unique.tolist()])
         for number in set(unique.tolist()):
             if not self._read[number]:
                 self._memory[number] = self._picture(number)
                 self._read[number] = True
-        return normalise(self._memory[unique])
+        return self._memory[unique]
+
+    def convert(self, pixels: Tensor) -> Tensor:
+        """What `of` gives, normalised, float32."""
+        return normalise(pixels)
 
     def _picture(self, number: int) -> Tensor:
         """uint8 (3, S, S). Raises InputError when it is missing, unreadable, or not the frame table's."""
@@ -378,7 +415,9 @@ class _Grid:
         self.valid = rows[:, None] & columns
 
     def average(self, mask: Tensor) -> Tensor:
-        """(H, W) bool -> (n, n) float32 in [0, 1]; 0 in the padding."""
+        """(H, W) bool -> (n, n) float32 in [0, 1], on the mask's device; 0 in the padding."""
+        if self._rows.device != mask.device:
+            self._rows, self._columns = self._rows.to(mask.device), self._columns.to(mask.device)
         return (self._rows @ mask.float() @ self._columns.T).clamp(0, 1)
 
 
@@ -392,44 +431,3 @@ def _overlaps(length: int, resized: int, cells: int, side: int) -> Tensor:
     shared = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     shared = shared.clip(0)
     return torch.from_numpy(shared / np.maximum(shared.sum(1, keepdims=True), 1e-9)).float()
-
-
-class _Labels:
-    """Masks and low-resolution targets, each made once when they are small, else whenever asked for."""
-
-    def __init__(self, rows: pd.DataFrame, sizes: list[tuple[int, int]], grids: list[_Grid]):
-        self._paths = [path if isinstance(path, str) else None for path in rows["mask"]]
-        self._digests = rows["mask_digest"].tolist()
-        self._sizes, self._grids = sizes, grids
-        labelled = [i for i, path in enumerate(self._paths) if path]
-        cells = grids[0].valid.numel() if grids else 0
-        small = sum(sizes[i][0] * sizes[i][1] + 4 * cells for i in labelled) <= IN_MEMORY
-        self._masks: dict[int, Tensor] | None = {} if small else None
-        self._made = np.zeros(len(rows), bool)
-        self._targets = torch.zeros((len(rows), 1, *grids[0].valid.shape)) if small and labelled else None
-
-    def of(self, indices: list[int]) -> bool:
-        """Whether these frames have masks; a batch in which some have and some have not is a mistake."""
-        found = {self._paths[i] is not None for i in indices}
-        if len(found) > 1:
-            raise ValueError("frames with and without a mask in one batch: draw from Frames.supervised")
-        return found == {True}
-
-    def mask(self, index: int) -> Tensor:
-        """(H, W) bool."""
-        if self._masks is not None and index in self._masks:
-            return self._masks[index]
-        mask = torch.from_numpy(media.read_mask(self._paths[index], self._sizes[index], self._digests[index]))
-        if self._masks is not None:
-            self._masks[index] = mask
-        return mask
-
-    def targets(self, indices: list[int]) -> Tensor:
-        """(B, 1, n, n) float32."""
-        if self._targets is None:
-            return torch.stack([self._grids[i].average(self.mask(i)) for i in indices])[:, None]
-        for i in indices:
-            if not self._made[i]:
-                self._targets[i, 0] = self._grids[i].average(self.mask(i))
-                self._made[i] = True
-        return self._targets[indices]

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ class Store:
         self.index = {name: row for row, name in enumerate(self.rows)}
         self._checksums = content["checksums"]
         self._tensors = {name: self._view(header[name], start) for name in content["tensors"]}
-        self._known_good = {name: np.zeros(len(self.rows), bool) for name in self._tensors}
+        # shared with processes that are forked from this one: what one has checked, the others need not
+        self._known_good = {name: np.frombuffer(mmap(-1, len(self.rows) or 1), bool) for name in self._tensors}
 
     @property
     def names(self) -> tuple[str, ...]:

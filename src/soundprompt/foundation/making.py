@@ -1,7 +1,8 @@
-"""What the pre-trainings share: a run that may be killed at any time, and training on pictures step by step."""
+"""What the pre-trainings share: a run that may be killed at any time, on a GPU if there is one; steps on pictures."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundprompt import finite, params, provenance
+from soundprompt import devices, finite, params, provenance
 from soundprompt.foundation import process, resume, weights
 from soundprompt.foundation.pictures import Picture
 from soundprompt.layout import Layout
@@ -24,9 +25,11 @@ LOWER_RATE = "lower the learning rate of this model in `foundation`"
 
 
 class Resumable(Protocol):
-    """A model in pre-training. trained: its weights. reached: how far it has come, in its own unit (steps, epochs)."""
+    """A model in pre-training. trained: its weights. parts: the names of the modules that hold them.
+    reached: how far it has come, in its own unit (steps, epochs)."""
 
     trained: list[nn.Parameter]
+    parts: ClassVar[tuple[str, ...]]
 
     @property
     def reached(self) -> int: ...
@@ -52,8 +55,9 @@ def run(
     """Pre-trains and writes layout.foundation(name) and, with its quality, layout.foundation_quality(name).
 
     begin: makes the trainer at its beginning. finish: writes the trained model to a path; returns the sha256 of that
-    file and the model's quality. Seeded: the same settings give the same bytes on the same machine. Killed and started
-    again, it continues from its last saved state and ends with the same bytes.
+    file and the model's quality. Killed and started again, it continues from its last saved state. Seeded: on a
+    processor the same settings give the same bytes on the same machine, killed or not; a GPU trains by the same draws,
+    but adds in another order. The quality is measured on the processor in either case.
     """
     watch = provenance.Stopwatch()
     stage, seed = f"pretrain/{name}", view.model.seed
@@ -61,6 +65,7 @@ def run(
     with process.single_thread():
         target, key = layout.foundation(name), provenance.key(stage, view, seed, {})
         trainer = begin()
+        move(trainer, devices.best())
         saved = resume.load(target, key)
         if saved is not None:
             trainer.restore(saved)
@@ -68,10 +73,23 @@ def run(
         trainer.train(lambda: resume.save(target, key, trainer.state()))
         for weight in trainer.trained:
             finite.check(weight, f"{name}: weights after pre-training are", remedy=LOWER_RATE)
+        move(trainer, "cpu")
         digest, quality = finish(trainer, target)
     origin = provenance.record(stage, view, seed, {}, watch, weights=digest, resumed_at=resumed_at)
     weights.conclude(target, quality, origin)
     resume.clear(target)
+
+
+def move(trainer: Resumable, device: str) -> None:
+    """Brings the modules to a device. The optimiser's state must be empty, or is not used any more."""
+    for part in trainer.parts:
+        getattr(trainer, part).to(device)
+
+
+def moved(step: Any, device: torch.device) -> Any:
+    """A step's data (a dataclass) with its tensors on a device."""
+    tensors = {name: value.to(device) for name, value in vars(step).items() if isinstance(value, Tensor)}
+    return dataclasses.replace(step, **tensors)
 
 
 class PictureTrainer(ABC):
@@ -102,7 +120,7 @@ class PictureTrainer(ABC):
 
     @abstractmethod
     def draw(self, pool: list[Picture]) -> Any:
-        """The data of the next step."""
+        """The data of the next step, a dataclass."""
 
     @abstractmethod
     def measure(self, data: Any) -> tuple[Tensor, float, float]:
@@ -123,7 +141,7 @@ class PictureTrainer(ABC):
         progress.done = self.step
         recent = np.zeros(3)
         while self.step < self.settings.steps:
-            recent += 0.05 * (np.array(self.update(self.draw(pool))) - recent)
+            recent += 0.05 * (np.array(self.update(moved(self.draw(pool), self.trained[0].device))) - recent)
             self.step += 1
             if self.step % every == 0 or self.step == self.settings.steps:
                 keep()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -63,6 +63,8 @@ def pool(seed: int, stream: int, count: int, scene: Scene) -> tuple[Tensor, Tens
 class Trainer:
     """The encoder, the tag head that only pre-training needs, and their optimiser."""
 
+    parts: ClassVar[tuple[str, ...]] = ("encoder", "head")
+
     def __init__(self, view: params.PretrainView):
         self.settings, self.scene = view.model, view.scene
         with torch.random.fork_rng(devices=[]):
@@ -84,14 +86,14 @@ class Trainer:
 
     def train(self, keep: Callable[[], None]) -> None:
         """Runs the epochs that are left; `keep()` is called after each. A last, smaller batch is left out."""
-        examples, tags = self.sounds
+        examples, tags = (of_pool.to(self.trained[0].device) for of_pool in self.sounds)
         batches = max(1, len(examples) // BATCH)
         progress = Progress("sound encoder", self.settings.epochs * batches)
         progress.done = self.epoch * batches
         while self.epoch < self.settings.epochs:
             order = np.random.default_rng([self.settings.seed, ORDER, self.epoch]).permutation(len(examples))
             for number in range(batches):
-                rows = torch.from_numpy(order[number * BATCH : (number + 1) * BATCH])
+                rows = torch.from_numpy(order[number * BATCH : (number + 1) * BATCH]).to(examples.device)
                 done = (self.epoch * batches + number) / (self.settings.epochs * batches)
                 loss = self.update(examples[rows], tags[rows], learning_rate(done))
                 progress.advance(f"loss {loss:.3f}")
@@ -112,13 +114,13 @@ class Trainer:
 
     def state(self) -> dict:
         """All that `restore` needs to go on as if nothing had happened."""
-        parts = {name: getattr(self, name).state_dict() for name in ("encoder", "head", "optimiser")}
+        parts = {name: getattr(self, name).state_dict() for name in (*self.parts, "optimiser")}
         return {"epoch": self.epoch, **parts}
 
     def restore(self, state: dict) -> None:
         """Continues from `state`."""
         self.epoch = state["epoch"]
-        for part in ("encoder", "head", "optimiser"):
+        for part in (*self.parts, "optimiser"):
             getattr(self, part).load_state_dict(state[part])
 
 

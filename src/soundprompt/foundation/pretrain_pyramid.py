@@ -129,7 +129,7 @@ def compare(looks: Tensor, each: int) -> tuple[Tensor, Tensor]:
     """
     first, second = looks.unflatten(0, (-1, 2, each)).unbind(1)
     likeness = first.flatten(0, 1) @ second.flatten(0, 1).T / TEMPERATURE
-    own = torch.arange(len(likeness))
+    own = torch.arange(len(likeness), device=likeness.device)
     loss = F.cross_entropy(likeness, own) + F.cross_entropy(likeness.T, own)
     return loss / 2, (likeness.detach().argmax(dim=1) == own).float().mean()
 

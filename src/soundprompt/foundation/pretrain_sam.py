@@ -94,14 +94,14 @@ class Trainer(making.PictureTrainer):
         each = len(data.masks) // len(features)
         rows = features.repeat_interleave(each, dim=0)
         tokens = prompting.embed(self.sam.prompt_encoder, data.prompts)
-        if data.by_concept.any():
+        if self.settings.prompts == "concept":
             # What the same object looks like in the picture's other view.
             looks = prompting.mask_pool(rows, data.masks).unflatten(0, (-1, 2, each)).flip(1).flatten(0, 2)
             concepts = self.concept.tokens(looks, self.sam.prompt_encoder)
             tokens = torch.where(data.by_concept[:, None, None], concepts, tokens)
         logits, predicted = prompting.decode(self.sam, rows, tokens)
         of_mask = mask_loss(logits, data.masks)
-        ambiguous = torch.from_numpy(data.prompts.labels[:, 1] == prompting.NOT_A_POINT)
+        ambiguous = torch.from_numpy(data.prompts.labels[:, 1] == prompting.NOT_A_POINT).to(of_mask.device)
         found = overlap(logits.detach() > 0, data.masks > 0.5)
         loss = of_mask[:, 0].mean() + 0.5 * (of_mask[:, 1:].amin(dim=1) * ambiguous).mean()
         loss = loss + 0.2 * F.mse_loss(predicted, found)
@@ -124,7 +124,7 @@ def draw_step(pool: list[Picture], settings: params.Sam, step: int, sam: nn.Modu
             for number in chosen:
                 prompts.append(prompting.training_prompt(rng, view.of(picture.masks[number])))
                 masks.append(view.of(picture.masks[number]))
-    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(sam.device)
     grid, cell = sam.prompt_encoder.image_embedding_size, PATCH // upscaling.factor(sam.mask_decoder.output_upscaling)
     shares = rng.uniform(0, 0.25, (len(images), 1, 1, 1))  # of hidden patches, in each picture
     concept_share = 0.5 if settings.prompts == "concept" else 0.0

@@ -58,8 +58,9 @@ def collect(pairs: list[tuple[np.ndarray, np.ndarray]], scale: float = 1.0) -> P
 
 def embed(encoder: nn.Module, prompts: Prompts) -> Tensor:
     """Sparse prompt tokens (N, 2, C): what SAM's PromptEncoder makes of points or a box, for mixed batches."""
-    labels = torch.from_numpy(prompts.labels)
-    positions = encoder.pe_layer.forward_with_coords(torch.from_numpy(prompts.xy) + 0.5, encoder.input_image_size)
+    device = encoder.not_a_point_embed.weight.device
+    labels, xy = torch.from_numpy(prompts.labels).to(device), torch.from_numpy(prompts.xy).to(device)
+    positions = encoder.pe_layer.forward_with_coords(xy + 0.5, encoder.input_image_size)
     positions = positions.masked_fill((labels == NOT_A_POINT)[..., None], 0.0)
     kinds = torch.cat([encoder.not_a_point_embed.weight, *(each.weight for each in encoder.point_embeddings)])
     return positions + kinds[labels + 1]

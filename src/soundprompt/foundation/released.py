@@ -35,11 +35,11 @@ def files(name: str, view: params.PretrainView) -> tuple[Path, Path]:
 
 
 def check(study: params.Params) -> None:
-    """Raises InputError where a study or a variant of it asks for released weights that do not fit it (`files`)."""
+    """Raises InputError where a study or a substudy of it asks for released weights that do not fit it (`files`)."""
     for each in study.studies().values():
         for name in each.foundations():
             model = getattr(each.foundation, name)
-            if name not in each.borrows and model.source == "released" and model.is_own:
+            if name not in each.layout.shared and model.source == "released" and model.is_own:
                 files(name, params.pretrain_view(each, name))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from soundprompt import finite, records
-from soundprompt.errors import InputError
+from soundprompt.errors import InputError, first_line
 from soundprompt.files import write_sealed
 
 
@@ -79,8 +79,3 @@ def load_strictly(module: torch.nn.Module, tensors: dict[str, Tensor], path: Pat
         raise InputError(what, path=path, remedy="check foundation.*.architecture and foundation.*.checkpoint")
     finite.check_all(tensors, "its weights", path=path, remedy="delete the file, and make or download it again")
     module.load_state_dict(tensors)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an exception's message, at most 160 characters."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

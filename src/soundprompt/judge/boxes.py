@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from soundprompt.evaluation.metrics import SUCCESS_STEPS, curve_areas
+from soundprompt.evaluation.success import SUCCESS_STEPS, curve_areas
 
 SIDE = 224
 SUCCESS = 0.5

@@ -34,13 +34,14 @@ def run(folder: Path, dataset: str, out: Path) -> int:
     model = models.build(view.model, encoder, trained.seed)
     checkpoint.load_into(model, trained.checkpoint, trained.expected)
     asked = predict.questions(rows, ["own"])
-    front = models.frozen_front(view.model, encoder)
+    device = devices.best()
+    front = models.frozen_front(view.model, encoder, device)
     frames = Frames(asked.frames, layout, view.model.tap, encoder, bgr=view.data.bgr, front=front)
     progress = Progress(f"writing masks of {folder}", len(asked.pairs))
     names = asked.frames[["clip", "frame"]].to_numpy()
     label = f"{view.setting_name}/{view.model_name}"
     with publish_folder(out) as aside:
-        for some in predict.answers({trained.seed: model}, frames, asked.pairs, devices.best(), label):
+        for some in predict.answers({trained.seed: model}, frames, asked.pairs, device, label):
             for index, logits in zip(some.frames, encoder.restore(some.logits[trained.seed], some.sizes), strict=True):
                 clip, frame = names[index]
                 (aside / clip).mkdir(exist_ok=True)

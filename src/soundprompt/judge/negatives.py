@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundprompt.evaluation.metrics import curve_areas
+from soundprompt.evaluation.success import curve_areas
 from soundprompt.judge import boxes
 
 KINDS = ("silence", "noise", "offscreen")

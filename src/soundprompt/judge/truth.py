@@ -98,7 +98,7 @@ def _avsbench(dataset: str, root: Path, split: str) -> Truth:
     read: Callable[[Any], np.ndarray]
     found: list[tuple[Any, Callable[[], Files]]]
     labels, first = None, 1
-    if avsbench_object.is_there(root, dataset) and not (root / "metadata.csv").exists():
+    if avsbench_object.is_there(root, dataset):
         rows = avsbench_object.read_metadata(root, dataset)
         rows = rows[rows["split"] == split]
         found = [(row, partial(avsbench_object.find_clip, root, dataset, row)) for row in rows.itertuples()]

@@ -59,17 +59,18 @@ class EncoderTail(nn.Module):
         return norm_channels(norm2, mix(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
 
-def front(sam: FrozenSam, first: int) -> Callable[[Tensor], Tensor]:
+def front(sam: FrozenSam, first: int, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
     """What `EncoderTail` computes before anything that trains: block `first` up to its adapter.
 
-    The function takes the block's input, (B, h, w, D), to x and m of `ViTBlock`, (B, h, w, 2D). Whoever sees the
-    same pictures again and again computes it once for each (a seventh of a training step of the mini GAVS).
+    The function takes the block's input, (B, h, w, D), to x and m of `ViTBlock`, (B, h, w, 2D), which it computes on
+    the device and brings back to where the input lies. Whoever sees the same pictures again and again computes it once
+    for each (a seventh of a training step of the mini GAVS).
     """
-    block = sam.blocks[first]
+    block = copy.deepcopy(sam.blocks[first]).to(device)
 
     @torch.no_grad()
     def before_the_adapter(x: Tensor) -> Tensor:
-        return torch.cat(block(x), -1)
+        return torch.cat(block(x.to(device)), -1).to(x.device)
 
     return before_the_adapter
 

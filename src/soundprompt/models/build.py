@@ -12,6 +12,7 @@ from soundprompt.models.adapters import front
 from soundprompt.models.segmenter import Segmenter
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from soundprompt.foundation.encoders import Encoder
@@ -36,9 +37,9 @@ def build(model: p.Model, encoder: Encoder, seed: int) -> Segmenter:
     return kind(model, encoder, seed).to(device)
 
 
-def frozen_front(model: p.Model, encoder: Encoder) -> Callable[[Tensor], Tensor] | None:
+def frozen_front(model: p.Model, encoder: Encoder, device: torch.device | str) -> Callable[[Tensor], Tensor] | None:
     """What every model built from these settings computes first, whatever its seed, and never trains; None if nothing.
 
-    Such models take its result in place of `Batch.visual` as well.
+    Such models take its result in place of `Batch.visual` as well. device: where it is computed.
     """
-    return front(encoder, model.visual.tune_from) if isinstance(model.tap, int) else None
+    return front(encoder, model.visual.tune_from, device) if isinstance(model.tap, int) else None

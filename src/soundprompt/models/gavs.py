@@ -13,6 +13,7 @@ from soundprompt.models.segmenter import Prediction, Segmenter
 from soundprompt.registry import Architecture
 
 if TYPE_CHECKING:
+    from soundprompt.features.frames import Batch
     from soundprompt.foundation.sam import FrozenSam
 
 
@@ -26,6 +27,10 @@ class Gavs(Segmenter):
         super().__init__(model, sam, seed)
         self.sap = SemanticAudioPrompt(sam, model.sap, seed)
         self.decoder = MaskDecoder(sam, model.decoder, model.cola, seed)
+
+    def compare(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+        """Without drawing a mask."""
+        return self.sap(self.encode(batch.visual), self.hear(batch.audio), batch.valid)[1:]
 
     def segment(self, features: Tensor, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
         prompts, cue, sound = self.sap(features, audio, valid)

@@ -73,6 +73,11 @@ class Segmenter(nn.Module):
         """As `segment`, with audio (B, 128) as it is in a batch."""
         return self.segment(features, self.hear(audio), valid, group)
 
+    def compare(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+        """Cue and sound alone, as `forward` gives them and with the same draws."""
+        answer = self(batch)
+        return answer.cue, answer.sound
+
     def hear(self, audio: Tensor) -> Tensor:
         """What this model takes for the sound, of embeddings (B, 128) as the sound encoder gives them."""
         if self.mute:

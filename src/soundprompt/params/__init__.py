@@ -7,7 +7,7 @@ them. Unknown keys, wrong types and impossible combinations are errors that name
 from soundprompt.params.base import Positive, Settings
 from soundprompt.params.data import Clips, Data, Levels, Reading, Scene, SceneSplit, World, Youtube
 from soundprompt.params.evaluation import Cost, Evaluation
-from soundprompt.params.experiments import Experiment, Setting, model_of, plain, variant_of
+from soundprompt.params.experiments import Experiment, Setting, beside, model_of, plain, substudy_of
 from soundprompt.params.foundation import Audio, Features, Pyramid, Sam
 from soundprompt.params.loading import merge, read_base, read_layers, resolve_models
 from soundprompt.params.messages import describe, refusal
@@ -52,8 +52,8 @@ __all__ = [
     "FeaturesView", "FetchView", "FloorsView", "HeldOut", "LeaksView", "Levels", "Model", "Panel",
     "Params", "Positive", "PretrainView", "Pyramid", "PyramidView", "Reading", "Sam", "Sap", "Scene", "SceneSplit",
     "Schedule", "ScoreView", "Setting", "Settings", "TableView", "TablesView", "Tpavi", "TrainView", "Visual",
-    "World", "WorldView", "Youtube", "cost_view", "describe", "examine_view", "features_view", "fetch_view",
+    "World", "WorldView", "Youtube", "beside", "cost_view", "describe", "examine_view", "features_view", "fetch_view",
     "floors_view", "leaks_view", "load", "merge", "model_of", "plain", "pretrain_view", "read", "read_base",
-    "read_layers", "read_written", "read_yaml", "refusal", "report_view", "resolve_models", "score_view", "table_view",
-    "tables_view", "train_view", "validate", "variant_of", "world_view", "write",
+    "read_layers", "read_written", "read_yaml", "refusal", "report_view", "resolve_models", "score_view", "substudy_of",
+    "table_view", "tables_view", "train_view", "validate", "world_view", "write",
 ]  # fmt: skip

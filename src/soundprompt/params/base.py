@@ -30,14 +30,10 @@ RESERVED = frozenset(
 )
 
 
-class Internal:
-    """Marks a field that the code sets: no file of settings holds it."""
-
-
 class Settings(BaseModel):
     """Base of all blocks: unknown keys are errors, numbers are finite, values cannot change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 def _name(value: str) -> str:
@@ -50,7 +46,7 @@ def _name(value: str) -> str:
     return value
 
 
-# Of studies, variants, models, settings and experiments: it becomes a folder, a rule, and a word in shell commands.
+# Of studies, substudies, models, settings and experiments: it becomes a folder, a rule, and a word in shell commands.
 Name = Annotated[str, AfterValidator(_name)]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from soundprompt import registry
 from soundprompt.errors import InputError
-from soundprompt.params.experiments import Experiment, Setting, model_of, plain, variant_of
+from soundprompt.params.experiments import Experiment, Setting, model_of, plain, substudy_of
 from soundprompt.params.foundation import BLOCKS
 from soundprompt.params.messages import nearest, not_one_of
 from soundprompt.params.study import Params
@@ -24,8 +24,8 @@ def problems(params: Params) -> list[str]:
         found += _of_setting(params, f"settings.{name}", name, setting)
     if found:
         return found  # experiments name what is wrong above
-    found += _of_variants(params) if params.parent is None else ()
-    if not params.experiments and params.parent is None:
+    found += _of_substudies(params)
+    if not params.experiments and not params.within:
         found.append("experiments: none is left, so that there is nothing to do")
     for name, experiment in params.experiments.items():
         found += _of_experiment(params, f"experiments.{name}", experiment)
@@ -77,7 +77,7 @@ def _of_models(params: Params) -> Iterator[str]:
     blocks, reported = BLOCKS[params.foundation.sam.architecture], set()
     trains = [name for name, setting in params.settings.items() if setting.train]
     for name, model in params.models.items():
-        if params.parent is None:  # a variant has some of the settings
+        if not params.within:  # a substudy has some of the settings
             yield from _unknown(f"models.{name}.per_setting", model.per_setting, trains)
         start, schedule = model.visual.tune_from, model.schedule
         if start is not None and start >= blocks and (model.base, start) not in reported:
@@ -163,19 +163,18 @@ def _seen_by(params: Params, name: str) -> tuple[str, ...]:
     return (*setting.train, *setting.validate_on) if setting else ()
 
 
-# -------------------------------------------------------------------------- variants and experiments
-def _of_variants(params: Params) -> Iterator[str]:
-    yield from _too_alike("variants", params.variants)
-    for name, variant in params.variants.items():
-        if not (variant.world or variant.data or variant.foundation):
-            yield f"variants.{name}: changes nothing, it would be the study once more"
+# ------------------------------------------------------------------------ substudies and experiments
+def _of_substudies(params: Params) -> Iterator[str]:
+    yield from _too_alike("substudies", params.substudies)
+    for name, substudy in params.substudies.items():
+        if not (substudy.world or substudy.data or substudy.foundation):
+            yield f"substudies.{name}: changes nothing, it would be the study once more"
 
 
 def _of_experiment(params: Params, where: str, experiment: Experiment) -> Iterator[str]:
     yield from _unknown(f"{where}.settings", map(plain, experiment.settings), params.settings)
-    if params.parent is None:
-        named = [variant_of(setting) for setting in experiment.settings if "@" in setting]
-        yield from _unknown(f"{where}.settings", named, params.variants)
+    named = [substudy_of(setting) for setting in experiment.settings if "/" in setting]
+    yield from _unknown(f"{where}.settings", named, params.substudies)
     yield from _unknown(f"{where}.metrics", experiment.metrics, registry.metrics())
     strange = [what for method in experiment.methods for what in _of_method(params, method, experiment)]
     yield from (f"{where}.methods: {what}" for what in strange)
@@ -208,9 +207,9 @@ def _of_plots(params: Params, where: str, experiment: Experiment) -> Iterator[st
     """Curves and dots show what their experiment has."""
     for curve in experiment.curves:
         at = f"{where}.curves.{curve.name}"
-        whose = curve.setting or experiment.settings[0]
-        yield from _unknown(f"{at}.setting", [whose], experiment.settings)
-        selections = params.settings[plain(whose)].test if plain(whose) in params.settings else ()
+        setting = curve.setting or experiment.settings[0]
+        yield from _unknown(f"{at}.setting", [setting], experiment.settings)
+        selections = params.settings[plain(setting)].test if plain(setting) in params.settings else ()
         along = {"settings": experiment.settings, "selections": selections, "methods": experiment.methods}
         yield from _unknown(f"{at}.along", curve.along or (), along[curve.over])
         yield from _unknown(f"{at}.methods", curve.methods or (), experiment.methods)
@@ -223,8 +222,8 @@ def _of_plots(params: Params, where: str, experiment: Experiment) -> Iterator[st
             yield from _unknown(f"{at}.metric", filter(None, [panel.metric, panel.against]), experiment.metrics)
             yield from _unknown(f"{at}.setting", filter(None, [panel.setting]), experiment.settings)
             yield from _unknown(f"{at}.probe", filter(None, [panel.probe]), ["own", *registry.probes()])
-            whose = params.settings.get(plain(panel.setting or experiment.settings[0]))
-            yield from _unknown(f"{at}.selection", filter(None, [panel.selection]), whose.test if whose else ())
+            chosen = params.settings.get(plain(panel.setting or experiment.settings[0]))
+            yield from _unknown(f"{at}.selection", filter(None, [panel.selection]), chosen.test if chosen else ())
     for kind, plots in (("curves", experiment.curves), ("dots", experiment.dots)):
         if len({plot.name for plot in plots}) < len(plots):
             yield f"{where}.{kind}: two have the same name, give each a `name:`"

@@ -1,4 +1,4 @@
-"""Settings (which data), variants, and experiments (which comparisons, tables and plots)."""
+"""Settings (which data), substudies, and experiments (which comparisons, tables and plots)."""
 
 from __future__ import annotations
 
@@ -52,12 +52,8 @@ class Setting(Settings):
         return self
 
 
-class Variant(Settings):
-    """The study once more in another world or on other foundation models: what differs, as an overlay.
-
-    Its artifacts lie beside the study's own under `<study>_<variant>`. Datasets and foundation models that the overlay
-    does not touch are the study's.
-    """
+class Substudy(Settings):
+    """How a substudy differs from its study, as an overlay; what it does not touch, the two share."""
 
     world: dict[str, Any] = Field({})
     data: dict[Literal["bgr", "box_crop", "v1s_supervision"], Any] = Field(
@@ -66,10 +62,10 @@ class Variant(Settings):
     foundation: dict[str, Any] = Field({})
 
     @property
-    def borrows(self) -> tuple[str, ...]:
-        """What a variant takes from its study (see `Layout`)."""
-        whole = () if self.world else ("data",)
-        return *whole, *(model for model in FOUNDATIONS if model not in self.foundation)
+    def shared(self) -> tuple[str, ...]:
+        """What the study makes for both (see `Layout`)."""
+        data = () if self.world else ("data",)
+        return *data, *(model for model in FOUNDATIONS if model not in self.foundation)
 
 
 def _line(value: str) -> str:
@@ -81,8 +77,8 @@ def _line(value: str) -> str:
 class Experiment(Settings):
     """Which settings and methods make a table, and which plots beside it.
 
-    A setting may name a variant of the study: `v1s@points`. A method is a model, `model@probe` (another sound at test
-    time), or a floor. Its file is experiments/<name>.yaml.
+    A setting may be one of a substudy: `points/v1s`. A method is a model, `model@probe` (another sound at test time),
+    or a floor. Its file is experiments/<name>.yaml.
     """
 
     title: Annotated[str, AfterValidator(_line)] = Field(min_length=1)
@@ -142,10 +138,15 @@ def model_of(method: str) -> str:
 
 
 def plain(setting: str) -> str:
-    """'v1s@points' -> 'v1s'."""
-    return setting.partition("@")[0]
+    """'points/v1s' -> 'v1s'."""
+    return setting.rpartition("/")[2]
 
 
-def variant_of(setting: str) -> str:
-    """'v1s@points' -> 'points'; '' for a setting of the study itself."""
-    return setting.partition("@")[2]
+def substudy_of(setting: str) -> str:
+    """'points/v1s' -> 'points'; '' for a setting of the study itself."""
+    return setting.rpartition("/")[0]
+
+
+def beside(setting: str, other: str) -> str:
+    """Another setting of the same study: ('points/v1s', 'v2') -> 'points/v2'."""
+    return setting.removesuffix(plain(setting)) + other

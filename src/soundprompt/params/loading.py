@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from soundprompt import registry
 from soundprompt.errors import InputError
-from soundprompt.params.experiments import model_of
+from soundprompt.params.experiments import model_of, plain, substudy_of
 from soundprompt.params.messages import nearest, not_one_of, refusal
 from soundprompt.params.reading import read_yaml
 
 Holds = Callable[[Any], bool]
-LEAVES_OUT = ("models", "settings", "experiments", "variants")  # blocks whose entries an overlay leaves out by null
+LEAVES_OUT = ("models", "settings", "experiments", "substudies")  # blocks whose entries an overlay leaves out by null
 
 
 def merge(base: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,20 +141,19 @@ def without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
     while more := {n for n, v in settings.items() if n not in gone["settings"] and gone["settings"] & _origins(v)}:
         gone["settings"] |= more
     kept = {name: {k: v for k, v in block.items() if k not in gone[name]} for name, block in blocks.items()}
-    if gone["settings"] or gone["models"] or gone["variants"]:
+    if gone["settings"] or gone["models"] or gone["substudies"]:
         left = {name: _experiment_without(value, gone) for name, value in kept["experiments"].items()}
         kept["experiments"] = {name: value for name, value in left.items() if value is not None}
     return {**raw, **{name: block for name, block in kept.items() if name in raw}}
 
 
 def _experiment_without(experiment: Any, gone: dict[str, set[str]]) -> Any:
-    """An experiment without the settings, variants and models that are left out; None where none are left."""
+    """An experiment without the settings, substudies and models that are left out; None where none are left."""
     if not isinstance(experiment, dict):
         return experiment
 
     def stays(name: Any) -> bool:
-        setting, _, variant = str(name).partition("@")
-        return setting not in gone["settings"] and variant not in gone["variants"]
+        return plain(str(name)) not in gone["settings"] and substudy_of(str(name)) not in gone["substudies"]
 
     def tried(name: Any) -> bool:
         return model_of(str(name)) not in gone["models"]

@@ -11,7 +11,6 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from soundprompt.errors import InputError
-from soundprompt.params.base import Internal
 
 
 class Refusal(InputError):
@@ -96,7 +95,7 @@ def _fields(kind: Any, place: tuple[Any, ...]) -> list[str]:
     for part in place:
         kind = _inside(kind, part)
     found = [each for each in _kinds(kind) if isinstance(each, type) and issubclass(each, BaseModel)]
-    return [name for each in found for name, field in each.model_fields.items() if Internal not in field.metadata]
+    return [name for each in found for name in each.model_fields]
 
 
 def _inside(kind: Any, part: Any) -> Any:

@@ -197,6 +197,11 @@ class Schedule(Settings):
         description="of the model's forward and backward pass in training: bfloat16 autocasts, auto does so on a GPU "
         "only; weights, optimiser, losses and scoring are float32 in any case",
     )
+    deterministic: bool = Field(
+        False,
+        description="training on a GPU takes kernels that repeat themselves bit by bit, where torch has them: slower; "
+        "what it has none for is named in the log (docs/cluster.md). A processor repeats itself in any case",
+    )
 
 
 class Model(Settings):

@@ -1,21 +1,21 @@
-"""The whole of the settings, what its experiments need, and its variants."""
+"""The whole of the settings, what its experiments need, and its substudies."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from soundprompt import files, registry
 from soundprompt.errors import InputError
 from soundprompt.layout import Layout
-from soundprompt.params.base import Count, Distinct, Internal, Name, Positive, Settings
+from soundprompt.params.base import Count, Distinct, Name, Positive, Settings
 from soundprompt.params.data import Data, World
 from soundprompt.params.evaluation import Cost, Evaluation
-from soundprompt.params.experiments import Experiment, Setting, Variant, model_of, plain, variant_of
+from soundprompt.params.experiments import Experiment, Setting, Substudy, model_of, plain, substudy_of
 from soundprompt.params.foundation import Features, Foundation
 from soundprompt.params.loading import (
     Layer,
@@ -48,68 +48,69 @@ class Params(Settings):
     settings: dict[Name, Setting]
     evaluation: Evaluation
     cost: Cost = Cost()
-    variants: dict[Name, Variant] = Field({})
+    substudies: dict[Name, Substudy] = Field({}, description="this study once more, but for what each says")
     experiments: dict[Name, Experiment]
     schedule: Schedule = Field(
         Schedule(), exclude=True, description="what models without a `base` start from; theirs goes over it"
     )
-    parent: Annotated[str | None, Internal] = Field(None, exclude=True, description="of a variant: its study")
-    borrows: Annotated[tuple[str, ...], Internal] = Field((), exclude=True)
+    _shared: tuple[str, ...] = PrivateAttr(())  # of a substudy: what its study makes for both
 
-    # ---- the study and its variants
+    # ---- the study and its substudies
     @property
     def layout(self) -> Layout:
         """Where this study's artifacts lie."""
-        return Layout(self.study, self.parent, self.borrows)
+        return Layout(self.study, self._shared)
+
+    @property
+    def within(self) -> str:
+        """A substudy's name within its study: 'points' for full.points; '' for a study that is no substudy."""
+        return self.study.partition(".")[2]
 
     def studies(self) -> dict[str, Params]:
-        """This study and its variants that some experiment asks for, by the name under which their artifacts lie."""
-        asked = {variant_of(setting) for experiment in self.experiments.values() for setting in experiment.settings}
-        variants = [self.variant(name) for name in self.variants if name in asked]
-        return {params.study: params for params in (self, *variants)}
+        """This study and its substudies that some experiment asks for, by their full names."""
+        asked = {substudy_of(setting) for experiment in self.experiments.values() for setting in experiment.settings}
+        substudies = [self.substudy(name) for name in self.substudies if name in asked]
+        return {params.study: params for params in (self, *substudies)}
 
-    def variant(self, name: str) -> Params:
-        """A variant as a study of its own, with what the experiments ask of it. Raises InputError."""
-        if name not in self.variants:
-            raise InputError(f"'{name}' is not one of the variants {', '.join(self.variants)}")
-        overlay = self.variants[name]
+    def substudy(self, name: str) -> Params:
+        """A substudy as a study of its own, full.points, with what the experiments ask of it. Raises InputError."""
+        if name not in self.substudies:
+            known = f"these are {', '.join(self.substudies)}" if self.substudies else "it has none"
+            raise InputError(f"'{name}' is no substudy of {self.study}, {known}", remedy="see `substudies` in its file")
+        overlay = self.substudies[name]
         asked = {
             key: experiment.model_copy(update={"settings": here, "curves": (), "dots": ()})  # the study's own plots
             for key, experiment in self.experiments.items()
-            if (here := tuple(plain(s) for s in experiment.settings if variant_of(s) == name))
+            if (here := tuple(plain(s) for s in experiment.settings if substudy_of(s) == name))
         }
         wanted = {setting for experiment in asked.values() for setting in experiment.settings}
         origins = {o for s in wanted for o in (self.settings[s].start_from, self.settings[s].model_of)}
         content = {
             **merge(
-                self.model_dump(exclude={"variants", "experiments", "settings"}, exclude_unset=True),
+                self.model_dump(exclude={"substudies", "experiments", "settings"}, exclude_unset=True),
                 overlay.model_dump(),
             ),
-            "study": f"{self.study}_{name}",
             "settings": {s: spec.model_dump() for s, spec in self.settings.items() if s in wanted | origins},
             "experiments": {key: experiment.model_dump() for key, experiment in asked.items()},
-            "parent": self.study,
-            "borrows": overlay.borrows,
         }
-        return _validated(content, f"variants.{name}: ")
-
-    def named(self, name: str) -> Params:
-        """This study, or the variant of it whose artifacts lie under a name. Raises InputError."""
-        return self if name == self.study else self.variant(name.removeprefix(f"{self.study}_"))
+        where = f"substudies.{name}: "
+        found = _typed(content, where).model_copy(update={"study": f"{self.study}.{name}"})
+        found._shared = overlay.shared
+        return _checked(found, where)
 
     def everywhere(self, asked: Callable[[Params], list[Run]]) -> list[Run]:
-        """What a method such as `Params.runs` lists, of the study and its variants, whose settings are `v1s@points`."""
-        found = list(asked(self))
-        for study in list(self.studies().values())[1:]:
-            variant = study.study.removeprefix(f"{self.study}_")
-            found += [(f"{setting}@{variant}", model, seed) for setting, model, seed in asked(study)]
-        return found
+        """What a method such as `Params.runs` lists, of all its studies, with settings as tables name them."""
+        return [
+            (f"{study.within}/{setting}" if study.within else setting, model, seed)
+            for study in self.studies().values()
+            for setting, model, seed in asked(study)
+        ]
 
     # ---- what the experiments need
     def runs(self) -> list[tuple[str, str, int]]:
         """Every (setting, model, seed) to train, once, in a stable order; cross-dataset settings train nothing.
 
-        Runs of variants are not among these and the following: `variant` has them.
+        Runs of substudies are not among these and the following: `substudy` has them.
         """
         wanted: dict[tuple[str, str, int], None] = {}
         for setting, model, seed in [*self.evaluations(), *self._asked(of_validation=True)]:
@@ -129,7 +130,7 @@ class Params(Settings):
             for experiment in self.experiments.values()
             if experiment.of_validation == of_validation
             for setting in experiment.settings
-            if not variant_of(setting)
+            if not substudy_of(setting)
             for method in experiment.methods
             if model_of(method) in self.models
             for seed in experiment.seeds or self.seeds
@@ -166,7 +167,7 @@ class Params(Settings):
             (setting, model_of(method), seed)
             for experiment in self.experiments.values()
             for setting in experiment.settings
-            if not variant_of(setting)
+            if not substudy_of(setting)
             for method in experiment.methods
             if model_of(method) in self.models and self._wanted(experiment, model_of(method))
             for seed in experiment.seeds or self.seeds
@@ -233,11 +234,15 @@ class Params(Settings):
 
 
 def load(study: str | Path | None = None, base: str | Path = "params.yaml", *, fetching: bool = False) -> Params:
-    """Reads `params.yaml` with the overlay of a study (a name such as 'smoke', or a path).
+    """Reads `params.yaml` with the overlay of a study: a name such as 'smoke', or a path; '.points' behind it is a
+    substudy.
 
     fetching: real data may still be asked for what only the generated world has, since what is fetched does not depend
     on that. Raises InputError naming the key, its value and what is allowed.
     """
+    whole, dot, last = str(study or "").rpartition(".")
+    if dot and "/" not in last and last not in ("yaml", "yml"):
+        return load(whole, base, fetching=fetching).substudy(last)
     own = read_yaml(base).get("study")
     if study is None or str(study) == own:
         return read(base=base, fetching=fetching)
@@ -253,20 +258,21 @@ def write(params: Params) -> Path:
 
     The file is named by its content, so that jobs at work keep theirs when settings change.
     """
-    text = params.model_dump_json(indent=1, exclude_unset=True) + "\n"  # variants are made from what is set
+    text = params.model_dump_json(indent=1, exclude_unset=True) + "\n"  # substudies are made from what is set
     path = params.layout.logs / f"settings-{files.digest_bytes(text.encode())[:12]}.json"
     if not path.exists():
         files.write_text(path, text)
     return path
 
 
-def read_written(path: Path) -> Params:
-    """What `write` wrote. Raises InputError."""
+def read_written(path: Path, study: str) -> Params:
+    """What `write` wrote, of the study or of a substudy of it. Raises InputError."""
     try:
-        return Params.model_validate_json(path.read_bytes(), strict=True)
+        params = Params.model_validate_json(path.read_bytes(), strict=True)
     except (OSError, ValidationError) as error:
         remedy = "run the workflow, which writes it, or leave out --settings"
         raise InputError(f"are no settings that the workflow wrote ({error})", path=path, remedy=remedy) from error
+    return params if study == params.study else params.substudy(study.removeprefix(f"{params.study}."))
 
 
 def read(
@@ -280,55 +286,44 @@ def read(
     layers = read_layers(base, overlays)
     layers += [Layer("--config", lift_models(read_given(given), "--config"))] if given else []
     try:
-        params = validate(merge_layers(layers), fetching=fetching)
-        known = {path.stem for path in Path("studies").glob("*.yaml")} | {layers[0].content.get("study")}
-        _check_study(params, known)
+        return validate(merge_layers(layers), fetching=fetching)
     except Refusal as error:
         raise error.in_files(layers, [*overlays, *(["--config"] if given else [])]) from error
-    return params
-
-
-def _check_study(params: Params, known: set[Any]) -> None:
-    """Raises Refusal when the study would lie where a variant of another study lies."""
-    for variant in params.variants:
-        owner = params.study.removesuffix(f"_{variant}")
-        if owner != params.study and owner in known:
-            raise refusal(
-                [f"study: '{params.study}' is where the variant {variant} of {owner} lies; choose another name"]
-            )
 
 
 def validate(raw: dict[str, Any], *, fetching: bool = False) -> Params:
     """Resolves model bases and validates. Raises InputError that lists every problem.
 
-    An entry of models, settings, experiments or variants that an overlay gives as null is left out: a study of one
+    An entry of models, settings, experiments or substudies that an overlay gives as null is left out: a study of one
     dataset says so (`without_nulls`). fetching: as for `load`.
     """
-    if own := {"parent", "borrows"} & set(raw):
-        raise refusal(f"{key}: unknown key" for key in sorted(own))  # variants alone have them
     raw = with_probes(without_nulls(raw))
     models = raw.get("models")
     resolved = resolve_models(models, raw.get("schedule"))
-    params = _validated({**raw, "models": resolved}, models=models, fetching=fetching)
-    for name in () if fetching else params.variants:
-        params.variant(name)  # variants are settings too
+    params = _checked(_typed({**raw, "models": resolved}, models=models), fetching=fetching)
+    for name in () if fetching else params.substudies:
+        params.substudy(name)  # what they say are settings too
     return params
 
 
-def _validated(content: dict[str, Any], where: str = "", models: Any = None, *, fetching: bool = False) -> Params:
+def _typed(content: dict[str, Any], where: str = "", models: Any = None) -> Params:
     """Numbers are numbers and truth values truth values, as in JSON. models: before their bases were resolved."""
-    from soundprompt.params import checks
-
     try:
         text = json.dumps(content, default=str)
     except (ValueError, RecursionError) as error:
         raise refusal([f"{where}something in them holds itself, by an alias of YAML"]) from error
     try:
-        params = Params.model_validate_json(text, strict=True)
+        return Params.model_validate_json(text, strict=True)
     except ValidationError as error:
         found = error.errors()
         own = [problem for problem in found if not (_inherited(problem, found, models) or _follows(problem, found))]
         raise refusal(where + describe(Params, problem) for problem in own) from error
+
+
+def _checked(params: Params, where: str = "", *, fetching: bool = False) -> Params:
+    """The settings. Raises InputError where their parts do not go together."""
+    from soundprompt.params import checks
+
     if problems := checks.problems(params) or ([] if fetching else checks.of_source(params)):
         raise refusal(where + problem for problem in problems)
     return params

@@ -22,13 +22,12 @@ class View(Settings):
     """What a stage may know, and whose artifacts it makes."""
 
     study: str
-    parent: str | None = None
-    borrows: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
     @property
     def layout(self) -> Layout:
         """Where the stage reads and writes."""
-        return Layout(self.study, self.parent, self.borrows)
+        return Layout(self.study, self.shared)
 
     def chosen(self) -> list[registry.Entry]:
         """What the stage works with of what is registered."""
@@ -319,7 +318,7 @@ READS: dict[str, Callable[..., Settings]] = {
 
 
 def _identity(params: Params) -> dict[str, Any]:
-    return {"study": params.study, "parent": params.parent, "borrows": params.borrows}
+    return {"study": params.study, "shared": params.layout.shared}
 
 
 def _reading(params: Params) -> Reading:

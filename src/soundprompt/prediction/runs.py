@@ -76,12 +76,12 @@ def opened(place: Path | str) -> TrainedRun:
 
 
 def last_study() -> str:
-    """The study whose training ended last, a variant's counting as its study's. Raises InputError where none is."""
-    lists = RUNS.glob("*/*/*/trained-*.json")
-    for path in sorted(lists, key=lambda path: (path.stat().st_mtime, str(path)), reverse=True):
-        for settings in map(read_json, sorted(path.parent.glob("seed*/params.json"))):
-            return settings.get("parent") or settings.get("study")
-    raise InputError("no study has a trained model", path=RUNS, remedy=TRAIN_FIRST)
+    """The study whose training ended last, a substudy's counting as its study's. Raises InputError where none is."""
+    lists = [path for path in RUNS.glob("*/*/*/trained-*.json") if any(path.parent.glob("seed*/params.json"))]
+    if not lists:
+        raise InputError("no study has a trained model", path=RUNS, remedy=TRAIN_FIRST)
+    last = max(lists, key=lambda path: (path.stat().st_mtime, str(path)))
+    return last.parts[-4].partition(".")[0]
 
 
 def best(layout: Layout) -> TrainedRun:

@@ -12,7 +12,7 @@ from soundprompt import files, registry
 from soundprompt.evaluation import statistics
 from soundprompt.evaluation.statistics import TAIL
 from soundprompt.layout import Layout
-from soundprompt.params import Params, variant_of
+from soundprompt.params import Params, plain, substudy_of
 from soundprompt.report import names, origins
 from soundprompt.report.verdicts import FAILS, HOLDS, UNDECIDED, UNTESTED, Comparison, Scores, Verdict, decide
 
@@ -285,8 +285,8 @@ def across_worlds(scores: Scores) -> Verdict:
     """The lead of GAVS over SAM-Fusion in worlds of different seeds, each with foundation models of its own."""
     found = []
     for base in HEADLINE:
-        variants = [name for name, variant in scores.params.variants.items() if variant.world]
-        places = scores.present(base, *(f"{base}@{name}" for name in variants))
+        worlds = [name for name, substudy in scores.params.substudies.items() if substudy.world]
+        places = scores.present(base, *(f"{name}/{base}" for name in worlds))
         pairs = [
             tuple(scores.rows(setting, method, selection) for method in ("gavs", "sam_fusion"))
             for setting, selection in places
@@ -295,7 +295,7 @@ def across_worlds(scores: Scores) -> Verdict:
             continue
         found.append(scores.pooled(f"{names.setting(base)}, mIoU, {len(pairs)} worlds together", pairs, "miou"))
         for (setting, _), pair in zip(places, pairs, strict=True):
-            label = f"{names.setting(setting)}{'' if variant_of(setting) else ' · world 0'}"
+            label = f"{names.setting(setting)}{'' if substudy_of(setting) else ' · world 0'}"
             found.append(scores.compare(label, *pair, "miou", decides=False))
     return decide(
         "GAVS is ahead of SAM-Fusion whatever world and foundation models the seeds give.",
@@ -307,14 +307,14 @@ def across_worlds(scores: Scores) -> Verdict:
 
 def whatever_foundation(scores: Scores) -> Verdict:
     """Whether the lead over SAM-Fusion points the same way on both ways of pre-training the mini SAM."""
-    arms = [n for n, v in scores.params.variants.items() if "prompts" in v.foundation.get("sam", {})]
+    arms = [n for n, s in scores.params.substudies.items() if "prompts" in s.foundation.get("sam", {})]
     pairs: list[tuple[Comparison, Comparison]] = []
     asides = []
     own = {"concept": "SAM of concept prompts"}.get(scores.params.foundation.sam.prompts, "SAM of points and boxes")
-    for setting, selection in scores.present(*(f"{base}@{arm}" for arm in arms for base in HEADLINE)):
-        base = setting.partition("@")[0]
+    for setting, selection in scores.present(*(f"{arm}/{base}" for arm in arms for base in HEADLINE)):
+        base = plain(setting)
         leads = []
-        for place, arm in ((base, own), (setting, names.variant_of(variant_of(setting)))):
+        for place, arm in ((base, own), (setting, names.substudy(substudy_of(setting)))):
             rows = (scores.rows(place, method, selection) for method in ("gavs", "sam_fusion"))
             leads.append(scores.compare(f"{names.setting(base)}, mIoU, {arm}", *rows, "miou"))
             tuned = (scores.rows(place, method, selection) for method in ("gavs-cross_attention", "sam_fusion"))

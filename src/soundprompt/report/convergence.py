@@ -21,7 +21,7 @@ from soundprompt import records
 from soundprompt.errors import InputError
 from soundprompt.files import read_json
 from soundprompt.layout import Layout
-from soundprompt.params import Setting, model_of, variant_of
+from soundprompt.params import Setting, beside, model_of
 from soundprompt.report import names
 
 RISING = 0.1  # share of the score; the curves of the mini study gain less than a hundredth of it there
@@ -50,13 +50,12 @@ class Training:
 def doubt(layout: Layout, setting: str, spec: Setting, method: str, seeds: Iterable[int]) -> str:
     """'has not converged: validation mIoU 0.000, ...'; '' for a method that has, a floor, and runs that are not there.
 
-    setting: its name, with its variant (v1s@points); spec: that setting. A borrowed model is judged where it was
+    setting: its name, such as v1s or points/v1s; spec: that setting. A borrowed model is judged where it was
     trained.
     """
     if names.is_floor(method):
         return ""
-    variant = variant_of(setting)
-    origin = spec.model_of + (f"@{variant}" if variant else "") if spec.model_of else setting
+    origin = beside(setting, spec.model_of) if spec.model_of else setting
     folders = [layout.run(origin, model_of(method), seed) for seed in seeds]
     runs = [read(folder) for folder in folders if (folder / "provenance.json").exists()]
     if not runs:

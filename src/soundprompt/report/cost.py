@@ -11,7 +11,7 @@ from soundprompt.errors import InputError
 from soundprompt.evaluation import statistics
 from soundprompt.files import read_json
 from soundprompt.layout import Layout
-from soundprompt.params import TableView
+from soundprompt.params import TableView, beside
 
 
 def rows(view: TableView, layout: Layout, setting: str, selection: str) -> list[dict[str, Any]]:
@@ -56,9 +56,8 @@ def measurements(layout: Layout, setting: str) -> dict[str, dict[str, dict[str, 
 
 def training(view: TableView, layout: Layout, setting: str, model: str) -> dict[str, list[float]]:
     """Seconds and steps that training took, for each seed whose provenance is there; of a borrowed model, its own."""
-    _, at, variant = setting.partition("@")
     borrowed = view.settings[setting].model_of
-    origin = borrowed + at + variant if borrowed else setting
+    origin = beside(setting, borrowed) if borrowed else setting
     found: dict[str, list[float]] = {"training_s": [], "training_steps": []}
     for seed in view.seeds:
         path = layout.run(origin, model, seed) / "provenance.json"

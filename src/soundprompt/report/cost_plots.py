@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from soundprompt import registry
-from soundprompt.params import TableView, plain, variant_of
+from soundprompt.params import TableView, plain, substudy_of
 from soundprompt.report import drawing, evidence, fragments, names
 
 AXES = ("latency_ms", "gflops", "trained_parameters")
@@ -19,7 +19,7 @@ SAME_AT_ALL_SIZES = ("trained_parameters",)
 
 @dataclass(frozen=True)
 class Point:
-    """A model at one setting: cost and score with its interval; label: the study's variant, '' for the study's own."""
+    """A model at one setting: cost and score with its interval; label: its substudy, '' for the study itself."""
 
     cost: float
     score: float
@@ -31,8 +31,8 @@ class Point:
 def draw(view: TableView, table: pd.DataFrame, folder: Path) -> None:
     """Writes cost-<setting>-<axis>.svg for each setting and each of AXES that the experiment names.
 
-    A setting and its variants, such as v1s and v1s@size_64, share a plot, unless the input size does not change the
-    cost: then the first of them stands alone. Nothing is drawn without a score.
+    A setting and the same of substudies, such as v1s and size_64/v1s, share a plot, unless the input size does not
+    change the cost: then the first of them stands alone. Nothing is drawn without a score.
     """
     score = next(
         (metric for metric in view.experiment.metrics if metric not in registry.metrics_of("cost", "train")), None
@@ -56,7 +56,7 @@ def points(
         cost, answer = (_entry(view, table, setting, method, metric) for metric in (axis, score))
         if cost is not None and answer is not None:
             ends = (answer["mean"], answer["low"], answer["high"])
-            found.append(Point(cost["mean"], *ends, variant_of(setting).replace("_", " ")))
+            found.append(Point(cost["mean"], *ends, substudy_of(setting).replace("_", " ")))
     return sorted(found, key=lambda point: (point.cost, point.score))
 
 
@@ -111,7 +111,7 @@ def _line(axis, method: str, found: list[Point]) -> None:
 
 
 def _marks(axis, found: list[Point]) -> None:
-    """Names the variants beside one method's points; the others stand near them."""
+    """Names the substudies beside one method's points; the others stand near them."""
     for point in found:
         if point.label:
             place = (point.cost, point.score)

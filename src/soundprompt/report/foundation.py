@@ -37,13 +37,13 @@ class Foundation:
 
 
 def run(params: Params) -> list[Foundation]:
-    """The foundation models of a study and of its variants."""
+    """The foundation models of a study and of its substudies."""
     departures_of = {"sam": _sam_departures, "audio": _audio_departures, "pyramid": _pyramid_departures}
     found = []
     for study, name in made(params):
         title, settings = TITLES[name], getattr(study.foundation, name)
-        if study.parent:
-            title = f"{title}: {names.variant_of(study.study.removeprefix(f'{study.parent}_'))}"
+        if study.within:
+            title = f"{title}: {names.substudy(study.within)}"
         departures = departures_of[name](study)
         try:
             content = read_json(study.layout.foundation_quality(name))
@@ -63,12 +63,12 @@ def run(params: Params) -> list[Foundation]:
 
 
 def made(params: Params) -> list[tuple[Params, str]]:
-    """(study, foundation model) of the study and its variants, each where it is made."""
+    """(study, foundation model) of the study and its substudies, each where it is made."""
     return [
         (study, name)
         for study in params.studies().values()
         for name in study.foundations()
-        if name not in study.borrows
+        if name not in study.layout.shared
     ]
 
 

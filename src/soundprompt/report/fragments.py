@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from soundprompt.evaluation import statistics
-from soundprompt.params import TableView, variant_of
+from soundprompt.params import TableView, beside
 from soundprompt.report import evidence, names, published
 
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
@@ -106,8 +106,8 @@ def _columns(
 
 def _before(view: TableView, setting: str) -> str | None:
     """The setting that a few-shot setting started from, if it was tested on the same clips."""
-    spec, variant = view.settings[setting], variant_of(setting)
-    start = f"{spec.start_from}@{variant}" if variant else spec.start_from
+    spec = view.settings[setting]
+    start = beside(setting, spec.start_from) if spec.start_from else None
     return start if start in view.settings and evidence.primary(spec) in view.settings[start].test else None
 
 

@@ -1,7 +1,7 @@
 """How methods, settings and metrics are called and coloured for readers.
 
 Models, datasets, metrics, floors and probes say it where they are registered; here is what is made of settings: the
-variants of models, settings and experiments.
+variants of models, settings, substudies and experiments.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ SETTINGS = {
     "sources_likeness": "Scenes by likeness of silent objects",
     "domains": "Scenes in shifted domains",
 }
-VARIANTS = {"points": "SAM of points and boxes", "bgr": "BGR pictures", "released": "read as the released code does"}
+SUBSTUDIES = {"points": "SAM of points and boxes", "bgr": "BGR pictures", "released": "read as the released code does"}
 # Experiment names by how they begin -> heading of their group in the report.
 GROUPS = {
     "table": "Main tables",
@@ -147,19 +147,24 @@ def _spoken(name: str) -> str:
 
 
 def setting(name: str) -> str:
-    """'v3_1shot@world1' -> 'V3, 1 shot · world 1'; 'v2_10' -> 'V2, 10 % of its clips'."""
-    plain, _, variant = name.partition("@")
+    """'world1/v3_1shot' -> 'V3, 1 shot · world 1'; 'v2_10' -> 'V2, 10 % of its clips'."""
+    within, _, plain = name.rpartition("/")
     share = re.fullmatch(r"(.+)_(\d\d)", plain)
     words = SETTINGS.get(plain) or (f"{share[1].upper()}, {share[2]} % of its clips" if share else _spoken(plain))
-    return f"{words} · {variant_of(variant)}" if variant else words
+    return f"{words} · {substudy(within)}" if within else words
 
 
-def variant_of(name: str) -> str:
-    """Of the study: 'world1' -> 'world 1', 'size_64' -> 'input size 64'."""
+def substudy(name: str) -> str:
+    """'world1' -> 'world 1', 'size_64' -> 'input size 64'."""
     number = re.fullmatch(r"([a-z_]*?)_?(\d+)", name)
-    if name in VARIANTS or not number:
-        return VARIANTS.get(name, _spoken(name))
+    if name in SUBSTUDIES or not number:
+        return SUBSTUDIES.get(name, _spoken(name))
     return f"{'input size' if number[1] == 'size' else _spoken(number[1])} {number[2]}"
+
+
+def stem(setting: str) -> str:
+    """Of the files of plots: 'points/v1s' -> 'points-v1s'."""
+    return setting.replace("/", "-")
 
 
 def selection(name: str) -> str:

@@ -15,12 +15,16 @@ from soundprompt.report import foundation, names
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one model on one setting, over its seeds: mean seconds, largest memory (MiB), trained parameters."""
+    """Of one model on one setting, over its seeds: mean seconds, largest memory (MiB), trained parameters.
+
+    waiting: share of the seconds in which it waited for data.
+    """
 
     setting: str
     model: str
     parameters: int | None
     seconds: float | None
+    waiting: float | None
     peak_mib: float | None
     best_steps: str
     runs: int
@@ -61,6 +65,7 @@ def costs(records: dict[tuple[str, str, int], dict[str, Any]]) -> list[Cost]:
 def _cost(setting: str, model: str, group: list[dict[str, Any]]) -> Cost:
     results = [record.get("result", {}) for record in group]
     seconds = [record["training_s"] for record in group if "training_s" in record]
+    shares = [record["waiting_s"] / record["training_s"] for record in group if "waiting_s" in record]
     peaks = [record["cost"]["peak_mib"] for record in group if "cost" in record]
     steps = [f"{r['best_step']} of {r['steps']}" for r in results if "best_step" in r and "steps" in r]
     return Cost(
@@ -68,6 +73,7 @@ def _cost(setting: str, model: str, group: list[dict[str, Any]]) -> Cost:
         names.method(model),
         next((r["trained_parameters"] for r in results if "trained_parameters" in r), None),
         sum(seconds) / len(seconds) if seconds else None,
+        sum(shares) / len(shares) if shares else None,
         max(peaks, default=None),
         ", ".join(steps),
         len(group),
@@ -88,7 +94,7 @@ def origins(params: Params, layout: Layout) -> list[Origin]:
     """Every result that the report's numbers rest on: foundation models, trained runs, scores, floors, costs."""
     found = []
     for study, model in foundation.made(params):
-        what = f"foundation model: {model}" + (f" of {study.study}" if study.parent else "")
+        what = f"foundation model: {model}" + (f" of {study.study}" if study.within else "")
         found += _origin(what, study.layout.foundation_quality(model), nested=True)
     for setting, model, seed in params.everywhere(Params.runs):
         found += _origin(f"{setting} / {model}: training", layout.run(setting, model, seed) / "provenance.json")

@@ -37,12 +37,14 @@ def _bars(view: TableView, table: pd.DataFrame, folder: Path) -> None:
         title = names.setting(setting)
         shown = list(view.experiment.metrics[:2])
         panels = [(names.metric(m).label, here[(here["kind"] == "all") & (here["metric"] == m)]) for m in shown]
-        _bar_panels(view, panels, folder / f"bars-{setting}.svg", title)
+        _bar_panels(view, panels, folder / f"bars-{names.stem(setting)}.svg", title)
         kinds = [kind for kind in ("seen", "new combination", "new level") if (here["kind"] == kind).any()]
         if len(kinds) > 1:
             label = names.metric(shown[0]).label
             panels = [(kind, here[(here["kind"] == kind) & (here["metric"] == shown[0])]) for kind in kinds]
-            _bar_panels(view, panels, folder / f"bars-{setting}-kinds.svg", f"{title}: {label} by kind of class")
+            _bar_panels(
+                view, panels, folder / f"bars-{names.stem(setting)}-kinds.svg", f"{title}: {label} by kind of class"
+            )
 
 
 def _bar_panels(view: TableView, panels: list[tuple[str, pd.DataFrame]], path: Path, title: str) -> None:
@@ -168,8 +170,8 @@ def _classes_and_sources(view: TableView, layout: Layout, folder: Path) -> None:
         parts = {m: rows for m, rows in parts.items() if len(rows)}
         if not parts:
             continue
-        _class_plot(parts, metric, folder / f"classes-{setting}.svg", names.setting(setting))
-        _source_plot(parts, metric, folder / f"sources-{setting}.svg", names.setting(setting))
+        _class_plot(parts, metric, folder / f"classes-{names.stem(setting)}.svg", names.setting(setting))
+        _source_plot(parts, metric, folder / f"sources-{names.stem(setting)}.svg", names.setting(setting))
 
 
 def _compared(view: TableView) -> list[str]:
@@ -241,7 +243,7 @@ def _training(view: TableView, layout: Layout, folder: Path) -> None:
             axis.set_title(title)
             figure.legend(loc="outside lower left", ncols=2)
             best = [f"{names.method(m)}: best {max(c.max() for c in found):.3f}." for m, found in curves.items()]
-            drawing.save(figure, folder / f"training-{setting}.svg", title, " ".join(best))
+            drawing.save(figure, folder / f"training-{names.stem(setting)}.svg", title, " ".join(best))
 
 
 def _curve_lines(axis, model: str, curves: list[pd.Series]) -> None:

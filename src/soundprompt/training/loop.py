@@ -11,7 +11,7 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from soundprompt import finite
+from soundprompt.features import loading
 from soundprompt.features.frames import whole_clips
 from soundprompt.params import Model
 from soundprompt.progress import Progress
@@ -29,11 +30,13 @@ from soundprompt.training.schedule import Plan, precision
 from soundprompt.training.team import Team
 
 if TYPE_CHECKING:
-    from soundprompt.features.frames import Batch, Frames
+    from soundprompt.features.frames import Batch, Frames, Read
     from soundprompt.foundation.encoders import Encoder
     from soundprompt.models import Segmenter
     from soundprompt.models.segmenter import Prediction
 
+# Of a step: its frames, further ones of their clips, and a spare one.
+Reading = tuple["Read", "Read | None", "Read | None"]
 RESUME = "resume.pt"
 METRICS = "metrics.csv"
 
@@ -78,6 +81,9 @@ class Trainer:
         self.sampler, self.train, self.validation = sampler, train, validation
         self.device, self.label, self.team = torch.device(device), label, team
         self.precision = precision(settings.schedule, self.device.type)
+        # A spare frame goes through the model with the batch where launches are what a small step costs. A processor is
+        # quicker without the spare's mask and backward pass.
+        self.fused = self.device.type != "cpu"
         self.parameters, self.changing = model.trained_parameters(), model.trained_state()
         groups = model.parameter_groups(settings.schedule)
         self.rates = [group["lr"] for group in groups]
@@ -85,20 +91,56 @@ class Trainer:
         decay = settings.schedule.weight_decay
         self.optimizer = torch.optim.AdamW(groups, weight_decay=decay, fused=True)
         self.step, self.best = 0, Best()
+        self.waited = 0.0  # seconds in which nothing was there to compute with
+        self._stream, self._next = self._timed(iter(())), 0
 
     # ---- one step
     def sample(self, step: int) -> tuple[Batch, Batch | None]:
         """The batch of a step, and the spare frame that it needs for a triplet, if it does."""
+        return self._sample(step, self.read(step))
+
+    def read(self, step: int) -> Reading:
+        """What has to be read for a step: a function of the seed and the step, wherever it is called."""
+        indices, train = self.sampler.batch(step), self.train
         spare = self.sampler.spare(step) if self.settings.triplet.weight else None
-        indices = self.sampler.batch(step)
-        batch = self._load(self.train, indices)
-        if self.model.whole_clips:
-            context = self.train.context(indices)
-            batch = dataclasses.replace(batch, context=context and context.to(self.device))
-        if share := self.settings.schedule.negatives:
-            masks = self.settings.schedule.loss_size == "original"
-            batch = negatives.given(batch, self.sampler.negatives(step, share), self.train, masks=masks)
-        return batch, None if spare is None else self._load(self.train, [spare])
+        others = train.context(indices) if self.model.whole_clips else []
+        context = train.read(others, labels=False) if others else None
+        return train.read(indices), context, None if spare is None else train.read([spare], labels=False)
+
+    def _sample(self, step: int, reading: Reading) -> tuple[Batch, Batch | None]:
+        schedule = self.settings.schedule
+        targets = schedule.loss_size == "decoder"
+        first, *others = reading
+        batch = self.train.complete(first, self.device, masks=not targets, targets=targets)
+        context, spare = (None if read is None else self.train.complete(read, self.device) for read in others)
+        batch = dataclasses.replace(batch, context=context)
+        if schedule.negatives:
+            batch = negatives.given(batch, self.sampler.negatives(step, schedule.negatives), self.train)
+        return batch, spare
+
+    def _readings(self, step: int) -> Iterator[Reading]:
+        """Those of this step and all that follow, read ahead."""
+        if step != self._next:
+            self.close()
+            steps = range(step, self.plan.steps + 1)
+            self._stream = self._timed(loading.ahead(self.read, steps, self.train.workers, self.device))
+        self._next = step + 1
+        return self._stream
+
+    def close(self) -> None:
+        """Ends what reads ahead."""
+        self._stream.close()
+        self._next = 0
+
+    def _timed(self, items: Iterator[Any]) -> Generator[Any, None, None]:
+        """The same items; the time that passes until they are there counts as waiting."""
+        while True:
+            start = time.perf_counter()
+            item = next(items, None)
+            self.waited += time.perf_counter() - start
+            if item is None:
+                return
+            yield item
 
     def loss(self, batch: Batch, spare: Batch | None = None) -> dict[str, Tensor]:
         """Loss of a batch and its parts: loss, mask, triplet, active (see `journal`).
@@ -112,7 +154,7 @@ class Trainer:
         # a process without a frame of its own looks at the first, which then counts for nothing
         mine = batch if count == length else batch.part(here if count else slice(0, 1))
         with self._autocast():
-            prediction = self._answer(mine)
+            prediction, other = self._answer(mine, spare)
         share = count / length
         mask = self._mask_loss(prediction.logits, mine, self.settings.schedule.mask_loss) * share
         total = mask
@@ -125,7 +167,7 @@ class Trainer:
             return {"loss": total, "mask": mask.detach()}
         prediction.cue = self.team.whole(prediction.cue[:count], here, length)
         prediction.sound = self.team.whole(prediction.sound[:count], here, length)
-        triplet, active = self._triplet(prediction, batch, spare)
+        triplet, active = self._triplet(prediction, batch, spare, other)
         total = total + self.settings.triplet.weight * triplet
         return {"loss": total, "mask": mask.detach(), "triplet": triplet.detach(), "active": active}
 
@@ -149,7 +191,7 @@ class Trainer:
         torch.manual_seed(self.sampler.torch_seed(step))
         for name, weight in self.parameters.items():
             weight.requires_grad_(step > self.plan.frozen or not name.startswith("encoder."))
-        batch, spare = self.sample(step)
+        batch, spare = self._sample(step, next(self._readings(step)))
         parts = self.loss(batch, spare)
         row = {"step": step, **self._of_team({name: value.item() for name, value in parts.items()})}
         self._check(row["loss"], "loss", step, batch)
@@ -224,13 +266,14 @@ class Trainer:
             return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid, kind)
         return losses.original_loss(logits.float(), batch.masks, self.restore, kind)
 
-    def _triplet(self, prediction, batch: Batch, spare: Batch | None) -> tuple[Tensor, Tensor]:
+    def _triplet(
+        self, prediction: Prediction, batch: Batch, spare: Batch | None = None, other: Any = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss, and the share of triplets above 0. other: cue and sound of the spare frame."""
         cue, sound = prediction.cue, prediction.sound
         videos, classes = list(batch.videos), list(batch.classes)
         if spare is not None:
-            with torch.no_grad(), self._autocast():
-                other = self.model(spare)
-            cue, sound = torch.cat([cue, other.cue]), torch.cat([sound, other.sound])
+            cue, sound = torch.cat([cue, other[0]]), torch.cat([sound, other[1]])
             videos, classes = videos + list(spare.videos), classes + list(spare.classes)
         anchors = len(batch.videos)
         if batch.negative is not None:  # a sound that is not the frame's says nothing of how the two belong together
@@ -244,29 +287,33 @@ class Trainer:
             torch.manual_seed(self.sampler.torch_seed(self.step + 1))
         return losses.triplet_loss(cue, sound, others, triplet.margin, triplet.anchor)
 
-    def _answer(self, batch: Batch) -> Prediction:
-        """What the model says of the batch's frames; frames that are shown beside them are context only."""
-        return self.model(batch.with_context()).first(len(batch.sizes))
+    def _answer(self, batch: Batch, spare: Batch | None) -> tuple[Prediction, Any]:
+        """What the model says of the batch's frames, with others of their clips as context; cue and sound of the spare.
+
+        No gradient flows to the latter.
+        """
+        shown, count = batch.with_context(), len(batch.sizes)
+        if spare is None:
+            return self.model(shown).first(count), None
+        if self.fused:
+            both, first = self.model(shown.beside(spare)), len(shown.sizes)
+            return both.first(count), (both.cue[first:].detach(), both.sound[first:].detach())
+        prediction = self.model(shown).first(count)
+        with torch.no_grad():
+            return prediction, self.model.compare(spare)
 
     def _predict(self, batch: Batch) -> Tensor:
         with self._autocast():
             return self.model(batch).logits
 
-    def _batches(self, frames: Frames):
+    def _batches(self, frames: Frames) -> Iterator[Batch]:
         size = 2 * self.settings.schedule.clips_per_step * self.settings.schedule.frames_per_clip
         everything = range(len(frames))
         if self.model.temporal:
             batches = whole_clips(frames.group, everything, size)
         else:
             batches = [list(everything[start : start + size]) for start in everything[::size]]
-        for indices in batches[self.team.rank :: self.team.size]:
-            yield self._load(frames, indices)
-
-    def _load(self, frames: Frames, indices: Sequence[int]) -> Batch:
-        batch = frames.batch(indices)
-        if self.device.type != "cpu" and frames is self.train and self.settings.schedule.loss_size == "decoder":
-            batch = dataclasses.replace(batch, masks=None)  # not needed, so neither read nor moved
-        return batch.to(self.device)
+        return self._timed(frames.batches(batches[self.team.rank :: self.team.size], self.device))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
@@ -279,12 +326,14 @@ def fit(trainer: Trainer, folder: Path, key: str, stop: Callable[[], bool] = lam
     """Trains until `trainer.finished`, resuming what was begun in `folder` under the same key.
 
     Writes metrics.csv row by row, and resume.pt at each validation and when `stop()` turns true; then
-    raises Stopped. Returns the seconds that training took, all its attempts together.
+    raises Stopped. Returns the seconds that training took, all its attempts together, of which it waited for data
+    `trainer.waited`.
     """
     label = trainer.label
     state, offset, spent = _begun(folder, key, label)
     if state is not None:
         trainer.load_state(state)
+        trainer.waited = state["waited"]
     team, leads = trainer.team, trainer.team.leads
     log = journal.Journal(folder / METRICS, list(trainer.validation), offset) if leads else None
     began = time.perf_counter() - spent
@@ -295,7 +344,7 @@ def fit(trainer: Trainer, folder: Path, key: str, stop: Callable[[], bool] = lam
             return
         seconds = time.perf_counter() - began
         done = {"metrics": log.offset(), "rows": journal.written(folder / METRICS, log.offset())}
-        state = {**trainer.state(), **done, "seconds": seconds}
+        state = {**trainer.state(), **done, "seconds": seconds, "waited": trainer.waited}
         checkpoint.save_resume(folder / RESUME, key, state)
 
     try:
@@ -322,6 +371,7 @@ def fit(trainer: Trainer, folder: Path, key: str, stop: Callable[[], bool] = lam
             progress.total = progress.done
             progress.advance(f"no new best for {trainer.best.misses} validations", steps=0)
     finally:
+        trainer.close()
         if log is not None:
             log.close()
     return time.perf_counter() - began

@@ -15,25 +15,22 @@ if TYPE_CHECKING:
     from soundprompt.features.frames import Batch, Frames
 
 
-def given(batch: Batch, sounds: Mapping[int, int], frames: Frames, *, masks: bool) -> Batch:
-    """The batch with other sounds at some places, and nothing to find there.
+def given(batch: Batch, sounds: Mapping[int, int], frames: Frames) -> Batch:
+    """The batch with other sounds at some places, and nothing to find there, in masks and targets where it has them.
 
-    sounds: place in the batch -> number of the sound (`Sampler.negatives`), of `frames`. masks: whether anybody
-    will look at the masks; else they are left out, and none is read.
+    sounds: place in the batch -> number of the sound (`Sampler.negatives`), of `frames`.
     """
     if not sounds:
         return batch
     places = list(sounds)
     negative = torch.zeros(len(batch.sizes), dtype=torch.bool)
     negative[places] = True
-    audio, targets = batch.audio.clone(), batch.targets.clone()
+    audio = batch.audio.clone()
     audio[places] = frames.sounds(list(sounds.values())).to(audio.device)
-    targets[places] = 0
-    found = [_mask(batch, place, place in sounds) for place in range(len(negative))] if masks else None
-    return replace(batch, audio=audio, targets=targets, masks=found, negative=negative)
-
-
-def _mask(batch: Batch, place: int, empty: bool) -> torch.Tensor:
-    if empty:
-        return torch.zeros(batch.sizes[place], dtype=torch.bool, device=batch.audio.device)
-    return batch.masks[place]
+    masks, targets = batch.masks, batch.targets
+    if masks is not None:
+        masks = [torch.zeros_like(mask) if place in sounds else mask for place, mask in enumerate(masks)]
+    if targets is not None:
+        targets = targets.clone()
+        targets[places] = 0
+    return replace(batch, audio=audio, targets=targets, masks=masks, negative=negative)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from soundprompt import finite, models, provenance, records
+from soundprompt import devices, finite, models, provenance, records
 from soundprompt.data import frame_table
 from soundprompt.errors import InputError
-from soundprompt.features import store
+from soundprompt.features import loading, store
 from soundprompt.features.frames import Frames
 from soundprompt.features.inputs import visual_inputs
 from soundprompt.files import digest_value, write_sealed
@@ -36,11 +36,13 @@ FILES = (checkpoint.NAME, loop.METRICS)  # what a finished run holds besides
 STOPPED = 75  # exit status of a pack that was asked to stop (EX_TEMPFAIL): start it again
 
 
-def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout, processes: int = 1) -> None:
+@loading.lost_readers()
+def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout, processes: int = 1, workers: int = 0) -> None:
     """Trains one run per seed and writes `layout.trained` once all are there.
 
     processes: on one machine, that share the work on each run, with a GPU each where there are GPUs. Losses are those
-    of one process but for the rounding of sums (and for the draws of Gaussian noise).
+    of one process but for the rounding of sums (and for the draws of Gaussian noise). workers: further ones for each,
+    that read batches ahead where the data do not lie in memory; they change no bit.
 
     A run writes checkpoint.safetensors (trained parameters of the best step), metrics.csv, params.json
     and provenance.json into its folder. A run whose settings, inputs and code are as before and whose
@@ -48,9 +50,9 @@ def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout, processes:
     that it would have reached undisturbed (on the CPU). On SIGTERM the step in progress is
     finished and saved, and the process exits with status 75.
     """
-    with _stop_on_sigterm() as stop, gather(processes, _runs, view, seeds, layout) as team:
+    with _stop_on_sigterm() as stop, gather(processes, _runs, view, seeds, layout, workers) as team:
         try:
-            runs = _runs(team, view, seeds, layout, stop)
+            runs = _runs(team, view, seeds, layout, workers, stop)
         except loop.Stopped as stopped:
             print(stopped, file=sys.stderr, flush=True)
             sys.exit(STOPPED)
@@ -58,11 +60,17 @@ def train_pack(view: TrainView, seeds: Sequence[int], layout: Layout, processes:
 
 
 def _runs(
-    team: Team, view: TrainView, seeds: Sequence[int], layout: Layout, stop: Callable[[], bool] = lambda: False
+    team: Team,
+    view: TrainView,
+    seeds: Sequence[int],
+    layout: Layout,
+    workers: int,
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """The part of one process in training a pack; returns the runs' entries."""
-    data = PackData(view, layout)
-    return {str(seed): Run(view, seed, layout, data, team).train(stop) for seed in seeds}
+    data = PackData(view, layout, workers, team.device)
+    with devices.repeatable(view.model.schedule.deterministic):
+        return {str(seed): Run(view, seed, layout, data, team).train(stop) for seed in seeds}
 
 
 @dataclass
@@ -71,6 +79,8 @@ class PackData:
 
     view: TrainView
     layout: Layout
+    workers: int = 0
+    device: str = "cpu"  # where models will compute
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -124,8 +134,8 @@ class PackData:
 
     def _frames(self, rows: Any) -> Frames:
         data, model = self.view.data, self.view.model
-        front = models.frozen_front(model, self.encoder)
-        options = {"bgr": data.bgr, "supervision": data.v1s_supervision, "front": front}
+        front = models.frozen_front(model, self.encoder, self.device)
+        options = {"bgr": data.bgr, "supervision": data.v1s_supervision, "front": front, "workers": self.workers}
         return Frames(rows, self.layout, model.tap, self.encoder, **options)
 
 
@@ -185,7 +195,8 @@ class Run:
             # few-shot: none of its steps was better on validation than the model it started from
             "start_kept": trainer.plan.continued and trainer.best.step == 0,
         }
-        cost = {"training_s": round(seconds, 3), "device": str(trainer.device), "precision": trainer.precision}
+        cost = {"training_s": round(seconds, 3), "waiting_s": round(trainer.waited, 3)}
+        cost |= {"device": str(trainer.device), "precision": trainer.precision}
         cost["processes"] = self.team.size
         cost |= records.of_files(self.folder, FILES)
         record = provenance.record("train", settings, self.seed, self.inputs, watch, result=result, **cost)

@@ -114,7 +114,7 @@ def gather(size: int, work: Callable[..., Any], *arguments: Any) -> Iterator[Tea
     with tempfile.TemporaryDirectory() as folder:
         meeting = Path(folder) / "meeting"
         others = [
-            context.Process(target=_follow, args=(Team(rank, size), meeting, work, arguments), daemon=True)
+            context.Process(target=_follow, args=(Team(rank, size), meeting, work, arguments))
             for rank in range(1, size)
         ]
         for process in others:

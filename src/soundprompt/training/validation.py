@@ -55,8 +55,10 @@ def mean_iou(
 
 def of_everything(validation: Mapping[str, Frames]) -> float:
     """What a mask of everything would score, which needs no training: the mean over selections, as for a model."""
-    masks = [frames.masks(range(len(frames))) for frames in validation.values()]
-    shares = [sum(float(mask.float().mean()) for mask in each) / len(each) for each in masks]
+    shares = [
+        sum(float(mask.float().mean()) for mask in frames.masks(range(len(frames)))) / len(frames)
+        for frames in validation.values()
+    ]
     return sum(shares) / len(shares)
 
 
