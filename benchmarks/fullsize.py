@@ -1,6 +1,6 @@
 """What SAM ViT-B costs on this machine's processor: seconds and memory of caching a frame and of a training step.
 
-    python benchmarks/fullsize.py [--sizes 1024 512 256] [--frames 4] [--steps 1] [--height 720 --width 1280]
+    python benchmarks/fullsize.py [--sizes 1024 512 256] [--frames 4] [--steps 1] [--height 720 --width 1280] [--ratios]
 
 Trains `gavs` of studies/paper.yaml (adapters from block 9, loss at the frames' own size) on noise with untrained
 weights, whose speed is that of trained ones, with the activations before block 9 given, as the cache gives them. Each
@@ -9,21 +9,29 @@ seconds are processor time, the least of `--steps` after one that warms up. Colu
 - cache: seconds and peak memory of encoding one frame up to block 9, which is done once;
 - step: seconds of a step of `--frames` frames (forward, loss, backward, optimiser), and of its parts;
 - whole: how many times as long the step would take if it also encoded its frames.
+
+--ratios prints instead how many times faster than the released code's are, in turns within one process: the encoder
+(a frame from pixels to output, ours against the package's), and the cached step (against a step that runs the package's
+encoder from the pixels on, with the same adapters, decoder and loss; two frames, which take it 12 GB).
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from torch import Tensor, nn
 
 from soundprompt import models, params
 from soundprompt.features.frames import Batch
@@ -45,8 +53,12 @@ def main() -> None:
     options.add_argument("--height", type=int, default=720)
     options.add_argument("--width", type=int, default=1280)
     options.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
+    options.add_argument("--ratios", action="store_true")
     chosen = options.parse_args()
     torch.set_num_threads(1)
+    if chosen.ratios:
+        report_ratios(chosen)
+        return
     if chosen.job:
         print(json.dumps(JOBS[chosen.job](chosen)))
         return
@@ -92,6 +104,59 @@ def timed_step(trainer: Trainer, batch: Batch, step: int) -> dict[str, float]:
 
 
 JOBS = {"cache": measure_cache, "step": measure_step}
+
+
+# -------------------------------------------------------------------- against the released code
+class ReleasedTail(nn.Module):
+    """The package's image encoder from the pixels on, with a tail's adapters behind its MLPs, as the released code."""
+
+    def __init__(self, sam: sam_models.FrozenSam, tail: nn.Module):
+        super().__init__()
+        self.encoder = copy.deepcopy(sam.sam.image_encoder)
+        for index, adapted in tail.blocks.items():
+            block = self.encoder.blocks[int(index)]
+            block.norm1, block.norm2 = adapted.norm1, adapted.norm2
+            block.mlp.register_forward_hook(lambda _, given, m, adapter=adapted.adapter: m + adapter(m))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.encoder(pixels).permute(0, 2, 3, 1)
+
+
+def report_ratios(chosen: argparse.Namespace) -> None:
+    """Both ratios of each size."""
+    for size in chosen.sizes:
+        for label, ways in (("encoder", encoder_ways(size)), ("cached step", step_ways(size, chosen))):
+            ours, released = in_turns(ways, chosen.steps)
+            seconds = f"{ours:.2f} s, released code {released:.2f} s"
+            print(f"{size}: {label} {seconds}: {released / ours:.2f} times as fast", flush=True)
+
+
+def in_turns(ways: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Least processor seconds of each."""
+    best = [float("inf")] * len(ways)
+    for _ in range(rounds):
+        for number, way in enumerate(ways):
+            start = clock()
+            way()
+            best[number] = min(best[number], clock() - start)
+    return best
+
+
+def encoder_ways(size: int) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A frame through our encoder, and through the package's."""
+    sam = random_sam(size)
+    pixels = torch.randn(1, 3, size, size)
+    return lambda: sam.prefix(pixels, [None]), torch.no_grad()(lambda: sam.sam.image_encoder(pixels))
+
+
+def step_ways(size: int, chosen: argparse.Namespace) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A training step from the cache, and one of the released kind."""
+    sam = random_sam(size)
+    ours, released = (make_trainer(sam, paper_model(), "cpu") for _ in range(2))
+    released.model.encoder = ReleasedTail(sam, released.model.encoder)
+    batch = make_batch(sam, 2, (chosen.height, chosen.width))
+    pixels = replace(batch, visual=torch.randn(2, 3, size, size))
+    return lambda: timed_step(ours, batch, 1), lambda: timed_step(released, pixels, 1)
 
 
 # --------------------------------------------------------------------------------- made up

@@ -34,7 +34,7 @@ def write(path: Path | str, tensors: Mapping[str, Tensor], facts: Mapping[str, s
     in each process. Nor does it say what a disk refuses. Tensors are written one by one, so that this takes no memory
     beyond theirs. The format stands in the documentation of safetensors, section Format.
     """
-    head = _header(tensors, facts)
+    head, _ = header(tensors, facts)
     digest = hashlib.sha256()
     size = len(head) + sum(tensor.nbytes for tensor in tensors.values())
     with publish(path, size) as aside, open(aside, "wb") as stream:
@@ -44,17 +44,21 @@ def write(path: Path | str, tensors: Mapping[str, Tensor], facts: Mapping[str, s
     return digest.hexdigest()
 
 
-def _header(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
+def header(tensors: Mapping[str, Tensor], facts: Mapping[str, str], size: int = 0) -> tuple[bytes, dict[str, int]]:
+    """The first bytes of a file, at least `size` of them, and where in it each tensor then begins.
+
+    Of the tensors shape and dtype alone count, so that those on the meta device will do.
+    """
     entries: dict[str, object] = {"__metadata__": dict(facts)}
-    at = 0
+    starts, at = {}, 0
     for name in _order(tensors):
         tensor = tensors[name]
-        end = at + tensor.nbytes
-        entries[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [at, end]}
-        at = end
-    content = canonical_json(entries).encode()
+        starts[name], at = at, at + tensor.nbytes
+        entries[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [starts[name], at]}
+    content = canonical_json(entries).encode().ljust(size - 8)
     content += b" " * (-len(content) % 8)  # the format wants the tensors aligned to 8 bytes
-    return len(content).to_bytes(8, "little") + content
+    head = len(content).to_bytes(8, "little") + content
+    return head, {name: len(head) + start for name, start in starts.items()}
 
 
 def _order(tensors: Mapping[str, Tensor]) -> list[str]:

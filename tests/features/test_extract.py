@@ -15,6 +15,8 @@ from soundprompt.errors import InputError
 from soundprompt.features import background, extract, plan
 from soundprompt.features.store import Store
 from soundprompt.foundation import audio
+from soundprompt.foundation import sam as foundation_sam
+from soundprompt.params import Sam as SamSettings
 
 
 def run_all(project, view=None) -> list[Path]:
@@ -23,6 +25,10 @@ def run_all(project, view=None) -> list[Path]:
     for shard in range(view.features.shards):
         extract.run_shard(shard, view, project.layout)
     return [project.layout.visual_shard(shard) for shard in range(view.features.shards)]
+
+
+def with_features(project, **changes):
+    return project.view_with(features=project.view.features.model_copy(update=changes))
 
 
 def age(paths: list[Path]) -> None:
@@ -147,13 +153,10 @@ def test_a_picture_that_changed_since_the_plan_is_named(project):
 
 
 def test_activations_beyond_float16_are_refused(project):
-    from soundprompt.foundation import sam as sam_models
-    from soundprompt.params import Sam as SamSettings
-
-    model = sam_models.build("mini", 64)
+    model = foundation_sam.build("mini", 64)
     with torch.no_grad():
         model.image_encoder.patch_embed.proj.weight.mul_(1e7)
-    sam_models.save(model, SamSettings(image_size=64), project.layout.foundation("sam"))
+    foundation_sam.save(model, SamSettings(image_size=64), project.layout.foundation("sam"))
     with pytest.raises(
         InputError, match=r"its activations at block2, as float16, are not finite \(infinite\)"
     ) as caught:
@@ -161,10 +164,70 @@ def test_activations_beyond_float16_are_refused(project):
     assert "float32" in caught.value.remedy
 
 
-def test_a_shard_larger_than_the_limit_is_refused_before_work(project, monkeypatch):
-    monkeypatch.setattr(extract, "SHARD_LIMIT", 1000)
-    with pytest.raises(InputError, match=r"features\.shards: a shard would take"):
-        run_all(project)
+def test_the_number_of_threads_changes_no_byte(project):
+    paths = run_all(project)
+    before = [path.read_bytes() for path in paths]
+    for threads in (1, 2, 4):
+        for shard, path in enumerate(paths):
+            path.unlink()
+            extract.run_shard(shard, project.view, project.layout, threads)
+        assert [path.read_bytes() for path in paths] == before
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_first_unreadable_picture_is_named_whoever_reads_it(project, threads: int):
+    """Also behind the first batch, when others are being read and written."""
+    view = with_features(project, shards=1, batch_size=2)
+    plan.run(view, project.layout)
+    for place in plan.read(project.layout).iloc[[5, 7]].itertuples():
+        Path(place.image).write_bytes(b"no picture")
+    with pytest.raises(InputError) as caught:
+        extract.run_shard(0, view, project.layout, threads)
+    assert caught.value.path == plan.read(project.layout)["image"].iloc[5]
+    folder = project.layout.visual_shard(0).parent
+    assert [path.name for path in folder.iterdir() if "plan" not in path.name] == []
+
+
+@pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.02), ("float16", 0.001)])
+def test_another_precision_is_near_float32_and_its_shards_say_how_near(project, precision: str, most: float):
+    exact = {}
+    for path in run_all(project, with_features(project, dtype="float32", shards=1)):
+        exact = {name: Store(path).read(name, Store(path).rows).double() for name in Store(path).names}
+    (path,) = run_all(project, with_features(project, shards=1, precision=precision))
+    store = Store(path)
+    assert store.recipe["precision"] == precision and store.notes["in_float32"] == []
+    assert store.notes["pictures"] == 4
+    for name, whole in exact.items():
+        apart = (store.read(name, store.rows).double() - whole)[:4].norm() / whole[:4].norm()
+        assert 1e-5 < apart < most
+        assert float(store.notes["relative_l2"][name]) == pytest.approx(float(apart), rel=0.06)
+
+
+def test_another_precision_makes_other_shards(project):
+    (path,) = run_all(project, with_features(project, shards=1))
+    before = path.read_bytes()
+    assert Store(path).notes is None and "precision" not in Store(path).recipe
+    run_all(project, with_features(project, shards=1, precision="bfloat16"))
+    assert path.read_bytes() != before
+    run_all(project, with_features(project, shards=1))
+    assert path.read_bytes() == before
+
+
+def test_a_picture_that_float16_cannot_hold_is_encoded_in_float32(project):
+    """An MLP with its hidden layer a million times too large and its last as much too small: beyond float16 alone."""
+    model = project.sam.sam
+    with torch.no_grad():
+        for layer in (model.image_encoder.blocks[0].mlp.lin1, model.image_encoder.blocks[0].mlp.lin2):
+            layer.bias.zero_()
+        model.image_encoder.blocks[0].mlp.lin1.weight.mul_(1e6)
+        model.image_encoder.blocks[0].mlp.lin2.weight.mul_(1e-6)
+    foundation_sam.save(model, SamSettings(image_size=64), project.layout.foundation("sam"))
+    (path,) = run_all(project, with_features(project, shards=1))
+    exact = Store(path).read("output", Store(path).rows)
+    (path,) = run_all(project, with_features(project, shards=1, precision="float16"))
+    store = Store(path)
+    assert store.notes["in_float32"] == store.rows
+    torch.testing.assert_close(store.read("output", store.rows), exact, rtol=1e-3, atol=1e-3)
 
 
 def test_each_second_of_each_sound_is_encoded_once(project):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +139,45 @@ def test_a_row_that_is_not_finite_is_named_when_it_is_read(tmp_path: Path, bad):
         with pytest.raises(InputError, match=f"{name} of {row} is not finite") as caught:
             opened.read(name, [row])
         assert caught.value.path == path
+
+
+def test_rows_may_come_in_any_order_and_are_not_held_in_memory(tmp_path: Path):
+    """256 MB of rows, in a process that may grow by 100."""
+    script = """
+import resource, sys, torch
+from soundprompt.features import store
+rows = [str(i) for i in range(64)]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with store.writing(sys.argv[1], {}, rows, {"x": torch.empty(64, 2**20, device="meta")}) as writer:
+    for row in reversed(range(64)):
+        writer.put(row, {"x": torch.full((1, 2**20), float(row))})
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    path = tmp_path / "large.safetensors"
+    grown = int(subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True).stdout)
+    assert grown < 100
+    opened = Store(path)
+    opened.verify()
+    assert opened.read("x", ["3", "60"])[:, -1].tolist() == [3.0, 60.0]
+
+
+def test_notes_are_read_back_and_sealed(tmp_path: Path):
+    path = tmp_path / "noted.safetensors"
+    values = {"x": torch.randn(3, 5)}
+    with store.writing(path, RECIPE, ROWS, values, longest={"again": ROWS}) as writer:
+        writer.put(0, values)
+        writer.notes = {"again": ["b"]}
+    assert Store(path, RECIPE).notes == {"again": ["b"]}
+    assert torch.equal(Store(path).read("x", ROWS), values["x"])
+    path.write_bytes(path.read_bytes().replace(b'again\\":[\\"b', b'again\\":[\\"c'))
+    with pytest.raises(InputError, match="its header is altered"):
+        Store(path)
+
+
+def test_what_fails_half_way_leaves_the_old_store(written):
+    path, tensors = written
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError), store.writing(path, RECIPE, ROWS, tensors) as writer:
+        writer.put(0, {"output": torch.zeros(1, 7, 4, 4)})
+        raise RuntimeError
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]

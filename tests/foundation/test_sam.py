@@ -185,7 +185,8 @@ def test_vit_b_equals_the_packages_predictor(size):
     logits, _ = sam.mask_decoder(features, frozen.image_pe, tokens, dense, multimask_output=False)
     found = frozen.restore(logits, [(72, 128)])[0]
     assert found.shape == (72, 128)
-    assert np.abs(found.numpy() - expected[0]).max() == 0
+    # on the large grid global blocks sum in another order
+    assert np.abs(found.numpy() - expected[0]).max() <= (0 if size == 256 else 1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.slow

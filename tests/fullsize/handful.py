@@ -34,7 +34,7 @@ CLIPS = {
 CHECKPOINTS = {"sam": "data/downloads/sam_vit_b_01ec64.pth", "audio": "data/downloads/vggish-10086976.pth"}
 CHANGES: dict[str, Any] = {
     "foundation": {"sam": {"image_size": SIZE}},
-    "features": {"shards": 2, "batch_size": 4},
+    "features": {"shards": 2, "batch_size": 4, "precision": "float32"},
     "models": {
         "gavs": {
             "schedule": {

@@ -7,7 +7,7 @@ import torch
 from random_models import batch_of, random_sam
 
 from soundprompt import params as p
-from soundprompt.foundation import mini_sam
+from soundprompt.foundation import mini_sam, vit
 from soundprompt.models import adapters
 from soundprompt.models.adapters import EncoderTail
 
@@ -43,7 +43,7 @@ def test_windows_and_fused_attention_equal_the_package(monkeypatch):
         expected = block(expected)
     expected = encoder.neck(expected.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     torch.testing.assert_close(tail(tokens), expected, rtol=1e-4, atol=2e-5)
-    monkeypatch.setattr(adapters, "FUSED_FROM", 1)
+    monkeypatch.setattr(vit, "BLOCKWISE_FROM", 1)
     torch.testing.assert_close(tail(tokens), expected, rtol=1e-4, atol=2e-5)
 
 

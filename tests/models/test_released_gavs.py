@@ -10,7 +10,7 @@ import torch
 import of_logits
 from project_copy import PROJECT
 from soundprompt import params as p
-from soundprompt.models import adapters
+from soundprompt.foundation import vit
 from soundprompt.training import losses, schedule
 from soundprompt.training.loop import Trainer
 from soundprompt.training.validation import frame_iou
@@ -32,9 +32,9 @@ def given() -> dict[str, np.ndarray]:
     return released_gavs.figures()
 
 
-@pytest.fixture(params=[1024, 1], ids=["attention as products", "fused attention"])
+@pytest.fixture(params=[1024, 1], ids=["attention at once", "attention blockwise"])
 def frozen(request, monkeypatch):
-    monkeypatch.setattr(adapters, "FUSED_FROM", request.param)
+    monkeypatch.setattr(vit, "BLOCKWISE_FROM", request.param)
     return released_gavs.sam()
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -16,19 +15,19 @@ from torch import Tensor
 from soundprompt import devices, finite
 from soundprompt.data import media
 from soundprompt.errors import InputError
-from soundprompt.features import background, plan, store
+from soundprompt.features import background, encoding, plan, store
 from soundprompt.foundation import audio as audio_models
 from soundprompt.foundation import sam as sam_models
 from soundprompt.foundation.audio import FrozenAudio
 from soundprompt.foundation.sam import FrozenSam
 from soundprompt.layout import Layout
-from soundprompt.params import FeaturesView
+from soundprompt.params import Features, FeaturesView
 from soundprompt.progress import Progress
 
 # Raise these by one when a picture or a sound is prepared differently from the same bytes: every cache
 # made before is then refused, with its remedy.
 TRANSFORMS = {"visual": "longest side, PIL bilinear, padded right and below; 1", "audio": "VGGish log-mel; 1"}
-SHARD_LIMIT = 4 * 2**30  # a shard is put together in memory, bytes
+ROUNDING = ("dtype", "precision")  # names of a visual recipe, beside those of `visual_recipe`
 SOUND = "embedding"
 
 
@@ -42,25 +41,39 @@ def visual_recipe(sam: FrozenSam, bgr: bool) -> dict[str, Any]:
     return {"encoder": sam.digest, "image_size": sam.image_size, "transform": TRANSFORMS["visual"], "bgr": bgr}
 
 
+def rounding(features: Features) -> dict[str, str]:
+    """How features are rounded, in a recipe's words. It names a precision other than float32, once the only one."""
+    named = {"dtype": features.dtype, "precision": features.precision}
+    return {name: value for name, value in named.items() if (name, value) != ("precision", "float32")}
+
+
 def audio_recipe(encoder: FrozenAudio) -> dict[str, Any]:
     """What determines the embeddings of sounds; a run's provenance holds its digest as 'audio features'."""
     made = {"encoder": encoder.digest, "transform": TRANSFORMS["audio"], "dtype": "float32"}
     return made | {"background": background.RECIPE}
 
 
-def run_shard(shard: int, view: FeaturesView, layout: Layout) -> None:
+def run_shard(shard: int, view: FeaturesView, layout: Layout, threads: int = 0) -> None:
     """Writes `layout.visual_shard(shard)`: a tensor per tap, a row per picture, row ids are image digests.
 
     A shard that is whole and was made from the same pictures by the same encoder is kept; a damaged one is
-    made anew. Raises InputError for a picture that is missing, unreadable or not the one that was planned.
+    made anew. threads: as in `encoding.encode`. Raises InputError for a picture that is missing, unreadable or not the
+    one that was planned.
     """
     sam = sam_models.load(layout.foundation("sam")).to(devices.best())
     pictures = plan.read(layout).query("shard == @shard").sort_values("row")
-    recipe = visual_recipe(sam, view.bgr) | {"dtype": view.features.dtype}
-    names, digests = [tap_name(tap) for tap in view.taps], pictures["image_digest"].tolist()
-    path = layout.visual_shard(shard)
-    if not _kept(path, recipe, digests, names):
-        store.write(path, recipe, digests, _encode_pictures(sam, pictures["image"], digests, view))
+    recipe = visual_recipe(sam, view.bgr) | rounding(view.features)
+    chosen = [encoding.Picture(*row) for row in pictures[["image", "image_digest"]].itertuples(index=False)]
+    digests, path = [picture.digest for picture in chosen], layout.visual_shard(shard)
+    taps = {tap_name(tap): tap for tap in view.taps}
+    if _kept(path, recipe, digests, list(taps)):
+        return
+    shapes = encoding.shapes(sam, taps, getattr(torch, view.features.dtype), len(chosen))
+    longest = None if view.features.precision == "float32" else encoding.notes(dict.fromkeys(taps, 1.0), 0, digests)
+    with store.writing(path, recipe, digests, shapes, longest) as writer:
+        encoding.encode(sam, taps, chosen, view.features, view.bgr, writer, threads)
+    if writer.notes:
+        print(f"{path}: {view.features.precision} against float32: {writer.notes}", file=sys.stderr)
 
 
 def run_audio(view: FeaturesView, layout: Layout) -> None:
@@ -95,45 +108,6 @@ def sound_row(audio_digest: str, second: int) -> str:
     return f"{audio_digest}/{second}"
 
 
-# ------------------------------------------------------------------------------ pictures
-def _encode_pictures(
-    sam: FrozenSam, images: Sequence[str], digests: Sequence[str], view: FeaturesView
-) -> dict[str, Tensor]:
-    dtype = getattr(torch, view.features.dtype)
-    shapes = {tap: _tap_shape(sam, tap) for tap in view.taps}
-    _check_size(len(digests), shapes.values(), dtype)
-    found = {tap: torch.empty((len(digests), *shape), dtype=dtype) for tap, shape in shapes.items()}
-    progress = Progress("pictures", len(digests))
-    for start, batch in _batches(list(zip(images, digests, strict=True)), view.features.batch_size):
-        pixels = sam.preprocess([_picture(path, digest) for path, digest in batch], bgr=view.bgr)
-        for tap, values in sam.prefix(pixels, view.taps).items():
-            rounded = values.to(dtype).cpu()
-            for (path, _), of_picture in zip(batch, rounded, strict=True):
-                what = f"its activations at {tap_name(tap)}, as {view.features.dtype}, are"
-                finite.check(
-                    of_picture, what, path=path, remedy="look at the picture, or set features.dtype to float32"
-                )
-            found[tap][start : start + len(batch)] = rounded
-        progress.advance(steps=len(batch))
-    return {tap_name(tap): values for tap, values in found.items()}
-
-
-def _tap_shape(sam: FrozenSam, tap: int | None) -> tuple[int, int, int]:
-    return (sam.prompt_dim, sam.grid, sam.grid) if tap is None else (sam.grid, sam.grid, sam.dim)
-
-
-def _check_size(pictures: int, shapes: Iterable[tuple[int, ...]], dtype: torch.dtype) -> None:
-    size = pictures * sum(int(np.prod(shape)) for shape in shapes) * dtype.itemsize
-    if size > SHARD_LIMIT:
-        what = f"features.shards: a shard would take {size / 2**30:.1f} GiB of memory, at most {SHARD_LIMIT >> 30} are"
-        raise InputError(f"{what} allowed", remedy=f"multiply features.shards by {-(-size // SHARD_LIMIT)}")
-
-
-def _picture(path: str, digest: str) -> np.ndarray:
-    """RGB uint8 (H, W, 3), after a look at whether it is the picture that was planned."""
-    return media.read_image(path, digest)
-
-
 # -------------------------------------------------------------------------------- sounds
 def _encode_sounds(encoder: FrozenAudio, sounds: pd.DataFrame) -> Iterator[tuple[str, Tensor]]:
     """Yields (audio digest, (n_seconds, 128) float32) sound by sound."""
@@ -163,8 +137,3 @@ def _kept(path: Path, recipe: dict[str, Any], rows: Sequence[str], names: Sequen
     os.utime(path)
     print(f"{path}: whole and up to date, kept", file=sys.stderr)
     return True
-
-
-def _batches(items: list[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
-    for start in range(0, len(items), size):
-        yield start, items[start : start + size]

@@ -366,7 +366,8 @@ def _open_shards(shards: set[int], layout: Layout, sam: FrozenSam, bgr: bool) ->
     stores = {}
     for shard in sorted(shards):
         store = Store(layout.visual_shard(shard))
-        store.check_recipe(extract.visual_recipe(sam, bgr) | {"dtype": store.recipe.get("dtype")})
+        as_it_is = {name: store.recipe[name] for name in extract.ROUNDING if name in store.recipe}
+        store.check_recipe(extract.visual_recipe(sam, bgr) | as_it_is)
         stores[shard] = store
     return stores
 

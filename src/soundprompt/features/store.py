@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from soundprompt import finite, tensorfile
 from soundprompt.errors import InputError
-from soundprompt.files import canonical_json, digest_value
+from soundprompt.files import canonical_json, digest_value, publish
 
 FORMAT = 1
 DTYPES = {"F16": np.float16, "F32": np.float32}
@@ -31,20 +33,77 @@ def key(recipe: Mapping[str, Any]) -> str:
     return digest_value({"format": FORMAT, **recipe})
 
 
-def write(path: Path, recipe: Mapping[str, Any], rows: Sequence[str], tensors: Mapping[str, torch.Tensor]) -> None:
+def write(path: Path, recipe: Mapping[str, Any], rows: Sequence[str], tensors: Mapping[str, Tensor]) -> None:
     """Publishes a store, whole or not at all.
 
     recipe: JSON-able facts that determine the numbers. rows: distinct ids.
-    tensors: name -> (len(rows), ...), float16 or float32, contiguous, on the CPU.
+    tensors: name -> (len(rows), ...), float16 or float32, on the CPU.
     """
-    content = {
-        "key": key(recipe),
-        "recipe": dict(recipe),
-        "rows": list(rows),
-        "tensors": {name: [tensorfile.NAMES[t.dtype], list(t.shape)] for name, t in tensors.items()},
-        "checksums": {name: [_checksum(row) for row in t.numpy()] for name, t in tensors.items()},
-    }
-    tensorfile.write(path, tensors, {"store": canonical_json({**content, "seal": digest_value(content)})})
+    with writing(path, recipe, rows, tensors) as writer:
+        writer.put(0, tensors)
+
+
+@contextmanager
+def writing(
+    path: Path, recipe: Mapping[str, Any], rows: Sequence[str], shapes: Mapping[str, Tensor], longest: Any = None
+) -> Iterator[Writer]:
+    """As `write`, for rows that come one by one: they lie on the disk and nowhere else. Published when the block ends.
+
+    shapes: tensors on the meta device will do. longest: the longest `Writer.notes` there can be.
+    """
+    writer = Writer(recipe, rows, shapes, longest)
+    with publish(path, writer.size) as aside:
+        writer.begin(aside)
+        yield writer
+        writer.end()
+
+
+class Writer:
+    """A store in the making. notes: JSON-able facts about it that are known at its end, if any."""
+
+    def __init__(self, recipe: Mapping[str, Any], rows: Sequence[str], shapes: Mapping[str, Tensor], longest: Any):
+        self._recipe, self._rows, self._shapes = dict(recipe), list(rows), dict(shapes)
+        self._checksums = {name: ["0" * 64] * len(rows) for name in shapes}
+        self.notes = longest
+        head, self._starts = self._header()
+        self._reserved = len(head)
+        self.size = len(head) + sum(tensor.nbytes for tensor in shapes.values())
+        self.notes = None
+
+    def begin(self, path: Path) -> None:
+        """Rows go into this file."""
+        self._path = path
+        path.touch()
+
+    def put(self, start: int, values: Mapping[str, Tensor]) -> None:
+        """Writes rows from `start` on, (n, ...) of each tensor; any thread may, in any order."""
+        with open(self._path, "r+b") as stream:
+            for name, some in values.items():
+                for row, value in enumerate(some.numpy(), start):
+                    content = memoryview(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+                    self._checksums[name][row] = hashlib.sha256(content).hexdigest()
+                    stream.seek(self._starts[name] + row * len(content))
+                    stream.write(content)
+
+    def end(self) -> None:
+        """Writes the header, which says that all is there."""
+        head, starts = self._header(self._reserved)
+        assert starts == self._starts, "the notes are longer than was said"
+        with open(self._path, "r+b") as stream:
+            stream.write(head)
+
+    def _header(self, size: int = 0) -> tuple[bytes, dict[str, int]]:
+        content = {
+            "key": key(self._recipe),
+            "recipe": self._recipe,
+            "rows": self._rows,
+            "tensors": {name: [tensorfile.NAMES[t.dtype], list(t.shape)] for name, t in self._shapes.items()},
+            "checksums": self._checksums,
+        }
+        if self.notes is not None:
+            content["notes"] = self.notes
+        facts = {"store": canonical_json({**content, "seal": digest_value(content)})}
+        return tensorfile.header(self._shapes, facts, size)
 
 
 class Store:
@@ -60,6 +119,7 @@ class Store:
         content = self._sealed(header)
         self.seal: str = content["seal"]  # digest of recipe, rows and checksums: equal seals, equal numbers
         self.recipe: dict[str, Any] = content["recipe"]
+        self.notes: Any = content.get("notes")  # what its maker measured of it, if anything
         if recipe is not None:
             self.check_recipe(recipe)
         self.rows: list[str] = content["rows"]
@@ -94,7 +154,7 @@ class Store:
             self._known_good[name][row] = True
         target[...] = source
 
-    def read(self, name: str, ids: Sequence[str]) -> torch.Tensor:
+    def read(self, name: str, ids: Sequence[str]) -> Tensor:
         """Rows of a tensor by id, as stored: (len(ids), ...). Raises InputError when one is absent or altered."""
         values = torch.empty((len(ids), *self.shape(name)), dtype=self.dtype(name))
         for target, row_id in zip(values.numpy(), ids, strict=True):

@@ -19,6 +19,7 @@ from soundprompt.files import canonical_json, digest_file
 from soundprompt.foundation import mini_sam, upscaling, weights
 from soundprompt.foundation.geometry import square
 from soundprompt.foundation.packages import submodule
+from soundprompt.foundation.vit import ViTBlock
 from soundprompt.layout import Layout
 
 released_builders = submodule("segment_anything", "build_sam").sam_model_registry
@@ -47,12 +48,14 @@ class FrozenSam:
         self.depth = len(encoder.blocks)
         self.dim = encoder.patch_embed.proj.out_channels
         self.prompt_dim = sam.prompt_encoder.embed_dim
-        self.grid = sam.prompt_encoder.image_embedding_size[0]
+        self.grid: int = sam.prompt_encoder.image_embedding_size[0]
         self.cells = self.grid * upscaling.factor(sam.mask_decoder.output_upscaling)
+        self.blocks = nn.ModuleList(ViTBlock(block, self) for block in encoder.blocks)
 
     def to(self, device: torch.device | str) -> Self:
         """Moves the module; returns self."""
         self.sam.to(device)
+        self.blocks.to(device)
         return self
 
     @property
@@ -76,16 +79,20 @@ class FrozenSam:
         bgr: hand the channels over as BGR with the statistics of RGB, as the released GAVS code does by accident.
         Raises InputError for another type or shape.
         """
-        batch = []
-        for image in images:
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-                raise InputError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
-            height, width = self.resized(image.shape[:2])
-            picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1] if bgr else image))
-            resized = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
-            pixels = torch.from_numpy(resized).to(self.sam.device)
-            batch.append(self.sam.preprocess(pixels.permute(2, 0, 1)))
-        return torch.stack(batch)
+        return self.normalise([self.resize(image, bgr) for image in images])
+
+    def resize(self, image: np.ndarray, bgr: bool = False) -> Tensor:
+        """The first half of `preprocess`, of one picture and on the CPU: (H, W, 3) to uint8 with longest side S."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise InputError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
+        height, width = self.resized(image.shape[:2])
+        picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1] if bgr else image))
+        return torch.from_numpy(np.array(picture.resize((width, height), Image.Resampling.BILINEAR)))
+
+    def normalise(self, resized: Sequence[Tensor]) -> Tensor:
+        """The second half, on the module's device: what `resize` gave, to (B, 3, S, S) float32."""
+        placed = [pixels.to(self.sam.device, non_blocking=True) for pixels in resized]
+        return torch.stack([self.sam.preprocess(pixels.permute(2, 0, 1)) for pixels in placed])
 
     def valid_cells(self, sizes: Tensor | Sequence[tuple[int, int]]) -> Tensor:
         """Which cells of F_V show picture rather than padding, (B, h, w) bool.
@@ -104,7 +111,7 @@ class FrozenSam:
         """Activations at several places of the encoder, in one pass that stops after the last of them.
 
         x: (B, 3, S, S) from `preprocess`. Tap k (int) is the input of block k, (B, h, w, dim); tap None is the
-        encoder's output F_V, (B, C, h, w). Bit for bit what the unsplit encoder computes.
+        encoder's output F_V, (B, C, h, w): what the package's encoder computes, on large grids in another order.
         """
         numbers = {tap for tap in taps if tap is not None}
         if not numbers <= set(range(self.depth)):
@@ -115,14 +122,15 @@ class FrozenSam:
             tokens = tokens + encoder.pos_embed
         found: dict[int | None, Tensor] = {}
         last = self.depth if None in taps else max(numbers, default=-1)
-        for number, block in enumerate(encoder.blocks):
+        for number, block in enumerate(self.blocks):
             if number in numbers:
                 found[number] = tokens
             if number >= last:
                 break
-            tokens = block(tokens)
+            tokens = torch.add(*block(tokens))
         if None in taps:
-            found[None] = encoder.neck(tokens.permute(0, 3, 1, 2))
+            with torch.autocast(x.device.type, enabled=False):  # in float16 it makes half of the squared error
+                found[None] = encoder.neck(tokens.permute(0, 3, 1, 2).float())
         return found
 
     def restore(self, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
