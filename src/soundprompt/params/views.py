@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from soundprompt import registry
 from soundprompt.layout import Layout
@@ -23,6 +23,14 @@ class View(Settings):
 
     study: str
     shared: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_records(cls, content: Any) -> Any:
+        """Records of models that travel may be older: what told where their study's artifacts lay is passed over."""
+        if isinstance(content, dict):
+            return {key: value for key, value in content.items() if key not in ("borrows", "parent")}
+        return content
 
     @property
     def layout(self) -> Layout:
