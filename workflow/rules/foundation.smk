@@ -5,16 +5,27 @@ def foundation(study):
 
 
 def released_weights(wildcards):
-    """What a model is imported from: what the project comes with, what is fetched, or the user's own files."""
+    """What a model is imported from: what is fetched, or the user's own files."""
     study, name = asked_by(wildcards), wildcards.foundation
     model = getattr(study.foundation, name)
     if model.source == "released" and model.is_own:
-        return released.files(name, params.pretrain_view(study, name))
+        own = released.files(name, params.pretrain_view(study, name))
+        return own if model.checkpoint else []
     paths = filter(None, (model.checkpoint, getattr(model, "pca_checkpoint", None)))
     fetched = {path: acquire.released(path, study.layout) for path in paths}
     return [
         study.layout.fetched(name) if name else path for path, name in fetched.items()
     ]
+
+
+def comes_with(wildcards):
+    """Digest of the card of weights that the project comes with, which lie wherever it is installed; else None."""
+    study, name = asked_by(wildcards), wildcards.foundation
+    model = getattr(study.foundation, name)
+    if model.source != "released" or not model.is_own or model.checkpoint:
+        return None
+    _, card = released.files(name, params.pretrain_view(study, name))
+    return records.sha256(card)
 
 
 rule pretrain:
@@ -31,6 +42,7 @@ rule pretrain:
     params:
         code=lambda wildcards: code(f"pretrain/{wildcards.foundation}"),
         settings=reads("pretrain", "foundation"),
+        released=comes_with,
     message:
         "make the foundation model '{wildcards.foundation}' of {wildcards.study}"
     shell:
