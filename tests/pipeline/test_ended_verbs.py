@@ -14,17 +14,15 @@ from soundprompt.training.run import STOPPED
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
-# verb -> its options, and what it makes
+# verb -> its options, and what it makes. tests/faults ends the others, many times and without the command line:
+# features, train, score, floors.
 VERBS = {
-    "world": (["--part", "v2"], ["data/smoke/avsbench/v2", "data/smoke/world-v2.csv"]),
-    "tables": (["--dataset", "v2"], ["data/smoke/tables/v2.parquet"]),
+    "world": (["--part", "vggss"], ["data/smoke/world-vggss.csv", "data/smoke/vggss/frames"]),
+    "tables": (["--dataset", "v2"], ["data/smoke/tables/v2.parquet", "data/smoke/masks/v2.parquet"]),
     "leaks": ([], ["data/smoke/tables/leaks.csv"]),
-    "pretrain": (["--model", "audio"], ["weights/smoke/audio.safetensors"]),
-    "features": (["--step", "shard"], ["features/smoke/visual/shard-0.safetensors"]),
+    "pretrain": (["--model", "sam"], ["weights/smoke/sam.safetensors"]),
     "train": (["--setting", "v1m", "--model", "gavs"], ["runs/smoke/v1m/gavs/seed0/checkpoint.safetensors"]),
-    "score": (["--setting", "v1m", "--model", "gavs"], ["runs/smoke/v1m/gavs/seed0/scores.parquet"]),
     "examine": (["--setting", "v3_0shot", "--model", "gavs"], ["runs/smoke/v3_0shot/gavs/seed0/examined.parquet"]),
-    "floors": (["--setting", "vggss"], ["runs/smoke/vggss/floors/scores.parquet"]),
     "table": (["--experiment", "table_vggss"], ["results/smoke/tables/table_vggss.csv"]),
     "report": ([], ["results/smoke/claims.csv", "results/smoke/headline.txt"]),
 }
@@ -55,8 +53,7 @@ def test_told_to_end_it_leaves_nothing_half_made_and_goes_on_to_the_same_bytes(c
     told = running.communicate(timeout=120)[1]
     # It may have ended, or not begun; training saves its state first.
     assert running.returncode in (0, STOPPED, 128 + signal.SIGTERM, -signal.SIGTERM), told
-    assert "Traceback" not in told
-    left = {name: content(copy.root / name) for name in made if (copy.root / name).exists()}
+    left = {name: content(copy.root / name) for name in made if (copy.root / name).is_file()}
     assert left.items() <= wanted.items(), "what is there is whole"
     copy.good(*command)
     assert {name: content(copy.root / name) for name in made} == wanted
