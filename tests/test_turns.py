@@ -11,7 +11,9 @@ import pytest
 
 from soundprompt import turns
 
-CODE = "import sys, time; from soundprompt import turns; turns.{}; print('{}', flush=True); time.sleep(600)"
+# A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C.
+HEARS = "import signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler); "
+CODE = HEARS + "from soundprompt import turns; turns.{}; print('{}', flush=True); time.sleep(600)"
 OWN, WORK = CODE.format("take(sys.argv[1])", "mine"), CODE.format("join()", "working")
 
 

@@ -28,9 +28,9 @@ TOLERANCE = {"loss": 1e-5, "mask": 1e-5, "triplet": 1e-4, "gradient": 1e-3}
 class Live(Frames):
     """Frames that hand out the pictures themselves, (B, 3, S, S), in place of cached features."""
 
-    def batch(self, indices):
-        images = [media.read_image(self.rows["image"][i]) for i in indices]
-        return replace(super().batch(indices), visual=self.encoder.preprocess(images))
+    def complete(self, read, device="cpu", **wanted):
+        images = [media.read_image(self.rows["image"][i]) for i in read.indices.tolist()]
+        return replace(super().complete(read, device, **wanted), visual=self.encoder.preprocess(images))
 
 
 class WholeEncoder(nn.Module):

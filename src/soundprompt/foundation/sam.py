@@ -129,7 +129,8 @@ class FrozenSam:
                 break
             tokens = torch.add(*block(tokens))
         if None in taps:
-            with torch.autocast(x.device.type, enabled=False):  # in float16 it makes half of the squared error
+            # In float16 the neck makes half of the squared error.
+            with torch.autocast("cuda" if x.is_cuda else "cpu", enabled=False):
                 found[None] = encoder.neck(tokens.permute(0, 3, 1, 2).float())
         return found
 
