@@ -94,7 +94,7 @@ def measure(
             start = time.perf_counter()
             batch = make(picked)
             if model is not None:
-                decoder_loss(model(batch).logits, batch.targets, batch.target_valid).backward()
+                decoder_loss(model(batch).logits, batch.targets, batch.target_valid).mean().backward()
             took[way].append(time.perf_counter() - start)
     return {way: statistics.median(times[1:]) for way, times in took.items()}
 

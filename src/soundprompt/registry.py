@@ -58,7 +58,7 @@ class Architecture(Entry):
     The next say under which of its settings the model has something; {}: always, None: never.
     hears: the sound changes its answer. temporal: it looks across the seconds of a clip. compares: it brings sound and
     visual cue into one space, for the triplet loss and the measures of alignment. sam_decoder: its decoder is SAM's,
-    so that one can ask what of SAM's skill is left.
+    so that one can ask what of SAM's skill is left. presence: it can have a presence score (`models.presence`).
     options: its own settings (`options` of the model) with their defaults, which also give their types.
     """
 
@@ -70,6 +70,7 @@ class Architecture(Entry):
     temporal: When | None = None
     compares: When | None = None
     sam_decoder: When | None = None
+    presence: When | None = None
     options: dict[str, Any] = {}
 
 

@@ -53,7 +53,7 @@ def test_answers(released, given, frozen):
         features = model.encode(batch.visual)
         prompts, _, _ = model.sap(features, batch.audio, batch.valid)
         logits = model(batch).logits
-        loss = losses.original_loss(logits, batch.masks, frozen.restore)
+        loss = losses.original_loss(logits, batch.masks, frozen.restore).mean()
     close(released_gavs.sampled(batch.visual), given["tap"])
     close(released_gavs.sampled(features.permute(0, 3, 1, 2)), given["F_V"])
     close(features.flatten(1).norm(dim=1), given["F_V_norm"])

@@ -21,6 +21,7 @@ MODELS = {
     "replaced": {"sap": {"noise": "gaussian_replace", "visual_cue": False}, "triplet": {"weight": 0}},
     "wide": {"sap": {"noise": "gaussian_additive", "joint_dim": 256}},
     "negatives": {"schedule": {"negatives": 0.5, "clips_per_step": 4}},
+    "presence": {"schedule": {"negatives": 0.5, "clips_per_step": 4}, "presence": {"enabled": True}},
     "fusion": FUSION,
 }
 

@@ -36,6 +36,11 @@ ALONE = {"clips_per_step": 1, "loss_size": "original", "negatives": 0.3}
 MODELS = {
     "gavs": {},
     "gavs_alone": {"architecture": "gavs", "schedule": ALONE, "sap": {"noise": "gaussian_additive"}},
+    "gavs_presence": {
+        "architecture": "gavs",
+        "schedule": {"negatives": 0.4, "keep": "last"},
+        "presence": {"enabled": True},
+    },
     "sam_fusion": {**FUSION, "decoder": "full"},
     "avsbench_tpavi": {**PYRAMID, "tpavi": {"width": 8, "dilations": [1, 3], "reduce_first": True, "head": [4, 4]}},
     "avsegformer": {**PYRAMID, "avsegformer": SMALL},

@@ -13,6 +13,7 @@ MODELS = {
     "gavs": {"schedule": {"clips_per_step": 3, "frames_per_clip": 1}},
     "one_clip": {"schedule": {"clips_per_step": 1, "frames_per_clip": 1}, "triplet": {"weight": 0}},
     "negatives": {"schedule": {"clips_per_step": 4, "negatives": 0.5}},
+    "presence": {"schedule": {"clips_per_step": 4, "negatives": 0.5}, "presence": {"enabled": True}},
 }
 
 

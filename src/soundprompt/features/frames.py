@@ -76,6 +76,12 @@ class Batch:
         both = {name: torch.cat([getattr(self, name), getattr(others, name)]) for name in shown}
         return replace(self, sizes=self.sizes + others.sizes, context=None, **both)
 
+    def sounding(self) -> Tensor:
+        """Which frames' masks, or targets, are not empty, (B,) bool."""
+        if self.targets is not None:
+            return self.targets.flatten(1).any(1)
+        return torch.stack([mask.any() for mask in self.masks])
+
     def part(self, rows: slice) -> Batch:
         """Some neighbouring frames of it, with all of their clips' context."""
         tensors = ("visual", "audio", "valid", "targets", "target_valid", "negative", "group")

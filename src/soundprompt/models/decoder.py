@@ -59,6 +59,10 @@ class MaskDecoder(nn.Module):
 
     def forward(self, features: Tensor, prompts: Tensor) -> Tensor:
         """features: F_V (B, h, w, C); prompts: (B, n, C), n may be 0. Logits (B, 1, N, N), N the `cells` of SAM."""
+        return self.read(features, prompts)[0]
+
+    def read(self, features: Tensor, prompts: Tensor, states: int = 0) -> tuple[Tensor, Tensor]:
+        """Logits as of `forward`, and the last states of the last prompts, (B, states, C)."""
         b, h, w, c = features.shape
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(b, -1, -1), prompts], 1)
@@ -68,11 +72,13 @@ class MaskDecoder(nn.Module):
             cola = None if self.cola is None else self.cola[index]
             queries, image = two_way(layer, cola, queries, image, tokens, self.image_pe)
         final = self.transformer.final_attn_token_to_image
-        asked = slice(1, 2)  # mask token 0; the other tokens' last update is read by nobody
+        last = range(tokens.shape[1] - states, tokens.shape[1])
+        asked = [1, *last]  # mask token 0, and what is read; nobody reads the other tokens' last update
         query = queries[:, asked]
         query = query + attend(final, query + tokens[:, asked], image + self.image_pe, image)
-        kernels = self.hypernetwork(self.transformer.norm_final_attn(query))
-        return upscaling.draw(self.upscaling, image, kernels, (h, w))
+        query = self.transformer.norm_final_attn(query)
+        kernels = self.hypernetwork(query[:, :1])
+        return upscaling.draw(self.upscaling, image, kernels, (h, w)), query[:, 1:]
 
 
 def two_way(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from soundprompt import params as p
+from soundprompt.models import presence
 from soundprompt.models.decoder import MaskDecoder
 from soundprompt.models.sap import SemanticAudioPrompt
 from soundprompt.models.segmenter import Prediction, Segmenter
@@ -20,13 +22,15 @@ if TYPE_CHECKING:
 class Gavs(Segmenter):
     """SAP makes prompt tokens of sound and picture; SAM's decoder with ColA turns them into one mask.
 
-    With cue, noise, ColA and visual adapters off it is Audio-SAM: SAM prompted by the projected sound.
+    With cue, noise, ColA and visual adapters off it is Audio-SAM: SAM prompted by the projected sound. A presence score
+    is ours (`models.presence`).
     """
 
     def __init__(self, model: p.Model, sam: FrozenSam, seed: int):
         super().__init__(model, sam, seed)
         self.sap = SemanticAudioPrompt(sam, model.sap, seed)
         self.decoder = MaskDecoder(sam, model.decoder, model.cola, seed)
+        self.presence = presence.Presence(sam, model.presence, seed) if model.presence.enabled else None
 
     def compare(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
         """Without drawing a mask."""
@@ -34,7 +38,8 @@ class Gavs(Segmenter):
 
     def segment(self, features: Tensor, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
         prompts, cue, sound = self.sap(features, audio, valid)
-        return Prediction(self.decoder(features, prompts), cue, sound)
+        answer = presence.answer(self.decoder, self.presence, features, prompts, audio, valid)
+        return replace(answer, cue=cue, sound=sound)
 
 
 REGISTERED = Architecture(
@@ -46,4 +51,5 @@ REGISTERED = Architecture(
     hears={"sap.audio_token": True},
     compares={"sap.visual_cue": True, "sap.audio_token": True},
     sam_decoder={},
+    presence={},
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from soundprompt import params as p
+from soundprompt.models import presence
 from soundprompt.models.decoder import MaskDecoder
 from soundprompt.models.seeding import seeded
 from soundprompt.models.segmenter import AUDIO_DIM, Prediction, Segmenter
@@ -34,12 +35,14 @@ class SamFusion(Segmenter):
         else:
             with seeded(seed, "scratch"):
                 self.decoder = ScratchDecoder(sam.prompt_dim, model.fusion.width, sam.cells // sam.grid)
+        self.presence = presence.Presence(sam, model.presence, seed) if model.presence.enabled else None
 
     def segment(self, features: Tensor, audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
         fused = self.fusion(features, audio, valid)
         if isinstance(self.decoder, ScratchDecoder):
             return Prediction(self.decoder(fused))
-        return Prediction(self.decoder(fused, fused.new_empty(len(fused), 0, fused.shape[-1])))
+        prompts = fused.new_empty(len(fused), 0, fused.shape[-1])
+        return presence.answer(self.decoder, self.presence, fused, prompts, audio, valid)
 
 
 class AudioVisualFusion(nn.Module):
@@ -101,5 +104,10 @@ def convolution(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 REGISTERED = Architecture(
-    name="sam_fusion", code=SamFusion, title="SAM-Fusion", colour="#e0762b", sam_decoder={"fusion.decoder": "sam"}
+    name="sam_fusion",
+    code=SamFusion,
+    title="SAM-Fusion",
+    colour="#e0762b",
+    sam_decoder={"fusion.decoder": "sam"},
+    presence={"fusion.decoder": "sam"},
 )

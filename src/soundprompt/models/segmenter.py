@@ -27,6 +27,8 @@ class Prediction:
     logits: (B, 1, n, n) on the encoder's square, n its `cells`; sigmoid gives the probability that a pixel sounds.
     cue, sound: (B, d) visual cue and sound of each frame in their joint space, for the triplet loss;
     None in models that do not have them.
+    drawn, presence: (B, 1, n, n) and (B,) logits of the mask and of there being one, of which a model with a presence
+    score makes `logits` (`models.presence`); training holds each against its own truth. None in other models.
     auxiliary: further logits like `logits` that training holds against the same masks, None in most models.
     penalty: (B,) what training adds to the loss of each frame, None in most models.
     """
@@ -34,6 +36,8 @@ class Prediction:
     logits: Tensor
     cue: Tensor | None = None
     sound: Tensor | None = None
+    drawn: Tensor | None = None
+    presence: Tensor | None = None
     auxiliary: Tensor | None = None
     penalty: Tensor | None = None
 

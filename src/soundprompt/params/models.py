@@ -70,6 +70,15 @@ class Triplet(Settings):
     anchor: Literal["audio", "visual", "both"] = "audio"
 
 
+class Presence(Settings):
+    """A score of whether anything in the frame makes the sound: not the paper's (docs/models.md)."""
+
+    enabled: bool = False
+    joint_dim: Positive = Field(128, description="of the space in which what was drawn meets the sound")
+    hidden: Positive = 256
+    weight: Annotated[float, Field(gt=0, le=100)] = Field(0.5, description="of its cross-entropy beside the mask loss")
+
+
 class Fusion(Settings):
     """SAM-Fusion: sound mixed into F_V before the decoder: our reading of the paper's double dagger."""
 
@@ -166,6 +175,9 @@ class Schedule(Settings):
     validation_frames: Positive | None = Field(
         None, description="at most so many frames of each validation selection, evenly spread; null: all"
     )
+    keep: Literal["best", "last"] = Field(
+        "best", description="the step that is kept: best on validation, which hears true sound alone, or the last one"
+    )
     patience: Positive = Field(6, description="validations without a new best before it stops")
     warmup: Count = 30
     weight_decay: Share = 1e-4
@@ -220,6 +232,7 @@ class Model(Settings):
     cola: Cola = Cola()
     visual: Visual = Visual()
     triplet: Triplet = Triplet()
+    presence: Presence = Presence()
     fusion: Fusion = Fusion()
     pyramid: Tuning = Tuning()
     tpavi: Tpavi = Tpavi()
@@ -265,6 +278,11 @@ class Model(Settings):
             )
         if self.schedule.negatives and (self.mute or not self._is(self.registered.hears)):
             raise ValueError("a model without sound cannot tell negatives: set schedule.negatives to 0")
+        if self.presence.enabled and not (self._is(self.registered.presence) and self.schedule.negatives):
+            raise ValueError(
+                "a presence score needs gavs or sam_fusion with SAM's decoder, and frames in which nothing sounds: set "
+                "schedule.negatives above 0, or presence.enabled to false"
+            )
         return self
 
     @model_validator(mode="after")

@@ -48,7 +48,7 @@ class Stopped(Exception):
 
 @dataclass
 class Best:
-    """The best validation so far. step 0 is the starting point of a few-shot run."""
+    """The best validation so far, or the last one (`Schedule.keep`). step 0 is the starting point of a few-shot run."""
 
     step: int = -1
     score: float = -math.inf
@@ -158,10 +158,13 @@ class Trainer:
         with self._autocast():
             prediction, other = self._answer(mine, spare)
         share = count / length
-        mask = self._mask_loss(prediction.logits, mine, self.settings.schedule.mask_loss) * share
+        mask = self._drawing_loss(prediction, mine) * share
         total = mask
+        if prediction.presence is not None:
+            presence = losses.presence_loss(prediction.presence, mine.sounding()).mean()
+            total = total + self.settings.presence.weight * presence * share
         if prediction.auxiliary is not None:
-            auxiliary = self._mask_loss(prediction.auxiliary, mine, self.model.auxiliary_loss)
+            auxiliary = self._mask_losses(prediction.auxiliary, mine, self.model.auxiliary_loss).mean()
             total = total + self.model.auxiliary_weight * auxiliary * share
         if prediction.penalty is not None:
             total = total + prediction.penalty.mean() * share
@@ -204,7 +207,8 @@ class Trainer:
 
     # ---- validation
     def validate(self) -> dict[str, float]:
-        """Scores the model as it is and keeps it if it is the best; returns the scores by selection and their mean.
+        """Scores the model as it is and keeps it if it is the best, or the last; returns the scores by selection and
+        their mean.
 
         Raises InputError when an answer is not finite.
         """
@@ -223,7 +227,7 @@ class Trainer:
             for name, frames in self.validation.items()
         }
         mean = sum(scores.values()) / len(scores)
-        if mean > self.best.score:
+        if mean > self.best.score or self.settings.schedule.keep == "last":
             kept = {name: tensor.detach().clone() for name, tensor in self.changing.items()}
             self.best = Best(self.step, mean, scores, kept)
         else:
@@ -263,7 +267,14 @@ class Trainer:
         mask, masks = self.team.total([row["mask"], row["loss"] - of_triplet])
         return {**row, "mask": mask, "loss": masks + of_triplet}
 
-    def _mask_loss(self, logits: Tensor, batch: Batch, kind: str) -> Tensor:
+    def _drawing_loss(self, prediction: Prediction, batch: Batch) -> Tensor:
+        """Of the masks. Where a presence score answers for frames without one, these count 0 in the mean."""
+        kind = self.settings.schedule.mask_loss
+        if prediction.drawn is None:
+            return self._mask_losses(prediction.logits, batch, kind).mean()
+        return (self._mask_losses(prediction.drawn, batch, kind) * batch.sounding()).mean()
+
+    def _mask_losses(self, logits: Tensor, batch: Batch, kind: str) -> Tensor:
         if self.settings.schedule.loss_size == "decoder":
             return losses.decoder_loss(logits.float(), batch.targets, batch.target_valid, kind)
         return losses.original_loss(logits.float(), batch.masks, self.restore, kind)

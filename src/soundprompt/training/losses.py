@@ -14,7 +14,7 @@ Restore = Callable[[Tensor, list[tuple[int, int]]], list[Tensor]]
 
 
 def decoder_loss(logits: Tensor, targets: Tensor, valid: Tensor, kind: str = "bce") -> Tensor:
-    """Binary cross-entropy on the grid that masks are drawn on: mean over a frame's valid cells, then over frames.
+    """Binary cross-entropy on the grid that masks are drawn on: of each frame the mean over its valid cells, (B,).
 
     logits: (B, 1, n, n). targets: the same shape, values 0..1, the share of each cell that sounds.
     valid: the same shape, bool, False where the square input is padding. A frame without any valid
@@ -23,17 +23,17 @@ def decoder_loss(logits: Tensor, targets: Tensor, valid: Tensor, kind: str = "bc
     kind: 'dice' is `dice` of the valid cells in its place.
     """
     if kind == "dice":
-        return dice((torch.sigmoid(logits) * valid).flatten(1), (targets * valid).flatten(1)).mean()
+        return dice((torch.sigmoid(logits) * valid).flatten(1), (targets * valid).flatten(1))
     losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     inside = valid.to(losses.dtype)
-    return ((losses * inside).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp(min=1)).mean()
+    return (losses * inside).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp(min=1)
 
 
 def original_loss(logits: Tensor, masks: Sequence[Tensor], restore: Restore, kind: str = "bce") -> Tensor:
-    """Binary cross-entropy at the frames' original sizes: mean over the pixels of a frame, then over frames.
+    """Binary cross-entropy at the frames' original sizes: of each frame the mean over its pixels, (B,).
 
     logits: (B, 1, n, n). masks: B of (H, W) bool, of any sizes. restore: `FrozenSam.restore`.
-    As in the released code, with the mean over the frames of a batch in place of those of one video.
+    As in the released code.
     kind: 'dice' is `dice` in its place.
     """
     pictures = restore(logits, [(mask.shape[0], mask.shape[1]) for mask in masks])
@@ -42,7 +42,12 @@ def original_loss(logits: Tensor, masks: Sequence[Tensor], restore: Restore, kin
         losses = [dice(torch.sigmoid(picture).flatten(), mask.flatten()) for picture, mask in pairs]
     else:
         losses = [F.binary_cross_entropy_with_logits(picture, mask) for picture, mask in pairs]
-    return torch.stack(losses).mean()
+    return torch.stack(losses)
+
+
+def presence_loss(presence: Tensor, sounding: Tensor) -> Tensor:
+    """Binary cross-entropy of whether anything in a frame sounds, (B,), of logits (B,) and a bool (B,)."""
+    return F.binary_cross_entropy_with_logits(presence.float(), sounding.float(), reduction="none")
 
 
 def dice(probabilities: Tensor, targets: Tensor) -> Tensor:

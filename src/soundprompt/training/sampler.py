@@ -76,23 +76,23 @@ class Sampler:
     def negatives(self, step: int, share: float) -> dict[int, int]:
         """Which frames of a step get a sound that nothing in them makes: place in `batch` -> number of the sound.
 
-        share: of the step's frames; what it leaves of a frame is a chance. The sounds are, in turn, silence, room
-        noise, and a random supervised second of another clip (numbers as in `features.background`): of another
-        video and of no class that the frame's clip has, silent objects included where they are known. Where there
-        is no such clip, room noise stands for it.
+        share: of the step's frames; what it leaves of a frame is a chance. The sounds are, in turn, silence, a second
+        of another clip, room noise, and another clip's again (numbers as in `features.background`); the clip is a
+        random one of another video and of no class that the frame's clip has, silent objects included where they are
+        known. Where there is no such clip, room noise stands for it.
         """
         rng = np.random.default_rng([self.seed, NEGATIVES, step])
         clips = self.step_clips(step)
         owner = np.repeat(clips, [min(self.frames_per_clip, len(self.clips[clip])) for clip in clips])
         places = rng.permutation(len(owner))[: int(share * len(owner) + rng.random())]
-        first = int(rng.integers(3))
-        return {int(place): self._foreign(turn % 3, owner[place], rng) for turn, place in enumerate(places, first)}
+        first = int(rng.integers(4))
+        return {int(place): self._foreign(turn % 4, owner[place], rng) for turn, place in enumerate(places, first)}
 
     def _foreign(self, turn: int, clip: int, rng: np.random.Generator) -> int:
-        """Number of a sound that nothing in a clip makes: silence (turn 0), room noise (1), another clip's (2)."""
+        """Number of a sound that nothing in a clip makes: silence (turn 0), room noise (2), another clip's (1, 3)."""
         if turn == 0:
             return background.SILENCE
-        choice = np.flatnonzero(self._apart(clip)) if turn == 2 else np.empty(0, int)
+        choice = np.flatnonzero(self._apart(clip)) if turn % 2 else np.empty(0, int)
         if len(choice):
             return int(rng.choice(self.clips[rng.choice(choice)]))
         return background.ambient(int(rng.choice(background.TRAINING_ROOMS)), int(rng.integers(background.SECONDS)))
