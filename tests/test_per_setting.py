@@ -38,6 +38,17 @@ def test_models_made_from_it_inherit_and_substudies_keep_it():
     assert chosen.substudy("size_64").on("v1s", "avsegformer").schedule.steps == 7
 
 
+def test_null_leaves_out_what_is_said_and_a_setting_takes_it_along(tmp_path):
+    said, gone = tmp_path / "said.yaml", tmp_path / "gone.yaml"
+    said.write_text("study: said\nmodels: {gavs: {schedule: {steps: 9}, per_setting: {v1m: null}}}\n")
+    gone.write_text("study: gone\nsettings: {v1m: null}\n")
+    plain = p.read()
+    assert plain.on("v1m", "gavs").schedule.steps > plain.on("v1s", "gavs").schedule.steps, "so that there is something"
+    for model in ("gavs", "audio_sam"):
+        assert p.read([said]).on("v1m", model).schedule.steps == 9
+        assert p.read([gone]).models[model].per_setting == {}
+
+
 @pytest.mark.parametrize(
     ("per_setting", "what"),
     [

@@ -185,3 +185,31 @@ def test_every_claim_can_be_found_in_the_page_and_every_section_exists():
     known = {*params.experiments, "ablation_cola", "study_negative_audio", "curve_data_efficiency"}
     assert {section for *_, sections in claims.CLAIMS for section in sections} <= known
     assert verdicts.decide("", "", "", []).outcome == UNTESTED
+
+
+def test_a_presence_score_is_held_against_negatives_off_the_screen_and_gavs_on_true_sound(study):
+    """0-shot scores as the files of the study's runs say: alarms from .6 down to .1, mIoU as it was or lower."""
+    params, layout = study
+    frames = artifacts.frame_table.select(layout, params.settings["v3_0shot"].test)
+    levels = {"gavs-negatives": 0.7, "gavs-presence": 0.7}
+
+    def judged(alarms: dict[str, float], presence: float) -> Verdict:
+        for model, alarm in alarms.items():
+            for seed in params.seeds:
+                scores = artifacts._scores(frames, model, seed, presence if model == "gavs-presence" else levels[model])
+                off = scores[scores["metric"] == "miou"].assign(method=f"{model}@off_screen", metric="alarm")
+                off["value"] = alarm + 0.01 * (off.index % 7)
+                path = layout.run("v3_0shot", model, seed) / "scores.parquet"
+                path.unlink(missing_ok=True)
+                artifacts._parquet(pd.concat([scores, off], ignore_index=True), path)
+        methods = ("gavs", "gavs-negatives", "gavs-presence")
+        asked = p.Experiment(title="quiet", settings=("v3_0shot",), methods=methods, probes=("off_screen",))
+        models = dict.fromkeys(methods, params.models["gavs"])
+        changed = params.model_copy(update={"experiments": {"quiet": asked}, "models": {**params.models, **models}})
+        return claims.presence_cures(Scores(changed, layout))
+
+    fewer = judged({"gavs-negatives": 0.6, "gavs-presence": 0.1}, presence=0.7)
+    alarms, true_sound = fewer.comparisons
+    assert alarms.sign == 1 and true_sound.bar == -claims.NO_WORSE
+    assert judged({"gavs-negatives": 0.1, "gavs-presence": 0.6}, presence=0.7).outcome == FAILS
+    assert judged({"gavs-negatives": 0.6, "gavs-presence": 0.1}, presence=0.1).outcome == FAILS, "it draws too little"

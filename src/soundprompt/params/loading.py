@@ -128,8 +128,8 @@ def _left_out_in_vain(base: dict[str, Any], overlay: dict[str, Any]) -> Iterable
 def without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
     """The settings without what is given as null.
 
-    With a setting go those that start from it or borrow its model, with settings and models their places in
-    experiments and plots, and the experiments that are left with none. What a remaining model has as its base stays
+    With a setting go those that start from it or borrow its model, and what models say of it (`per_setting`); with
+    settings and models their places in experiments and plots, and the experiments that are left with none. What a remaining model has as its base stays
     needed: `resolve_models` says so.
     """
     blocks = {name: raw.get(name) for name in LEAVES_OUT}
@@ -141,10 +141,18 @@ def without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
     while more := {n for n, v in settings.items() if n not in gone["settings"] and gone["settings"] & _origins(v)}:
         gone["settings"] |= more
     kept = {name: {k: v for k, v in block.items() if k not in gone[name]} for name, block in blocks.items()}
+    kept["models"] = {name: _model_without(value, gone["settings"]) for name, value in kept["models"].items()}
     if gone["settings"] or gone["models"] or gone["substudies"]:
         left = {name: _experiment_without(value, gone) for name, value in kept["experiments"].items()}
         kept["experiments"] = {name: value for name, value in left.items() if value is not None}
     return {**raw, **{name: block for name, block in kept.items() if name in raw}}
+
+
+def _model_without(model: Any, settings: set[str]) -> Any:
+    """A model without what it says of settings that are left out, and of those for which it says null."""
+    if not (isinstance(model, dict) and isinstance(said := model.get("per_setting"), dict)):
+        return model
+    return {**model, "per_setting": {k: v for k, v in said.items() if v is not None and k not in settings}}
 
 
 def _experiment_without(experiment: Any, gone: dict[str, set[str]]) -> Any:

@@ -23,6 +23,7 @@ _VARIANTS_OF_MODELS = {
     "gavs-released_code": "GAVS as the released code has it",
     "gavs-relu": "GAVS with a ReLU behind the sound encoder",
     "gavs-negatives": "GAVS trained with negatives",
+    "gavs-presence": "GAVS with a presence score",
     "gavs-frozen": "decoder frozen",
     "gavs-no_cola": "without ColA",
     "gavs-cross_attention": "cross-attention tuned",
@@ -30,6 +31,7 @@ _VARIANTS_OF_MODELS = {
     "audio_sam": "Audio-SAM",
     "sam_fusion-scratch": "SAM-Fusion, new decoder",
     "sam_fusion-negatives": "SAM-Fusion trained with negatives",
+    "sam_fusion-presence": "SAM-Fusion with a presence score",
     "avsbench_tpavi-own_second": "AVSBench (TPAVI), own second only",
 }
 # Variants of GAVS that differ by a number or a word in their name.
@@ -99,7 +101,9 @@ _COLOURS = {
     "audio_sam": "#9b6bd3",
     "sam_fusion-scratch": "#dfa06f",
     "gavs-negatives": "#5aa5e8",
+    "gavs-presence": "#1c5bab",
     "sam_fusion-negatives": "#c9541a",
+    "sam_fusion-presence": "#8f3d12",
 }
 _FLOOR = "#949aa5"
 _PLAIN = "#7c8796"
