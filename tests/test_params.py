@@ -148,7 +148,7 @@ def test_all_models_without_a_base_start_from_the_shared_schedule(raw):
     raw["schedule"] |= {"validate_every": 123, "steps": 77}
     models = params.validate(raw).models
     assert {model.schedule.validate_every for model in models.values()} == {123}
-    assert (models["gavs"].schedule.steps, models["sam_fusion"].schedule.steps) == (800, 900)
+    assert (models["gavs"].schedule.steps, models["sam_fusion"].schedule.steps) == (300, 350)
 
 
 def test_an_experiment_left_out_leaves_its_models_to_the_others(tmp_path):

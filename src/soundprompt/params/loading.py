@@ -129,8 +129,8 @@ def without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
     """The settings without what is given as null.
 
     With a setting go those that start from it or borrow its model, and what models say of it (`per_setting`); with
-    settings and models their places in experiments and plots, and the experiments that are left with none. What a remaining model has as its base stays
-    needed: `resolve_models` says so.
+    settings and models their places in experiments and plots, and the experiments that are left with none. What a
+    remaining model has as its base stays needed: `resolve_models` says so.
     """
     blocks = {name: raw.get(name) for name in LEAVES_OUT}
     if not all(isinstance(block, dict) for name, block in blocks.items() if name in raw):
