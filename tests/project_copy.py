@@ -62,9 +62,13 @@ def copy_project(root: Path) -> Copy:
 
 
 def write_experiments(root: Path, experiments: dict[str, Any], **settings: Any) -> None:
-    """Gives a copy these experiments alone; settings replace blocks of its params.yaml."""
+    """Gives a copy these experiments alone; settings replace blocks of its params.yaml.
+
+    Models say nothing of single settings then, as these may be gone.
+    """
     path = root / "params.yaml"
     content = yaml.safe_load(path.read_text()) | settings | {"experiments": list(experiments)}
+    content["models"] = {name: {**model, "per_setting": {}} for name, model in content["models"].items()}
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     for name, experiment in experiments.items():
         (root / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False))

@@ -16,11 +16,12 @@ from encoders import save_encoders
 from films import RATE, picture, wave, write_film
 
 import soundprompt
+from soundprompt import models, params
 from soundprompt.errors import InputError
 from soundprompt.evaluation.scores import COLUMNS
 from soundprompt.files import digest_file, read_json, write_json
 from soundprompt.layout import Layout
-from soundprompt.prediction import export, runs
+from soundprompt.prediction import export, onnx_graphs, runs
 
 PLAIN = {
     *("README.md", "LICENSE", "config.json", "preprocessor_config.json"),
@@ -284,6 +285,32 @@ def test_onnx_graphs_say_the_same(run_folder, tmp_path):
         arrays = {key: value.numpy() for key, value in {**given, "valid": valid}.items()}
         (logits,) = session.run(None, arrays)
         np.testing.assert_allclose(1 / (1 + np.exp(-logits)), wanted, atol=1e-4, err_msg=name)
+
+
+GRAPHS = {
+    "gavs with a presence score": {"presence": {"enabled": True}, "schedule": {"negatives": 0.3}},
+    "sam_fusion": {
+        "architecture": "sam_fusion",
+        "decoder": "full",
+        "cola": {"enabled": False},
+        "triplet": {"weight": 0},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_onnx_graphs_of_other_models_say_what_torch_says(run_folder, tmp_path, monkeypatch, kind):
+    """Untrained ones. They agree within 1e-4, or none are written."""
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    pytest.importorskip("onnxscript", reason="the extra 'onnx' is not installed")
+    listener = soundprompt.load(run_folder, device="cpu")
+    settings = params.merge(listener.run.view.model.model_dump(), GRAPHS[kind])
+    listener.model = models.build(params.Model.model_validate(settings), listener.encoder, 0).eval()
+    onnx_graphs.write(listener, tmp_path / "onnx")
+    assert {file.name for file in (tmp_path / "onnx").iterdir()} == {"whole.onnx", "from_features.onnx"}
+    monkeypatch.setattr(onnx_graphs, "AGREEMENT", 0.0)
+    with pytest.raises(InputError, match="onnxruntime's probabilities are up to"):
+        onnx_graphs.write(listener, tmp_path / "strict")
 
 
 def test_onnx_without_its_packages(run_folder, tmp_path, monkeypatch):

@@ -100,6 +100,35 @@ def test_without_negatives_nothing_changes_and_with_them_steps_stay_a_function_o
     assert rows[None] == rows[0.0] != rows[0.5]
 
 
+@pytest.mark.parametrize("size", ["decoder", "original"])
+def test_with_a_presence_score_only_frames_that_sound_teach_the_mask(trainer, size):
+    schedule = {"clips_per_step": 4, "negatives": 0.5, "loss_size": size}
+    ours = trainer(schedule=schedule, presence={"enabled": True}, triplet={"weight": 0})
+    batch, _ = ours.sample(1)
+    assert torch.equal(batch.sounding(), ~batch.negative) and 0 < int(batch.negative.sum()) < len(batch.clips)
+    answer = ours.model(batch)
+    answer.drawn.retain_grad()
+    answer.presence.retain_grad()
+    ours._answer = lambda *_: (answer, None)
+    parts = ours.loss(batch)
+    parts["loss"].backward()
+    assert torch.equal(answer.drawn.grad.flatten(1).any(1), batch.sounding())
+    assert torch.equal(answer.presence.grad < 0, batch.sounding()) and answer.presence.grad.all()
+    judged = torch.nn.functional.binary_cross_entropy_with_logits(answer.presence, batch.sounding().float())
+    weight = ours.settings.presence.weight
+    torch.testing.assert_close(parts["loss"], parts["mask"] + weight * judged)
+
+
+def test_the_last_step_is_kept_where_that_is_asked(trainer, monkeypatch):
+    scores = {1: 0.5, 2: 0.9, 3: 0.2}
+    monkeypatch.setattr("soundprompt.training.validation.mean_iou", lambda *_, **__: scores[ours.step])
+    ours = trainer(schedule={"keep": "last", "patience": 1, "steps": 9})
+    for ours.step in scores:
+        ours.validate()
+        assert not ours.finished
+    assert (ours.best.step, ours.best.score) == (3, 0.2)
+
+
 def test_negatives_take_no_part_in_the_triplet_loss(trainer):
     ours = trainer(schedule={"clips_per_step": 4, "negatives": 0.5})
     batch, _ = ours.sample(1)
