@@ -35,7 +35,7 @@ class AvsbenchTpavi(PyramidSegmenter):
             self.decoder = TopDown(settings, len(pyramid.widths), model.pyramid.mask_stride)
 
     def segment(self, features: list[Tensor], audio: Tensor, valid: Tensor, group: Tensor | None = None) -> Prediction:
-        members = torch.arange(len(audio), device=audio.device) if group is None or not self.temporal else group
+        members = torch.arange(audio.shape[0], device=audio.device) if group is None or not self.temporal else group
         clip = torch.unique(members, return_inverse=True)[1]
         fused = [
             fusion(scale(feature), audio, clip)

@@ -99,7 +99,7 @@ class Generator(nn.Module):
         )
 
     def forward(self, sound: Tensor) -> Tensor:
-        queries = self.queries.expand(len(sound), -1, -1)
+        queries = self.queries.expand(sound.shape[0], -1, -1)
         for layer in self.layers:
             queries = layer(queries, sound)
         return queries

@@ -55,7 +55,7 @@ def answer(
     """
     if presence is None:
         return Prediction(decoder(features, prompts))
-    token = presence.token.expand(len(features), 1, -1)
+    token = presence.token.expand(features.shape[0], 1, -1)
     drawn, states = decoder.read(features, torch.cat([prompts, token], 1), states=1)
     score = presence(states[:, 0], features, drawn, audio, valid)
     return Prediction(torch.minimum(drawn, score[:, None, None, None]), drawn=drawn, presence=score)

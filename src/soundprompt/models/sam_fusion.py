@@ -41,7 +41,7 @@ class SamFusion(Segmenter):
         fused = self.fusion(features, audio, valid)
         if isinstance(self.decoder, ScratchDecoder):
             return Prediction(self.decoder(fused))
-        prompts = fused.new_empty(len(fused), 0, fused.shape[-1])
+        prompts = fused.new_empty(fused.shape[0], 0, fused.shape[-1])
         return presence.answer(self.decoder, self.presence, fused, prompts, audio, valid)
 
 

@@ -56,7 +56,8 @@ def write(listener: Listener, folder: Path) -> None:
     """Writes `whole.onnx`, and `from_features.onnx` where the model reads features; opset and shapes are in them.
 
     Both give `logits` (frames, 1, n, n) on the encoder's square: `Square.restore` and a sigmoid make probabilities.
-    Raises InputError for a model that looks across time, and when onnxruntime answers otherwise than torch.
+    Raises InputError for a model that looks across time or for which torch finds no graph, and when onnxruntime answers
+    otherwise than torch.
     """
     check()
     if listener.model.temporal:
@@ -80,19 +81,23 @@ def _write(module: nn.Module, given: dict[str, Tensor], path: Path) -> None:
     import onnxruntime
 
     frames = torch.export.Dim("frames", min=1, max=4096)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module.eval(),
-            tuple(given.values()),
-            path,
-            input_names=list(given),
-            output_names=["logits"],
-            dynamic_shapes={name: {0: frames} for name in given},
-            dynamo=True,
-            verbose=False,
-            external_data=False,
-        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module.eval(),
+                tuple(given.values()),
+                path,
+                input_names=list(given),
+                output_names=["logits"],
+                dynamic_shapes={name: {0: frames} for name in given},
+                dynamo=True,
+                verbose=False,
+                external_data=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        what = f"--onnx: torch finds no graph for {type(module.model).__name__} with these settings"
+        raise InputError(what, path=path, remedy="leave --onnx out") from error
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for number in (EXAMPLES, 1):
         some = {name: tensor[:number] for name, tensor in given.items()}
