@@ -21,6 +21,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
         ("batches.py --clips 2 --rounds 1 --steps 2 --step 1 --workers 0 1", ["  read, again ", "        1  "]),
         ("intervals.py --repetitions 2", ["   10     60           1.00"]),
         ("judging.py --clips 2", ["10 frames: "]),
+        ("listening.py --rounds 1", ["  25 frames a second: ", "from_features 8 at a time: torch "]),
         ("gpu_check.py --device cpu --size tiny", ["step avsegformer", "stopped after step 4", "the same weights"]),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,10 +14,12 @@ from soundprompt.errors import InputError
 from soundprompt.evaluation import cost, flops
 from soundprompt.files import read_json
 from soundprompt.foundation import audio as audio_models
+from soundprompt.foundation import pyramid
 from soundprompt.foundation import sam as sam_models
 from soundprompt.foundation.sam import count_parameters
 from soundprompt.layout import Layout
 
+ROOT = Path(__file__).parents[2]
 SIDE = 64
 GAVS = {"visual": {"tune_from": 2, "dim": 8}, "cola": {"dim": 8}, "sap": {"hidden": 32}}
 MODELS = {
@@ -31,6 +34,7 @@ MODELS = {
     ),
     "gavs": GAVS,
 }
+FOUNDATION = ((pyramid, "pyramid"), (audio_models, "audio"))
 CPU = torch.device("cpu")
 
 
@@ -78,6 +82,19 @@ def test_every_model_has_every_figure(project, view, monkeypatch, float32_is_kep
         assert found["rtf_25"]["low"] <= value["rtf_25"] <= found["rtf_25"]["high"]
     assert content["device"] == "CPU, one thread"
     assert content["provenance"]["inputs"].keys() == {"sam", "audio"}
+
+
+@pytest.mark.parametrize("name", ["avsbench_tpavi", "avsegformer"])
+def test_models_of_pixels_have_every_figure_too(project, monkeypatch, name):
+    monkeypatch.chdir(project)
+    pyramid.save(pyramid.build("mini_pyramid"), p.Pyramid(image_size=SIDE), Layout("tiny").foundation("pyramid"))
+    seer, audio = (module.load(Layout("tiny").foundation(model)) for module, model in FOUNDATION)
+    viewer = cost.Viewer(
+        p.load(ROOT / "studies" / "full.yaml", ROOT / "params.yaml").models[name], seer, audio, (48, 80)
+    )
+    found = cost.sizes(viewer) | cost.work(viewer)
+    assert 0 < found["trained_parameters"]["value"] < found["total_parameters"]["value"]
+    assert 0 < found["gflops_cached"]["value"] < found["gflops"]["value"] and found["peak_mib"]["value"] > 0
 
 
 def test_a_frame_is_the_same_with_and_without_the_cache(viewers):

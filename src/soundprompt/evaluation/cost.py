@@ -75,12 +75,15 @@ def run(view: p.CostView, layout: Layout) -> None:
 class Viewer:
     """A model behind the frozen encoders, with a picture and a second of sound to try it on.
 
-    picture: height and width, pixels; it is filled with noise, as is the sound.
+    picture: height and width, pixels; it is filled with noise, as is the sound. trained: how many parameters of the
+    model train. They are frozen here, as torch's counter of arithmetic stumbles over views of parameters that are not.
     """
 
     def __init__(self, model: p.Model, encoder: Encoder, audio: FrozenAudio, picture: tuple[int, int]):
         self.encoder, self.audio = encoder, audio
         self.model = models.build(model, encoder, 0).eval()
+        self.trained = sum(weight.numel() for weight in self.model.trained_parameters().values())
+        self.model.requires_grad_(False)
         self.device = next(self.model.parameters()).device
         rng = np.random.default_rng(0)
         self.picture = rng.integers(0, 256, (*picture, 3), dtype=np.uint8)
@@ -152,9 +155,8 @@ def needed(viewer: Viewer) -> list[nn.Parameter]:
 
 def sizes(viewer: Viewer) -> dict[str, Entry]:
     """Parameters: those that train, and all that a frame goes through."""
-    trained = viewer.model.trained_parameters().values()
     return {
-        "trained_parameters": {"value": sum(weight.numel() for weight in trained)},
+        "trained_parameters": {"value": viewer.trained},
         "total_parameters": {"value": sum(weight.numel() for weight in needed(viewer))},
     }
 
