@@ -43,9 +43,8 @@ restore: $(READY)
 	$(SNAKEMAKE) --quiet all --touch -- $(or $(TARGET),all)
 	$(SNAKEMAKE) --quiet all -- $(or $(TARGET),all)
 
-# Each whole run of the pipeline stays on one worker (tests/conftest.py). Those of a cluster wait half of their time.
-WORKERS := 2
-PYTEST = $(PY) pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 15
+# Each whole run of the pipeline stays on one of the two workers (tests/conftest.py).
+PYTEST := $(PY) pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
 
 test: $(READY)
 	$(PYTEST) -m "not slow and not cluster"
@@ -54,7 +53,6 @@ test-cluster: $(READY)
 	$(BIN)/python tests/cluster/slurm.py ask
 	YES=1 $(PYTEST) tests/cluster
 
-test-all: WORKERS := 3
 test-all: $(READY)
 	$(BIN)/python tests/cluster/slurm.py ask
 	YES=1 $(PYTEST)
