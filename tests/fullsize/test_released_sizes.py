@@ -74,9 +74,10 @@ def test_what_a_frame_goes_through():
         vggish = audio_models.FrozenAudio(audio_models.Vggish(pca=False), "vggish", "none")
     for first, adapters in ((None, 0), (9, 3 * 197_504)):
         model = models.build(p.Model(visual=p.Visual(tune_from=first)), sam, 0)
-        viewer = SimpleNamespace(
-            model=model, trained=trained(model), encoder=sam, audio=vggish
-        )  # on meta there is nothing to look at
+        weights = model.trained_parameters().values()
+        count = sum(weight.numel() for weight in weights)
+        # on meta there is nothing to look at
+        viewer = SimpleNamespace(model=model, trained=count, encoder=sam, audio=vggish)
         total = cost.sizes(viewer)["total_parameters"]["value"]
         head = 3_506_304 + 131_840 + 197_376 + 197_376
         assert total == 89_670_912 + adapters + head + 72_141_184
@@ -93,7 +94,3 @@ def test_arithmetic_of_the_image_encoder():
     expected = tokens * width * 3 * 16**2 + 12 * shared + 8 * spread + 4 * full + neck
     pixels = torch.empty((1, 3, 1024, 1024), device="meta")
     assert flops.count(lambda: sam.prefix(pixels, [None])) == 2 * expected
-
-
-def trained(model) -> int:
-    return sum(weight.numel() for weight in model.trained_parameters().values())
