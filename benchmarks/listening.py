@@ -70,15 +70,11 @@ def both(model: Listener, path: Path, frames: int) -> dict[str, Callable[[], obj
     if path.stem != "whole":
         visual = model.encoder.prefix(pixels, [tap])[tap]
         given = {"visual": visual, "audio": model.audio.embed(log_mel), "valid": valid}
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    graph = onnx_graphs.session(path, threads=1)
     arrays = {name: tensor.numpy() for name, tensor in given.items()}
     return {
         "torch": torch.inference_mode()(lambda: module(*given.values())),
-        "onnxruntime": lambda: session.run(None, arrays),
+        "onnxruntime": lambda: graph.run(None, arrays),
     }
 
 

@@ -54,7 +54,7 @@ def test_every_import_is_declared_in_its_group_and_nothing_else_is():
 
 
 def test_benchmarks_need_the_core_alone():
-    assert imports_of((PROJECT / "benchmarks").rglob("*.py")) <= names("core") | {"onnxruntime"}  # asked for, if there
+    assert imports_of((PROJECT / "benchmarks").rglob("*.py")) <= names("core")
 
 
 def locked():

@@ -85,7 +85,7 @@ def test_a_change_in_what_reads_masks_makes_all_that_read_them_stale(smoke):
 
 
 def test_a_model_that_is_changed_concerns_no_other(smoke):
-    path = smoke.root / "src/soundprompt/models/gavs.py"
+    path = smoke.root / "src/soundprompt/models/sap.py"
     good = path.read_text()
     path.write_text(good + "\nBROKEN = True\n")
     try:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from soundprompt import params as p
 from soundprompt.models.decoder import MaskDecoder
-from soundprompt.models.sap import mlp
+from soundprompt.models.mlp import mlp
 from soundprompt.models.seeding import seeded
 from soundprompt.models.segmenter import AUDIO_DIM, Prediction
 

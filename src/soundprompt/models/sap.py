@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from soundprompt import params as p
 from soundprompt.draws import normal_like
+from soundprompt.models.mlp import mlp
 from soundprompt.models.seeding import seeded
 from soundprompt.models.segmenter import AUDIO_DIM
 
@@ -71,9 +72,3 @@ class SemanticAudioPrompt(nn.Module):
             return sound
         noise = normal_like(sound) * sound.std(1, keepdim=True)
         return noise if self.settings.noise == "gaussian_replace" else sound + self.settings.noise_scale * noise
-
-
-def mlp(inputs: int, hidden: int, outputs: int, seed: int, part: str) -> nn.Sequential:
-    """Linear, ReLU, Linear with torch's default initialisation on the part's own stream."""
-    with seeded(seed, part):
-        return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))

@@ -84,10 +84,11 @@ def _of_models(params: Params) -> Iterator[str]:
             yield f"models.{name}.visual.tune_from: {start} is no block of this SAM, which has 0 to {blocks - 1}"
         reported |= {(name, start)}
         chosen = {"warmup", "steps"} <= schedule.model_fields_set  # few-shot runs and epochs shorten it themselves
-        times = (schedule.warmup, schedule.steps)
-        if chosen and schedule.epochs is None and times[0] > times[1] and (model.base, times) not in reported:
-            yield f"models.{name}.schedule.warmup: {times[0]} is longer than the training of {times[1]} steps"
-        reported |= {(name, times)}
+        warmup, steps = schedule.warmup, schedule.steps
+        if chosen and schedule.epochs is None and warmup > steps:
+            if (model.base, warmup, "warmup") not in reported:
+                yield f"models.{name}.schedule.warmup: {warmup} is longer than the training of {steps} steps"
+            reported |= {(name, warmup, "warmup")}
 
 
 def _too_alike(block: str, names: Iterable[str]) -> Iterator[str]:

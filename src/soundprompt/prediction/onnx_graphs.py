@@ -6,6 +6,7 @@ import importlib
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,10 +77,17 @@ def write(listener: Listener, folder: Path) -> None:
         _write(FromFeatures(listener), {**given, "valid": valid}, folder / "from_features.onnx")
 
 
-@torch.no_grad()
-def _write(module: nn.Module, given: dict[str, Tensor], path: Path) -> None:
+def session(path: Path, threads: int = 0) -> Any:
+    """An onnxruntime.InferenceSession of a graph on the processor. threads: 0 for as many as there are cores."""
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+@torch.no_grad()
+def _write(module: nn.Module, given: dict[str, Tensor], path: Path) -> None:
     frames = torch.export.Dim("frames", min=1, max=4096)
     try:
         with warnings.catch_warnings():
@@ -98,10 +106,10 @@ def _write(module: nn.Module, given: dict[str, Tensor], path: Path) -> None:
     except torch.onnx.OnnxExporterError as error:
         what = f"--onnx: torch finds no graph for {type(module.model).__name__} with these settings"
         raise InputError(what, path=path, remedy="leave --onnx out") from error
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    graph = session(path)
     for number in (EXAMPLES, 1):
         some = {name: tensor[:number] for name, tensor in given.items()}
-        (found,) = session.run(None, {name: tensor.numpy() for name, tensor in some.items()})
+        (found,) = graph.run(None, {name: tensor.numpy() for name, tensor in some.items()})
         apart = float((torch.sigmoid(torch.from_numpy(found)) - torch.sigmoid(module(*some.values()))).abs().max())
         logging.getLogger(__name__).info("%s: %d frames, %.1e from torch", path.name, number, apart)
         if not apart <= AGREEMENT:
