@@ -68,7 +68,7 @@ def test_what_a_killed_command_left_in_slurm_is_cancelled_and_named(disturbed):
 
 
 def test_an_error_names_its_log_and_shows_it(disturbed):
-    assert re.search(r"log: logs/minute\w*/train/\S+\.log", disturbed["log"])  # whichever study had one running
+    assert re.search(r"log: logs/minute[.\w]*/train/\S+\.log", disturbed["log"])  # whichever study had one running
     assert "rule_train" in disturbed["log"] and "failed, SLURM status is: 'FAILED'" in disturbed["log"]
 
 
