@@ -279,8 +279,9 @@ class Model(Settings):
         if self.schedule.negatives and (self.mute or not self._is(self.registered.hears)):
             raise ValueError("a model without sound cannot tell negatives: set schedule.negatives to 0")
         if self.presence.enabled and not (self._is(self.registered.presence) and self.schedule.negatives):
+            able = " or ".join(name for name, known in registry.architectures().items() if known.presence is not None)
             raise ValueError(
-                "a presence score needs gavs or sam_fusion with SAM's decoder, and frames in which nothing sounds: set "
+                f"a presence score needs {able} with SAM's decoder, and frames in which nothing sounds: set "
                 "schedule.negatives above 0, or presence.enabled to false"
             )
         return self
