@@ -165,11 +165,13 @@ def speeds(study: params.Params, project: Noise) -> list[Figure]:
 
 
 def encoder_alone(study: params.Params, project: Noise) -> Figure:
-    """Seconds of a picture in SAM's encoder, its pixels there already."""
+    """Seconds of a picture in SAM's encoder, its pixels there already, in the precision of the study's features."""
     sam: FrozenSam = sam_models.load(project.layout.foundation("sam")).to(devices.best())
-    count = study.features.batch_size
+    count, precision = study.features.batch_size, study.features.precision
     pixels = torch.randn(count, 3, sam.image_size, sam.image_size, device=devices.best())
-    return row("encoder alone", sam.architecture, timed(lambda: sam.prefix(pixels, study.taps())) / count, "s")
+    with torch.autocast(pixels.device.type, getattr(torch, precision), enabled=precision != "float32"):
+        seconds = timed(lambda: sam.prefix(pixels, study.taps())) / count
+    return row("encoder alone", sam.architecture, seconds, "s", f"measured in {precision}")
 
 
 # ----------------------------------------------------------------------------------- resume

@@ -30,7 +30,7 @@ def rows_of(plan, rule, what):
 
 @pytest.fixture(scope="module")
 def h200():
-    """The paper's study by the project's own figures, where nothing is measured here."""
+    """The paper's study by the project's figures of a card, where nothing is measured here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(PROJECT)
         return hours.plan(PAPER, figures.named("h200"))
@@ -68,17 +68,20 @@ def test_what_is_written_is_read(tmp_path):
         figures.read(tmp_path / "own.csv")
 
 
-def test_every_figure_of_the_project_says_where_it_comes_from():
-    rows = figures.read(figures.CARDS).rows
-    assert rows and all("measured at " in row.source and row.unit == "s" for row in rows)
-
-
-def test_figures_of_bench_gpu_come_before_the_projects_own(tmp_path, monkeypatch):
+def test_figures_of_a_card_are_what_bench_gpu_wrote(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="'a100' is not one of h200"):
+    with pytest.raises(InputError, match="--gpu: benchmarks/results has no figures"):
         figures.named("a100")
     figures.write(figures.RESULTS / "a100.csv", [figure("step")])
     assert figures.named("a100").rows == [figure("step")]
+    with pytest.raises(InputError, match="'b200' is not one of a100"):
+        figures.named("b200")
+
+
+def test_every_figure_of_the_project_says_how_it_was_measured():
+    written = sorted((PROJECT / figures.RESULTS).glob("*.csv"))
+    rows = [row for path in written for row in figures.read(path).rows]
+    assert rows and all("make bench-gpu" in row.source and row.card in {path.stem for path in written} for row in rows)
 
 
 # --------------------------------------------------------------------------------- hours

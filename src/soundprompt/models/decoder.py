@@ -72,10 +72,10 @@ class MaskDecoder(nn.Module):
             cola = None if self.cola is None else self.cola[index]
             queries, image = two_way(layer, cola, queries, image, tokens, self.image_pe)
         final = self.transformer.final_attn_token_to_image
-        last = range(tokens.shape[1] - states, tokens.shape[1])
-        asked = [1, *last]  # mask token 0, and what is read; nobody reads the other tokens' last update
-        query = queries[:, asked]
-        query = query + attend(final, query + tokens[:, asked], image + self.image_pe, image)
+        # Mask token 0, and what is read: nobody reads the other tokens' last update. Slices, since a list of places is
+        # copied to a GPU, which then waits for it.
+        query, asked = (torch.cat([of[:, 1:2], of[:, of.shape[1] - states :]], 1) for of in (queries, tokens))
+        query = query + attend(final, query + asked, image + self.image_pe, image)
         query = self.transformer.norm_final_attn(query)
         kernels = self.hypernetwork(query[:, :1])
         return upscaling.draw(self.upscaling, image, kernels, (h, w)), query[:, 1:]

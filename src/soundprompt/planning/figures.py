@@ -1,4 +1,4 @@
-"""How long the steps of a study take on a machine: measured here, by `make bench-gpu`, or as the project has it."""
+"""How long the steps of a study take on a machine: measured here, or by `make bench-gpu`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from soundprompt.errors import InputError
 from soundprompt.files import write_text
 from soundprompt.params import Model
 
-CARDS = Path(__file__).with_name("cards.csv")  # figures of named GPUs, each with its source
-RESULTS = Path("benchmarks/results")  # what `make bench-gpu` wrote
+RESULTS = Path("benchmarks/results")  # what `make bench-gpu` wrote, a file for each card
 LIKE = {"score": "validation", "examine": "validation"}  # kind -> what stands for it where it was not measured
 
 
@@ -95,18 +94,15 @@ def family(model: Model) -> str:
 
 
 def named(gpu: str) -> Figures:
-    """Those of a GPU: of `make bench-gpu` where it wrote some under this name, else of the project's own table."""
+    """What `make bench-gpu` wrote on a GPU of this name."""
     written = RESULTS / f"{gpu}.csv"
-    if written.exists():
-        return read(written)
-    rows = [row for row in read(CARDS).rows if row.card == gpu]
-    if not rows:
-        known = sorted({row.card for row in read(CARDS).rows} | {path.stem for path in RESULTS.glob("*.csv")})
+    if not written.exists():
+        known = sorted(path.stem for path in RESULTS.glob("*.csv"))
         raise InputError(
-            f"--gpu: '{gpu}' is not one of {', '.join(known)}",
+            f"--gpu: '{gpu}' is not one of {', '.join(known)}" if known else f"--gpu: {RESULTS} has no figures",
             remedy="run make bench-gpu on it, which writes its figures; or leave --gpu out to measure this machine",
         )
-    return Figures(rows)
+    return read(written)
 
 
 def read(path: Path) -> Figures:

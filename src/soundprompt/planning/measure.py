@@ -25,9 +25,10 @@ from soundprompt.training import run
 from soundprompt.training.loop import Trainer
 
 CLIPS = 4  # of V1S and of V2 to train on
-VALIDATED, TESTED = 2 * noise.SECONDS["v2"], 4 * noise.SECONDS["v2"]  # frames
+TESTED = 4 * noise.SECONDS["v2"]  # frames
+VALIDATED = {"cpu": 2, "cuda": 12}  # clips of V2, a batch each; of batches read ahead the first tell nothing
 READERS = 4  # threads that read ahead for a GPU, as its profile has it
-STEPS = {"cpu": 8, "cuda": 24}  # of a run; with batches read ahead the first tell nothing
+STEPS = {"cpu": 8, "cuda": 24}  # of a run; here too the first tell nothing
 LONG = 2.0  # seconds of a step from which on a few tell as much as many
 
 
@@ -78,7 +79,8 @@ def project_of(study: Params) -> Iterator[Noise]:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         try:
             feature_frames.IN_MEMORY = 0 if full else limit
-            yield noise.make(study, CLIPS, study.cost.picture or (side, side), different, study.taps())
+            size, validated = study.cost.picture or (side, side), VALIDATED[devices.best()]
+            yield noise.make(study, CLIPS, size, different, study.taps(), validated)
         finally:
             feature_frames.IN_MEMORY = limit
 
@@ -104,11 +106,12 @@ def of_model(study: Params, project: Noise, model: Model) -> list[Figure]:
         trainer, step, validation = train(view, project)
         found.append(_figure("step", family(there), size, counted, step, step_alone(trainer)))
         if dataset == "v2":
-            found.append(_figure("validation", family(there), size, 1, validation, frame_alone(trainer)))
+            alone = frame_alone(trainer)
+            found.append(_figure("validation", family(there), size, 1, validation, alone))
             score = ScoreView(**dict(view), evaluation=study.evaluation, probes=("own",))
             began = time.perf_counter()
             score_pack(score, (0,), project.layout, readers())
-            found.append(_figure("score", family(there), size, 1, (time.perf_counter() - began) / TESTED))
+            found.append(_figure("score", family(there), size, 1, (time.perf_counter() - began) / TESTED, alone))
     return found
 
 
@@ -139,8 +142,9 @@ def train(view: TrainView, project: Noise) -> tuple[Trainer, float, float]:
     entry = one.train(tick)
     write_sealed(layout.trained(view.setting_name, view.model_name, "0"), {"runs": {"0": entry}})
     took = [later - earlier for earlier, later in itertools.pairwise(ticks)]
+    validated = VALIDATED[device] * noise.SECONDS["v2"]
     step = statistics.fmean(took[len(took) // 3 : -1])  # the mean: readers come in turns; the last has the validation
-    return one.trainer(device), step, max(took[-1] - step, 0.0) / VALIDATED
+    return one.trainer(device), step, max(took[-1] - step, 0.0) / validated
 
 
 def step_alone(trainer: Trainer) -> float:

@@ -40,11 +40,13 @@ class Noise:
     sound: float
 
 
-def make(study: Params, clips: int, size: tuple[int, int], different: int, taps: Sequence[int | None]) -> Noise:
+def make(
+    study: Params, clips: int, size: tuple[int, int], different: int, taps: Sequence[int | None], validated: int = 2
+) -> Noise:
     """Makes it, for the encoders of a study.
 
-    clips: for training, of v1s and of v2 each; two more of v2 are for validation, four for tests. size: height and
-    width of the pictures. different: so many of them are, and are encoded. taps: of SAM's encoder to keep.
+    clips: for training, of v1s and of v2 each; `validated` more of v2 are for validation, four for tests. size: height
+    and width of the pictures. different: so many of them are, and are encoded. taps: of SAM's encoder to keep.
     """
     layout, sides = Layout(STUDY), study.foundation
     torch.manual_seed(0)
@@ -52,7 +54,8 @@ def make(study: Params, clips: int, size: tuple[int, int], different: int, taps:
     audio.save(audio.build(sides.audio), sides.audio, layout.foundation("audio"))
     if "pyramid" in study.foundations():
         pyramid.save(pyramid.build(sides.pyramid.architecture), sides.pyramid, layout.foundation("pyramid"))
-    splits = [("v1s", "train")] * clips + [("v2", "train")] * clips + [("v2", "val")] * 2 + [("v2", "test")] * 4
+    splits = [("v1s", "train")] * clips + [("v2", "train")] * clips
+    splits += [("v2", "val")] * validated + [("v2", "test")] * 4
     rows = [_clip(layout, label, split, number, size, different) for number, (label, split) in enumerate(splits)]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(layout.avsbench / "metadata.csv", index=False)
     frames = sum(SECONDS[label] for label, _ in splits)
