@@ -19,6 +19,7 @@ WHOLE_RUNS = {
     "browser": "smoke",
     "artifacts": "made",
     "cluster": "cluster",
+    "prediction": "trained",
 }
 # Where programs keep what is theirs, when nobody says otherwise: in the user's home, or for DVC in /var.
 PLACES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "DVC_SITE_CACHE_DIR")

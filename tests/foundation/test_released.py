@@ -150,6 +150,7 @@ def test_they_are_made_by_the_settings_of_the_release(card):
         assert (told["settings"]["pictures"], told["settings"]["pool_seed"]) == (sam["pictures"], sam["seed"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", [card.stem for card in CARDS if card.stem.startswith("sam")])
 def test_the_sam_is_worth_what_its_card_says(stem, monkeypatch):
     """On the first of the held-out pictures. The network that makes concepts is not kept, so theirs cannot be asked."""
@@ -165,6 +166,7 @@ def test_the_sam_is_worth_what_its_card_says(stem, monkeypatch):
     same_probes(found, card, 0.08)
 
 
+@pytest.mark.slow
 def test_the_sound_encoder_is_worth_what_its_card_says(monkeypatch):
     card = read_json(released.FOLDER / "audio.json")
     view = params.PretrainView.model_validate(card["provenance"]["settings"])
@@ -173,6 +175,7 @@ def test_the_sound_encoder_is_worth_what_its_card_says(monkeypatch):
     same_probes(found, card, 0.08)
 
 
+@pytest.mark.slow
 def test_the_pyramid_is_worth_what_its_card_says(monkeypatch):
     """Its heads are not kept: a linear one, fitted on other pictures, has to find the foreground nearly as well."""
     card = read_json(released.FOLDER / "pyramid.json")

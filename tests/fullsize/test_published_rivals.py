@@ -15,6 +15,8 @@ from soundprompt import params as p
 from soundprompt.foundation import pyramid
 from soundprompt.models.multiscale import leave_out
 
+pytestmark = pytest.mark.slow
+
 PVT = 81_443_008  # PVT-v2-b5 without its classifier, in both
 
 

@@ -44,6 +44,7 @@ def test_a_copied_folder_has_nothing_to_do(copy):
     assert "Nothing to be done" in copy.snakemake("smoke", "--dry-run", "--", "all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_closure_is_what_python_really_imports(copy, verb, tmp_path):
     options, stage, registered, made = VERBS[verb]

@@ -159,6 +159,7 @@ def test_the_verb_prints_a_plan_and_refuses_a_card_that_nobody_measured():
     assert "make bench-gpu" in answer.stderr and "Traceback" not in answer.stderr
 
 
+@pytest.mark.slow
 def test_without_a_gpu_named_it_measures_here(tmp_path):
     """A study of one model; nothing of it is made, and every kind of its work has a time."""
     (tmp_path / "own.yaml").write_text(

@@ -224,6 +224,7 @@ for place in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_to_the_hub_and_back(hub, whole, said, elsewhere):
     sent = hub.call("-m", "soundprompt", "export", whole, "hf://someone/gavs-v1s", "--whole")
     assert sent.returncode == 0, sent.stderr

@@ -226,7 +226,7 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
     raise AssertionError(f"step {step} was not reached: {process.communicate()[1]}")
 
 
-@pytest.mark.parametrize("workers", [(0, 0), (4, 1)])
+@pytest.mark.parametrize("workers", [(0, 0), pytest.param((4, 1), marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("how", "step"), [(signal.SIGKILL, 14), (signal.SIGTERM, 8)])
 def test_killed_runs_resume_to_the_same_bits(tiny, view, tiny_files, tmp_path, how, step, workers):
     """However many threads read ahead, before and after."""
