@@ -26,7 +26,11 @@ PLACES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"
 
 
 def pytest_configure(config):
-    """Tests change nothing outside the checkout, but for pytest's own temporary folder."""
+    """Tests change nothing outside the checkout, but for pytest's own temporary folder.
+
+    Programs that they start have one thread, as in the workflow: sums on two have other bits.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
     if not hasattr(config, "workerinput"):  # workers inherit it
         config.addinivalue_line("markers", "xdist_group(name): stays on one worker")
         for name in PLACES:
